@@ -1,0 +1,117 @@
+"""The affine map with uncertain weights."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
+
+from .._model import Module
+from .._model.sample import draw_if
+from .._parameter import AbstractParameter, GaussianParameter, make_parameter
+
+
+class BayesianLinear(Module):
+    """`x -> W x + b` over the last axis of `x`.
+
+    The means of `W` start Xavier-uniform (Glorot & Bengio 2010, PMLR 9:249), those of
+    `b` at zero.
+
+    Attributes:
+        W: The weights, of shape `(out_features, in_features)`.
+        b: The bias, of shape `(out_features,)`, or `None`.
+        in_features: The size of the last axis of the input.
+        out_features: The size of the last axis of the output.
+
+    Example:
+        ```python
+        layer = BayesianLinear(3, 2, key=jax.random.key(0))
+        x = jnp.ones((10, 3))
+        layer(x, key=jax.random.key(1))  # (10, 2), weights drawn once for the call
+        layer(x, sample=False)  # (10, 2), at the means
+        ```
+    """
+
+    W: AbstractParameter
+    b: AbstractParameter | None
+    in_features: int = eqx.field(static=True)
+    out_features: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        use_bias: bool = True,
+        bayesian: bool = True,
+        bayesian_bias: bool = True,
+        param_type: type[AbstractParameter] = GaussianParameter,
+        init_raw_stdv: Any = 0.01,
+        key: PRNGKeyArray,
+    ):
+        """Make a layer.
+
+        Args:
+            in_features: The size of the last axis of the input, at least 1.
+            out_features: The size of the last axis of the output, at least 1.
+            use_bias: Whether there is a bias.
+            bayesian: Whether the layer has distributions at all.
+            bayesian_bias: Whether the bias of a Bayesian layer has one.
+            param_type: The kind of distribution.
+            init_raw_stdv: The unconstrained width that every entry starts with.
+            key: A JAX random key for the initial means.
+
+        Raises:
+            ValueError: If a size is below 1.
+        """
+        for name, size in (
+            ("in_features", in_features),
+            ("out_features", out_features),
+        ):
+            if size < 1:
+                raise ValueError(f"`{name}` must be at least 1, but got {size}.")
+        limit = (6 / (in_features + out_features)) ** 0.5
+        shape = (out_features, in_features)
+        settings = {"param_type": param_type, "init_raw_stdv": init_raw_stdv}
+        means = jax.random.uniform(key, shape, minval=-limit, maxval=limit)
+        self.W = make_parameter(means, bayesian=bayesian, **settings)
+        self.b = None
+        if use_bias:
+            self.b = make_parameter(
+                jnp.zeros(out_features), bayesian=bayesian and bayesian_bias, **settings
+            )
+        self.in_features = in_features
+        self.out_features = out_features
+
+    def __call__(
+        self,
+        x: Real[ArrayLike, "*batch features"],
+        *,
+        key: PRNGKeyArray | None = None,
+        sample: bool = True,
+    ) -> Float[Array, "*batch out_features"]:
+        """Apply the layer.
+
+        Args:
+            x: Of shape `(..., in_features)`.
+            key: A JAX random key; needed if `sample`.
+            sample: Whether to draw the weights, once for the whole of `x`, or to use
+                their means (in a drawn model: the draw).
+
+        Returns:
+            Of shape `(..., out_features)`.
+
+        Raises:
+            ValueError: If the last axis of `x` is not `in_features`, or the key is
+                missing.
+        """
+        x = jnp.asarray(x)
+        if x.ndim == 0 or x.shape[-1] != self.in_features:
+            raise ValueError(
+                f"`x` has shape {x.shape}, but `in_features` is "
+                f"{self.in_features}: the last axis of `x` must have that size."
+            )
+        layer = draw_if(sample, self, key)
+        y = x @ layer.W.mean.T
+        return y if layer.b is None else y + layer.b.mean

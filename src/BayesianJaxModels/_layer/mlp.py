@@ -1,0 +1,113 @@
+"""The multilayer perceptron with uncertain weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
+
+from .._model import Module
+from .._model.sample import draw_if
+from .._parameter import AbstractParameter, GaussianParameter
+from .linear import BayesianLinear
+
+
+class BayesianMLP(Module):
+    """A multilayer perceptron over the last axis of its input.
+
+    Attributes:
+        layers: `depth + 1` layers; the activation stands between them.
+        activation: The function between layers.
+
+    Example:
+        ```python
+        mlp = BayesianMLP(2, 1, width=32, depth=2, key=jax.random.key(0))
+        mlp(jnp.ones((10, 2)), key=jax.random.key(1))  # (10, 1)
+        ```
+    """
+
+    layers: list[BayesianLinear]
+    activation: Callable = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        width: int,
+        depth: int,
+        *,
+        activation: Callable = jnp.tanh,
+        use_bias: bool = True,
+        bayesian: bool = True,
+        bayesian_bias: bool = True,
+        param_type: type[AbstractParameter] = GaussianParameter,
+        init_raw_stdv: Any = 0.01,
+        key: PRNGKeyArray,
+    ):
+        """Make a perceptron.
+
+        Args:
+            in_features: The size of the last axis of the input.
+            out_features: The size of the last axis of the output.
+            width: The size of each hidden layer.
+            depth: The number of hidden layers; 0 leaves one affine map.
+            activation: An elementwise function, the same object for models that shall
+                share compiled code.
+            use_bias: Whether the layers have biases.
+            bayesian: Whether the layers have distributions at all.
+            bayesian_bias: Whether the biases of Bayesian layers have them.
+            param_type: The kind of distribution.
+            init_raw_stdv: The unconstrained width that every entry starts with.
+            key: A JAX random key for the initial means.
+
+        Raises:
+            ValueError: If a size is below 1 or `depth` is negative.
+        """
+        if depth < 0:
+            raise ValueError(f"`depth` must be at least 0, but got {depth}.")
+        if width < 1:
+            raise ValueError(f"`width` must be at least 1, but got {width}.")
+        sizes = [in_features, *[width] * depth, out_features]
+        self.layers = [
+            BayesianLinear(
+                sizes[i],
+                sizes[i + 1],
+                use_bias=use_bias,
+                bayesian=bayesian,
+                bayesian_bias=bayesian_bias,
+                param_type=param_type,
+                init_raw_stdv=init_raw_stdv,
+                key=jax.random.fold_in(key, i),
+            )
+            for i in range(depth + 1)
+        ]
+        self.activation = activation
+
+    def __call__(
+        self,
+        x: Real[ArrayLike, "*batch features"],
+        *,
+        key: PRNGKeyArray | None = None,
+        sample: bool = True,
+    ) -> Float[Array, "*batch out_features"]:
+        """Apply the perceptron.
+
+        Args:
+            x: Of shape `(..., in_features)`.
+            key: A JAX random key; needed if `sample`.
+            sample: Whether to draw the weights, once for the whole of `x`, or to use
+                their means (in a drawn model: the draw).
+
+        Returns:
+            Of shape `(..., out_features)`.
+
+        Raises:
+            ValueError: If the last axis of `x` is not `in_features`, or the key is
+                missing.
+        """
+        *hidden, last = draw_if(sample, self, key).layers
+        for layer in hidden:
+            x = self.activation(layer(x, sample=False))
+        return last(x, sample=False)

@@ -1,0 +1,25 @@
+from .entropy import (
+    entropy as entropy,
+    gaussian_entropy as gaussian_entropy,
+    kl_divergence as kl_divergence,
+    laplacian_entropy as laplacian_entropy,
+)
+from .freeze import (
+    freeze_means as freeze_means,
+    freeze_params as freeze_params,
+    freeze_stdvs as freeze_stdvs,
+    unfreeze_all as unfreeze_all,
+)
+from .introspect import (
+    compute_prior as compute_prior,
+    flatten_means as flatten_means,
+    flatten_raw_stdvs as flatten_raw_stdvs,
+    flatten_stdvs as flatten_stdvs,
+    get_parameter_count as get_parameter_count,
+    get_parameter_groups as get_parameter_groups,
+    get_parameters as get_parameters,
+    unflatten_means as unflatten_means,
+)
+from .module import Module as Module
+from .sample import sample_all_parameters as sample_all_parameters
+from .serialise import load_model as load_model, save_model as save_model

@@ -1,0 +1,145 @@
+"""How wide a model's distributions are, and how far from other ones."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from .._parameter import (
+    AbstractParameter,
+    GaussianParameter,
+    LaplacianParameter,
+    MultivariateGaussianParameter,
+)
+from .._parameter.convert import check_shape
+from .introspect import get_parameters
+from .tree import ravel_all
+
+
+def entropy(model: PyTree) -> Float[Array, ""]:
+    """The exact entropy of all parameters of any type, in nats, constants included."""
+    return _total([p.entropy() for p in get_parameters(model).values()])
+
+
+def gaussian_entropy(model: PyTree) -> Float[Array, ""]:
+    """The sum of `log(stdv)` over all Gaussian parameters.
+
+    It is their entropy less `log(2 pi e) / 2` for each entry, which no gradient sees.
+    Other types, `MultivariateGaussianParameter` among them, do not count here;
+    `entropy` takes every type.
+    """
+    parameters = get_parameters(model).values()
+    return _total(
+        [jnp.log(p.stdv) for p in parameters if isinstance(p, GaussianParameter)]
+    )
+
+
+def laplacian_entropy(model: PyTree) -> Float[Array, ""]:
+    """The sum of `log(scale)` over all Laplacian parameters.
+
+    It is their entropy less `1 + log(2)` for each entry, which no gradient sees.
+    """
+    parameters = get_parameters(model).values()
+    return _total(
+        [jnp.log(p.scale) for p in parameters if isinstance(p, LaplacianParameter)]
+    )
+
+
+def kl_divergence(q: PyTree, p: PyTree) -> Float[Array, ""]:
+    """The Kullback-Leibler divergence `KL(q || p)` in nats, in closed form.
+
+    There are closed forms for Gaussian || Gaussian, multivariate Gaussian || Gaussian
+    or multivariate Gaussian, Laplace || Laplace and Laplace || Gaussian.
+
+    Args:
+        q: A parameter, or a pytree of parameters that are independent of each other.
+        p: Parameters of the same names and shapes.
+
+    Returns:
+        The sum over all parameters.
+
+    Raises:
+        ValueError: If the names or shapes differ.
+        NotImplementedError: For any other pair of types, which it names.
+    """
+    of_q, of_p = get_parameters(q), get_parameters(p)
+    if of_q.keys() != of_p.keys():
+        raise ValueError(
+            "`q` and `p` must have parameters of the same names. Only `q` has "
+            f"{sorted(of_q.keys() - of_p.keys())}, only `p` has "
+            f"{sorted(of_p.keys() - of_q.keys())}."
+        )
+    return _total([_kl_of_pair(name, of_q[name], of_p[name]) for name in of_q])
+
+
+def _total(terms: list[Float[Array, "..."]]) -> Float[Array, ""]:
+    return jnp.sum(ravel_all(terms))
+
+
+def _kl_of_pair(
+    name: str, q: AbstractParameter, p: AbstractParameter
+) -> Float[Array, ""]:
+    closed_form = _CLOSED_FORMS.get((type(q), type(p)))
+    if closed_form is None:
+        place = f" of `{name}`" if name else ""
+        raise NotImplementedError(
+            f"KL({type(q).__name__} || {type(p).__name__}){place} has no closed form "
+            "here. Estimate it: the mean of `q.log_prob(z) - p.log_prob(z)` over draws "
+            "`z = q.sample(key)`."
+        )
+    check_shape(f"p.{name}.mean" if name else "p.mean", p.mean, q.shape)
+    return closed_form(q, p)
+
+
+def _gaussian_gaussian(q: GaussianParameter, p: GaussianParameter):
+    ratio = q.stdv / p.stdv
+    distance = (q.mean - p.mean) / p.stdv
+    return jnp.sum(0.5 * (ratio**2 + distance**2 - 1) - jnp.log(ratio))
+
+
+def _multivariate_gaussian(q: MultivariateGaussianParameter, p: GaussianParameter):
+    ratio = q.stdv / p.stdv
+    distance = (q.mean - p.mean) / p.stdv
+    log_determinants = jnp.sum(jnp.log(p.stdv)) - _log_determinant(q)
+    return 0.5 * jnp.sum(ratio**2 + distance**2 - 1) + log_determinants
+
+
+def _multivariate_multivariate(
+    q: MultivariateGaussianParameter, p: MultivariateGaussianParameter
+):
+    def whiten(columns):
+        return jax.scipy.linalg.solve_triangular(p.cholesky, columns, lower=True)
+
+    ratio = whiten(q.cholesky)
+    distance = whiten((q.mean - p.mean).ravel())
+    squares = jnp.sum(ratio**2) + jnp.sum(distance**2) - q.mean.size
+    return 0.5 * squares + _log_determinant(p) - _log_determinant(q)
+
+
+def _laplace_laplace(q: LaplacianParameter, p: LaplacianParameter):
+    distance = jnp.abs(q.mean - p.mean)
+    overlap = q.scale * jnp.exp(-distance / q.scale) + distance
+    return jnp.sum(overlap / p.scale - 1 + jnp.log(p.scale) - jnp.log(q.scale))
+
+
+def _laplace_gaussian(q: LaplacianParameter, p: GaussianParameter):
+    square = q.stdv**2 + (q.mean - p.mean) ** 2
+    cross_entropy = square / (2 * p.stdv**2) + jnp.log(p.stdv * (2 * jnp.pi) ** 0.5)
+    return jnp.sum(cross_entropy - 1 - jnp.log(2 * q.scale))
+
+
+def _log_determinant(parameter: MultivariateGaussianParameter) -> Float[Array, ""]:
+    return jnp.sum(jnp.log(jnp.diagonal(parameter.cholesky)))
+
+
+_CLOSED_FORMS: dict[tuple[type, type], Callable] = {
+    (GaussianParameter, GaussianParameter): _gaussian_gaussian,
+    (MultivariateGaussianParameter, GaussianParameter): _multivariate_gaussian,
+    (
+        MultivariateGaussianParameter,
+        MultivariateGaussianParameter,
+    ): _multivariate_multivariate,
+    (LaplacianParameter, LaplacianParameter): _laplace_laplace,
+    (LaplacianParameter, GaussianParameter): _laplace_gaussian,
+}

@@ -1,0 +1,127 @@
+"""Split a model into what an optimiser may change and what it may not.
+
+Each function returns `(dynamic, static)`, two trees in the structure of the model with
+`None` where the other one has the leaf. Every leaf of `dynamic` is a float array, so
+`jax.grad` and optax take it as it is. What a leaf is decides where it goes, never what
+it is called: the `mean` of a parameter, any other float array of a parameter (a width),
+a float array outside parameters (treated as a deterministic parameter's mean), or
+something else (always static).
+"""
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import PyTree
+
+from .._parameter.convert import is_float_array
+from .tree import Model, flatten_named, is_parameter, map_parts
+
+
+def freeze_stdvs(model: Model) -> tuple[Model, Model]:
+    """Freeze all widths: only means and plain float arrays are dynamic.
+
+    Args:
+        model: Any pytree.
+
+    Returns:
+        `(dynamic, static)`; `unfreeze_all(dynamic, static)` is the model again.
+
+    Example:
+        ```python
+        dynamic, static = freeze_stdvs(model)
+        state = optimiser.init(dynamic)
+
+        @jax.jit
+        def step(dynamic, state):
+            def loss(dynamic):
+                return objective(unfreeze_all(dynamic, static))
+
+            value, gradient = jax.value_and_grad(loss)(dynamic)
+            updates, state = optimiser.update(gradient, state, dynamic)
+            return optax.apply_updates(dynamic, updates), state, value
+        ```
+    """
+    return _partition(model, lambda name, is_mean: is_mean)
+
+
+def freeze_means(model: Model) -> tuple[Model, Model]:
+    """Freeze all means and plain float arrays: only widths are dynamic.
+
+    Args:
+        model: Any pytree.
+
+    Returns:
+        `(dynamic, static)`; `unfreeze_all(dynamic, static)` is the model again.
+    """
+    return _partition(model, lambda name, is_mean: not is_mean)
+
+
+def freeze_params(model: Model, names: Iterable[str]) -> tuple[Model, Model]:
+    """Freeze some parameters whole, means and widths.
+
+    Args:
+        model: Any pytree.
+        names: Full names as `get_parameters` gives them, or of plain float arrays.
+
+    Returns:
+        `(dynamic, static)`; `unfreeze_all(dynamic, static)` is the model again.
+
+    Raises:
+        TypeError: If `names` is one string.
+        ValueError: If the model has no parameter of a name; near matches are listed.
+    """
+    if isinstance(names, str):
+        raise TypeError(f"`names` must be several names; write [{names!r}] for one.")
+    frozen = set(names)
+    known = [
+        name
+        for name, node in flatten_named(model)[0]
+        if is_parameter(node) or is_float_array(node)
+    ]
+    for name in sorted(frozen.difference(known)):
+        near = get_close_matches(name, known, cutoff=0.4) or known[:10]
+        raise ValueError(
+            f"`names` has {name!r}, but the model has no parameter of that name. "
+            + (f"Near matches: {near}." if near else "It has no parameters.")
+        )
+    return _partition(model, lambda name, is_mean: name not in frozen)
+
+
+def unfreeze_all(dynamic: Model, static: Model) -> Model:
+    """Put the two halves of a partition together again, as `equinox.combine` does.
+
+    Args:
+        dynamic: What may change, as a freeze function returned it or as an optimiser
+            updated it.
+        static: The other half.
+
+    Raises:
+        ValueError: If the two are not halves of one model.
+    """
+    try:
+        return eqx.combine(dynamic, static)
+    except ValueError as error:
+        raise ValueError(
+            "`dynamic` and `static` are not two halves of one model: their trees "
+            "differ. Pass both as one freeze function returned them."
+        ) from error
+
+
+def _partition(
+    model: Model, is_dynamic: Callable[[str, bool], bool]
+) -> tuple[Model, Model]:
+    named, treedef = flatten_named(model)
+
+    def mark(name: str, node: Any) -> PyTree:
+        def mark_leaf(is_mean: bool, leaf: Any) -> bool:
+            return is_float_array(leaf) and is_dynamic(name, is_mean)
+
+        if is_parameter(node):
+            return map_parts(mark_leaf, node)
+        return mark_leaf(True, node)
+
+    marks = jax.tree.unflatten(treedef, [mark(name, node) for name, node in named])
+    return eqx.partition(model, marks)

@@ -1,0 +1,159 @@
+"""Look into a model: its parameters by name, their values as vectors, counts."""
+
+import re
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PyTree
+
+from .._parameter import (
+    AbstractParameter,
+    DeterministicParameter,
+    GaussianParameter,
+    LaplacianParameter,
+)
+from .._parameter.convert import as_float_array, check_shape, is_float_array
+from .tree import (
+    Model,
+    flatten_named,
+    is_parameter,
+    map_parameters,
+    map_parts,
+    ravel_all,
+    replace_mean,
+)
+
+
+def get_parameters(model: PyTree) -> dict[str, AbstractParameter]:
+    """All parameters of a model by name, in the order of the pytree.
+
+    Args:
+        model: Any pytree. Parameters are found through modules, lists, tuples and
+            dictionaries alike.
+
+    Returns:
+        Names as one would write them in Python: `"layers[0].W"`, `"rates['birth']"`.
+        One parameter object in two places of the tree is two parameters there, as
+        everywhere in JAX; to tie them, use `equinox.nn.Shared`.
+
+    Example:
+        ```python
+        mlp = BayesianMLP(2, 1, 16, 1, key=jax.random.key(0))
+        list(get_parameters(mlp))
+        # ['layers[0].W', 'layers[0].b', 'layers[1].W', 'layers[1].b']
+        ```
+    """
+    named, _ = flatten_named(model)
+    return {name: node for name, node in named if is_parameter(node)}
+
+
+def flatten_means(model: PyTree) -> Float[Array, " n"]:
+    """The means of all parameters as one vector; in a drawn model, the draw."""
+    return ravel_all([p.mean for p in get_parameters(model).values()])
+
+
+def flatten_stdvs(model: PyTree) -> Float[Array, " n"]:
+    """The marginal standard deviations, entry by entry beside `flatten_means`."""
+    return ravel_all([p.stdv for p in get_parameters(model).values()])
+
+
+def flatten_raw_stdvs(model: PyTree) -> Float[Array, " n"]:
+    """The unconstrained widths, entry by entry beside `flatten_means`.
+
+    A parameter's unconstrained width is its first width array in the shape of its mean:
+    `raw_stdv` of a Gaussian, `raw_scale` of a Laplacian, `raw_diagonal` of a
+    multivariate Gaussian. Where there is none, zeros stand.
+    """
+    return ravel_all([_raw_width(p) for p in get_parameters(model).values()])
+
+
+def _raw_width(parameter: AbstractParameter) -> Float[Array, "..."]:
+    widths = []
+    map_parts(lambda is_mean, leaf: is_mean or widths.append(leaf), parameter)
+    for width in widths:
+        if is_float_array(width) and width.shape == parameter.shape:
+            return width
+    return jnp.zeros_like(parameter.mean)
+
+
+def unflatten_means(model: Model, vector: Float[ArrayLike, " n"]) -> Model:
+    """The inverse of `flatten_means`: the same model with the means from a vector.
+
+    Args:
+        model: Any pytree with parameters.
+        vector: The means, of shape `(n,)` with `n = flatten_means(model).size`.
+
+    Returns:
+        A model with the types, structure, dtypes and widths of `model`.
+
+    Raises:
+        ValueError: If `vector` has another shape.
+    """
+    vector = as_float_array(vector, "vector")
+    parameters = list(get_parameters(model).values())
+    ends = [0]
+    for parameter in parameters:
+        ends.append(ends[-1] + parameter.mean.size)
+    check_shape("vector", vector, (ends[-1],))
+
+    def take(index, parameter):
+        part = vector[ends[index] : ends[index + 1]]
+        mean = part.reshape(parameter.shape).astype(parameter.mean.dtype)
+        return replace_mean(parameter, mean)
+
+    return map_parameters(take, model)
+
+
+def compute_prior(model: PyTree) -> Float[Array, ""]:
+    """The sum of squares of all means, `g(z) = |z|**2` for a drawn model `z`.
+
+    It is the negative log density of a standard normal prior up to the factor 1/2 and a
+    constant. In a drawn model it is taken at the draw, whose `mean` it reads.
+    """
+    return jnp.sum(flatten_means(model) ** 2)
+
+
+def get_parameter_count(model: PyTree) -> dict[str, int]:
+    """How many numbers the parameters of a model hold, widths not counted.
+
+    Returns:
+        `{"total": ..., "bayesian": ..., "deterministic": ...}`, where a
+        `DeterministicParameter` is deterministic and every other type is Bayesian.
+        `total` is the length of `flatten_means(model)`.
+    """
+    count = {"total": 0, "bayesian": 0, "deterministic": 0}
+    for parameter in get_parameters(model).values():
+        is_point = isinstance(parameter, DeterministicParameter)
+        count["deterministic" if is_point else "bayesian"] += parameter.mean.size
+        count["total"] += parameter.mean.size
+    return count
+
+
+def get_parameter_groups(model: PyTree) -> dict[str, dict[str, AbstractParameter]]:
+    """The parameters of a model by type, then by name.
+
+    Returns:
+        The groups `"gaussian"`, `"laplacian"` and `"deterministic"`, empty ones
+        included, and one for every further type in the model, called after its class:
+        `MultivariateGaussianParameter` gives `"multivariate_gaussian"`. A class whose
+        name is taken by another type gets its full name, module included.
+    """
+    group_of: dict[type, str] = {
+        GaussianParameter: "gaussian",
+        LaplacianParameter: "laplacian",
+        DeterministicParameter: "deterministic",
+    }
+    groups: dict[str, dict] = {group: {} for group in group_of.values()}
+    for name, parameter in get_parameters(model).items():
+        kind = type(parameter)
+        if kind not in group_of:
+            group = _snake_case(kind.__name__.removesuffix("Parameter"))
+            taken = group in groups
+            group_of[kind] = (
+                f"{kind.__module__}.{kind.__qualname__}" if taken else group
+            )
+        groups.setdefault(group_of[kind], {})[name] = parameter
+    return groups
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,74 @@
+"""The one walk over a model that every verb shares.
+
+A model is any pytree. Its nodes are the parameters, each taken whole, and every leaf
+outside them. As everywhere in JAX, an object that stands in two places of a tree is two
+nodes; `equinox.nn.Shared` makes it one.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.tree_util import GetAttrKey
+from jaxtyping import Array, Float, PyTree, PyTreeDef
+
+from .._parameter import AbstractParameter
+
+Model = TypeVar("Model", bound=PyTree)
+
+
+def is_parameter(node: Any) -> bool:
+    """Whether a node of a model is a parameter."""
+    return isinstance(node, AbstractParameter)
+
+
+def flatten_named(model: PyTree) -> tuple[list[tuple[str, Any]], PyTreeDef]:
+    """Flatten a model into named nodes, such as `("layers[0].W", parameter)`."""
+    paths_and_nodes, treedef = jax.tree_util.tree_flatten_with_path(
+        model, is_leaf=is_parameter
+    )
+    return [(name_of(path), node) for path, node in paths_and_nodes], treedef
+
+
+def name_of(path: tuple) -> str:
+    """Spell a path as Python does, without the leading dot of an attribute."""
+    return jax.tree_util.keystr(path).removeprefix(".")
+
+
+def map_parameters(fn: Callable[[int, AbstractParameter], Any], model: Model) -> Model:
+    """Replace the parameter with index `i` by `fn(i, parameter)`; keep the rest."""
+    named, treedef = flatten_named(model)
+    nodes = [node for _, node in named]
+    places = [place for place, node in enumerate(nodes) if is_parameter(node)]
+    for index, place in enumerate(places):
+        nodes[place] = fn(index, nodes[place])
+    return jax.tree.unflatten(treedef, nodes)
+
+
+def map_parts(
+    fn: Callable[[bool, Any], Any], parameter: AbstractParameter
+) -> AbstractParameter:
+    """Map `fn(is_mean, leaf)` over the leaves of one parameter."""
+    mean_path = (GetAttrKey("mean"),)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: fn(path == mean_path, leaf), parameter
+    )
+
+
+def replace_mean(
+    parameter: AbstractParameter, mean: Float[Array, "..."]
+) -> AbstractParameter:
+    """The same parameter at another location."""
+    return eqx.tree_at(lambda p: p.mean, parameter, mean)
+
+
+def ravel_all(arrays: Sequence[Float[Array, "..."]]) -> Float[Array, " n"]:
+    """Concatenate arrays of any shapes and float dtypes into one vector."""
+    if len(arrays) == 0:
+        return jnp.zeros(0)
+    dtype = arrays[0].dtype
+    for array in arrays[1:]:
+        dtype = jnp.promote_types(dtype, array.dtype)
+    return jnp.concatenate([array.ravel().astype(dtype) for array in arrays])

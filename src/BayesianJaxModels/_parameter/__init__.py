@@ -1,0 +1,6 @@
+from .base import AbstractParameter as AbstractParameter
+from .deterministic import DeterministicParameter as DeterministicParameter
+from .gaussian import GaussianParameter as GaussianParameter
+from .laplacian import LaplacianParameter as LaplacianParameter
+from .make import make_parameter as make_parameter
+from .multivariate import MultivariateGaussianParameter as MultivariateGaussianParameter

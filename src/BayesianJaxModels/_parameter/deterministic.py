@@ -1,0 +1,43 @@
+"""A parameter without uncertainty."""
+
+from typing import Any, Self
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from .base import AbstractParameter
+from .convert import as_float_array
+
+
+class DeterministicParameter(AbstractParameter):
+    """A point mass at `mean`.
+
+    Attributes:
+        mean: The value, of any shape.
+    """
+
+    mean: Float[Array, "..."] = eqx.field(converter=as_float_array)
+
+    @classmethod
+    def from_value(cls, value: ArrayLike, init_raw_stdv: Any = None) -> Self:
+        """A point mass at `value`; `init_raw_stdv` has nothing to act on."""
+        return cls(as_float_array(value))
+
+    @property
+    def stdv(self) -> Float[Array, "..."]:
+        """Zeros in the shape of `mean`."""
+        return jnp.zeros_like(self.mean)
+
+    def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
+        """The value itself, whatever the key."""
+        return self.mean
+
+    def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
+        """Log probability mass: 0 where `value` is `mean`, minus infinity elsewhere."""
+        mass = jnp.where(jnp.all(jnp.asarray(value) == self.mean), 0.0, -jnp.inf)
+        return mass.astype(self.mean.dtype)
+
+    def entropy(self) -> Float[Array, ""]:
+        """0, the entropy of a point mass with respect to the counting measure."""
+        return jnp.zeros((), self.mean.dtype)

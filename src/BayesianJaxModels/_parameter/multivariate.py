@@ -1,0 +1,122 @@
+"""One normal distribution over a whole array, correlations included."""
+
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from .base import MIN_WIDTH, AbstractParameter, positive
+from .convert import (
+    as_float_array,
+    check_shape,
+    check_values,
+    check_width,
+    matching_width,
+)
+
+
+class MultivariateGaussianParameter(AbstractParameter):
+    """`N(mean, L L^T)` over all `n` entries of an array, taken in row-major order.
+
+    The lower triangular Cholesky factor `L` is kept raw, in two arrays without
+    constraints: its diagonal is `raw_diagonal**2 + 1e-4` and the rest is `raw_lower`.
+    Use it for a vector of mechanistic rates, whose correlations decide how wide the
+    trajectories are.
+
+    Attributes:
+        mean: The mean, of any shape with `n` entries.
+        raw_diagonal: The unconstrained diagonal of `L`, in the shape and dtype of
+            `mean`.
+        raw_lower: The `n * (n - 1) / 2` entries below the diagonal of `L`, row by row.
+    """
+
+    mean: Float[Array, "..."] = eqx.field(converter=as_float_array)
+    raw_diagonal: Float[Array, "..."] = eqx.field(converter=as_float_array)
+    raw_lower: Float[Array, "..."] = eqx.field(converter=as_float_array)
+
+    def __check_init__(self):
+        """Hold the two raw arrays to what `mean` asks for."""
+        check_width("raw_diagonal", self.raw_diagonal, self.mean, self.shape)
+        num_below = self.mean.size * (self.mean.size - 1) // 2
+        check_width("raw_lower", self.raw_lower, self.mean, (num_below,))
+
+    @classmethod
+    def from_value(cls, value: ArrayLike, init_raw_stdv: Any = 0.01) -> Self:
+        """Normal around `value`, uncorrelated, with one unconstrained width."""
+        mean = as_float_array(value)
+        below = jnp.zeros(mean.size * (mean.size - 1) // 2, mean.dtype)
+        return cls(mean, matching_width(mean, init_raw_stdv), below)
+
+    @classmethod
+    def from_covariance(
+        cls, value: ArrayLike, covariance: Float[ArrayLike, "n n"]
+    ) -> Self:
+        """Normal around `value` with a given covariance.
+
+        Args:
+            value: The mean, of any shape with `n` entries.
+            covariance: Symmetric and positive definite, of shape `(n, n)`.
+
+        Raises:
+            ValueError: If the shapes do not fit, `covariance` is not positive definite,
+                or is so narrow that the diagonal of its Cholesky factor is not above
+                1e-4 (under `jax.jit`, a `RuntimeError` when it runs).
+        """
+        mean = as_float_array(value)
+        covariance = as_float_array(covariance, "covariance").astype(mean.dtype)
+        check_shape("covariance", covariance, (mean.size, mean.size))
+        factor = jnp.linalg.cholesky(covariance)
+        diagonal = jnp.diagonal(factor)
+        diagonal = check_values(
+            diagonal,
+            ~jnp.all(diagonal > MIN_WIDTH),
+            "`covariance` must be symmetric and positive definite, with a Cholesky "
+            f"factor whose diagonal is above {MIN_WIDTH}.",
+        )
+        raw_diagonal = jnp.sqrt(diagonal - MIN_WIDTH).reshape(mean.shape)
+        return cls(mean, raw_diagonal, factor[np.tril_indices(mean.size, -1)])
+
+    @property
+    def cholesky(self) -> Float[Array, "n n"]:
+        """The lower triangular factor `L`."""
+        rows, columns = np.tril_indices(self.mean.size, -1)
+        diagonal = jnp.diag(positive(self.raw_diagonal).ravel())
+        return diagonal.at[rows, columns].set(self.raw_lower)
+
+    @property
+    def covariance(self) -> Float[Array, "n n"]:
+        """The covariance `L L^T` of the entries in row-major order."""
+        factor = self.cholesky
+        return jnp.matmul(factor, factor.T, precision="highest")
+
+    @property
+    def stdv(self) -> Float[Array, "..."]:
+        """The marginal standard deviations, square roots of the covariance's diagonal.
+
+        Their gradient is finite everywhere: no row of `L` is shorter than 1e-4.
+        """
+        return jnp.linalg.norm(self.cholesky, axis=1).reshape(self.shape)
+
+    def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
+        """Draw `mean + L eps` with standard normal `eps`."""
+        eps = jax.random.normal(rng, (self.mean.size,), self.mean.dtype)
+        deviation = jnp.matmul(self.cholesky, eps, precision="highest")
+        return self.mean + deviation.reshape(self.shape)
+
+    def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
+        """The joint normal log density of all entries of `value`."""
+        value = as_float_array(value)
+        check_shape("value", value, self.shape)
+        eps = jax.scipy.linalg.solve_triangular(
+            self.cholesky, (value - self.mean).ravel(), lower=True
+        )
+        log_determinant = jnp.sum(jnp.log(positive(self.raw_diagonal)))
+        return jnp.sum(jax.scipy.stats.norm.logpdf(eps)) - log_determinant
+
+    def entropy(self) -> Float[Array, ""]:
+        """`log det L + n log(2 pi e) / 2`."""
+        log_diagonal = jnp.log(positive(self.raw_diagonal))
+        return jnp.sum(log_diagonal + 0.5 * jnp.log(2 * jnp.pi * jnp.e))
