@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.tree_util import GetAttrKey
-from jaxtyping import Array, Float, PyTree, PyTreeDef
+from jaxtyping import Array, Float, PyTree
 
 from .._parameter import AbstractParameter
 
@@ -24,8 +24,8 @@ def is_parameter(node: Any) -> bool:
     return isinstance(node, AbstractParameter)
 
 
-def flatten_named(model: PyTree) -> tuple[list[tuple[str, Any]], PyTreeDef]:
-    """Flatten a model into named nodes, such as `("layers[0].W", parameter)`."""
+def flatten_named(model: PyTree) -> tuple[list[tuple[str, Any]], Any]:
+    """Named nodes, such as `("layers[0].W", parameter)`, and the tree definition."""
     paths_and_nodes, treedef = jax.tree_util.tree_flatten_with_path(
         model, is_leaf=is_parameter
     )
