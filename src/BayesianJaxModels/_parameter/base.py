@@ -1,7 +1,7 @@
 """What every parameter is: one array and a distribution over it."""
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
@@ -42,7 +42,7 @@ class AbstractParameter(eqx.Module):
 
     @classmethod
     @abstractmethod
-    def from_value(cls, value: ArrayLike, init_raw_stdv: Any) -> Self:
+    def from_value(cls, value: ArrayLike, init_raw_stdv: Any) -> "AbstractParameter":
         """Build a parameter located at `value`.
 
         Args:

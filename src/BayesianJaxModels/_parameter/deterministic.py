@@ -1,6 +1,6 @@
 """A parameter without uncertainty."""
 
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -20,7 +20,9 @@ class DeterministicParameter(AbstractParameter):
     mean: Float[Array, "..."] = eqx.field(converter=as_float_array)
 
     @classmethod
-    def from_value(cls, value: ArrayLike, init_raw_stdv: Any = None) -> Self:
+    def from_value(
+        cls, value: ArrayLike, init_raw_stdv: Any = None
+    ) -> "DeterministicParameter":
         """A point mass at `value`; `init_raw_stdv` has nothing to act on."""
         return cls(as_float_array(value))
 

@@ -1,6 +1,6 @@
 """Independent normal distributions over the entries of an array."""
 
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -28,7 +28,9 @@ class GaussianParameter(AbstractParameter):
         check_width("raw_stdv", self.raw_stdv, self.mean, self.shape)
 
     @classmethod
-    def from_value(cls, value: ArrayLike, init_raw_stdv: Any = 0.01) -> Self:
+    def from_value(
+        cls, value: ArrayLike, init_raw_stdv: Any = 0.01
+    ) -> "GaussianParameter":
         """Normal around `value`, every entry with the same unconstrained width."""
         mean = as_float_array(value)
         return cls(mean, matching_width(mean, init_raw_stdv))

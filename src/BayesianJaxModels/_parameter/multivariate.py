@@ -1,6 +1,6 @@
 """One normal distribution over a whole array, correlations included."""
 
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -44,7 +44,9 @@ class MultivariateGaussianParameter(AbstractParameter):
         check_width("raw_lower", self.raw_lower, self.mean, (num_below,))
 
     @classmethod
-    def from_value(cls, value: ArrayLike, init_raw_stdv: Any = 0.01) -> Self:
+    def from_value(
+        cls, value: ArrayLike, init_raw_stdv: Any = 0.01
+    ) -> "MultivariateGaussianParameter":
         """Normal around `value`, uncorrelated, with one unconstrained width."""
         mean = as_float_array(value)
         below = jnp.zeros(mean.size * (mean.size - 1) // 2, mean.dtype)
@@ -53,7 +55,7 @@ class MultivariateGaussianParameter(AbstractParameter):
     @classmethod
     def from_covariance(
         cls, value: ArrayLike, covariance: Float[ArrayLike, "n n"]
-    ) -> Self:
+    ) -> "MultivariateGaussianParameter":
         """Normal around `value` with a given covariance.
 
         Args:

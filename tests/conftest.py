@@ -1,0 +1,32 @@
+import os
+
+# Compiling takes most of the suite's time, and half of that is optimisation.
+# Subprocesses that a test starts inherit the flag.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+)
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+
+def pytest_configure(config):
+    """Share compiled code between the workers, and with the next run."""
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(20)
+
+
+@pytest.fixture
+def x64():
+    """Double precision for one test: what finite differences need."""
+    enable_x64 = getattr(jax, "enable_x64", None)
+    if enable_x64 is None:
+        from jax.experimental import enable_x64
+    with enable_x64(True):
+        yield

@@ -1,0 +1,255 @@
+"""Laws that every parameter type, layer and module obeys."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import random
+
+import BayesianJaxModels as bjm
+
+from .registry import EVERYTHING, MODELS, PARAMETERS
+
+everything = pytest.mark.parametrize("name", EVERYTHING)
+every_model = pytest.mark.parametrize("name", MODELS)
+every_parameter = pytest.mark.parametrize("name", PARAMETERS)
+
+
+def assert_gradient_is_right(loss, model, key):
+    """Compare one directional derivative with a central difference, compiled once."""
+    dynamic, static = bjm.freeze_params(model, [])
+    leaves, treedef = jax.tree.flatten(dynamic)
+    direction = [
+        random.normal(random.fold_in(key, i), leaf.shape)
+        for i, leaf in enumerate(leaves)
+    ]
+
+    def along(step):
+        moved = [leaf + step * d for leaf, d in zip(leaves, direction, strict=True)]
+        return loss(bjm.unfreeze_all(treedef.unflatten(moved), static))
+
+    slope = jax.jit(jax.grad(along))(0.0)
+    value = jax.jit(along)
+    difference = (value(1e-5) - value(-1e-5)) / 2e-5
+    assert jnp.abs(slope - difference) <= 1e-7 * (1 + jnp.abs(slope))
+    return slope
+
+
+def assert_trees_close(left, right, tolerance=1e-6):
+    assert jax.tree.structure(left) == jax.tree.structure(right)
+    assert eqx.tree_equal(left, right, typematch=True, rtol=tolerance, atol=tolerance)
+
+
+@everything
+def test_sampling_jit_is_plain(name, key):
+    model = EVERYTHING[name](key)
+    plain = bjm.sample_all_parameters(model, key)
+    assert_trees_close(plain, eqx.filter_jit(bjm.sample_all_parameters)(model, key))
+
+
+@every_model
+def test_calling_jit_is_plain(name, key):
+    build, inputs = MODELS[name]
+    model = build(key)
+    for sample in (True, False):
+
+        def call(model, key, sample=sample):
+            return model(*inputs(), key=key, sample=sample)
+
+        assert_trees_close(call(model, key), eqx.filter_jit(call)(model, key), 1e-5)
+
+
+@everything
+def test_built_under_vmap_is_built_plainly(name, key):
+    build = EVERYTHING[name]
+    keys = random.split(key, 2)
+    batched = eqx.filter_vmap(build)(keys)
+    arrays, rest = eqx.partition(batched, eqx.is_array)
+    for i in range(2):
+        of_batch = eqx.combine(jax.tree.map(lambda leaf, i=i: leaf[i], arrays), rest)
+        assert_trees_close(of_batch, build(keys[i]))
+
+
+@everything
+def test_sampling_under_vmap_is_sampling_one_by_one(name, key):
+    model = EVERYTHING[name](key)
+    keys = random.split(key, 3)
+
+    @jax.jit
+    def draw(key):
+        return bjm.flatten_means(bjm.sample_all_parameters(model, key))
+
+    one_by_one = [draw(keys[i]) for i in range(3)]
+    np.testing.assert_allclose(jax.vmap(draw)(keys), one_by_one, rtol=2e-5, atol=1e-6)
+
+
+@everything
+def test_drawing_changes_means_alone(name, key):
+    model = EVERYTHING[name](key)
+    means_before = bjm.flatten_means(model)
+    drawn = bjm.sample_all_parameters(model, key)
+    restored = bjm.unflatten_means(drawn, means_before)
+    assert_trees_close(restored, model, tolerance=0)
+    np.testing.assert_array_equal(bjm.flatten_means(model), means_before)
+    for parameter, before in zip(
+        bjm.get_parameters(drawn).values(),
+        bjm.get_parameters(model).values(),
+        strict=True,
+    ):
+        if not isinstance(parameter, bjm.DeterministicParameter):
+            assert jnp.all(parameter.mean != before.mean)
+
+
+@everything
+def test_gradients_of_draws_against_finite_differences(name, key, x64):
+    def loss(model):
+        values = bjm.flatten_means(bjm.sample_all_parameters(model, key))
+        return jnp.sum(jnp.sin(values) * jnp.arange(1.0, values.size + 1))
+
+    slope = assert_gradient_is_right(loss, EVERYTHING[name](key), key)
+    assert (slope != 0) == (name != "empty")
+
+
+@every_model
+def test_gradients_of_calls_against_finite_differences(name, key, x64):
+    build, inputs = MODELS[name]
+
+    def loss(model):
+        return jnp.sum(jnp.sin(model(*inputs(), key=key)))
+
+    assert assert_gradient_is_right(loss, build(key), key) != 0
+
+
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - {"traps"}))
+def test_shipped_models_take_jax_grad_whole(name, key):
+    build, inputs = MODELS[name]
+    model = build(key)
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(model, key):
+        return jnp.sum(model(*inputs(), key=key))
+
+    value, gradient = loss(model, key)
+    assert jnp.isfinite(value)
+    assert jax.tree.structure(gradient) == jax.tree.structure(model)
+
+
+@everything
+def test_tree_map_and_serialisation_round_trips(name, key, tmp_path):
+    model = EVERYTHING[name](key)
+    assert_trees_close(jax.tree.map(lambda leaf: leaf, model), model, tolerance=0)
+    bjm.save_model(tmp_path / "model", model)
+    like = EVERYTHING[name](random.key(99))
+    assert_trees_close(bjm.load_model(tmp_path / "model", like), model, tolerance=0)
+    like = eqx.filter_eval_shape(EVERYTHING[name], key)
+    assert_trees_close(bjm.load_model(tmp_path / "model", like), model, tolerance=0)
+
+
+@everything
+def test_partitions_are_disjoint_and_complete(name, key):
+    model = EVERYTHING[name](key)
+    names = list(bjm.get_parameters(model))
+    partitions = [
+        bjm.freeze_stdvs(model),
+        bjm.freeze_means(model),
+        bjm.freeze_params(model, names[:1]),
+    ]
+    leaves = jax.tree.leaves(model)
+    for dynamic, static in partitions:
+        of_dynamic, of_static = jax.tree.leaves(dynamic), jax.tree.leaves(static)
+        assert all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in of_dynamic)
+        assert len(of_dynamic) + len(of_static) == len(leaves)
+        assert {id(leaf) for leaf in of_dynamic + of_static} == set(map(id, leaves))
+        assert_trees_close(bjm.unfreeze_all(dynamic, static), model, tolerance=0)
+        assert_trees_close(eqx.combine(dynamic, static), model, tolerance=0)
+
+
+@everything
+def test_flattened_vectors_are_parallel(name, key):
+    model = EVERYTHING[name](key)
+    means = bjm.flatten_means(model)
+    assert means.shape == (bjm.get_parameter_count(model)["total"],)
+    assert bjm.flatten_stdvs(model).shape == means.shape
+    assert bjm.flatten_raw_stdvs(model).shape == means.shape
+    moved = bjm.unflatten_means(model, means + 1)
+    np.testing.assert_array_equal(bjm.flatten_means(moved), means + 1)
+    np.testing.assert_array_equal(bjm.flatten_stdvs(moved), bjm.flatten_stdvs(model))
+
+
+@everything
+def test_single_and_double_precision(name, key, x64):
+    @eqx.filter_jit
+    def verbs(model):
+        drawn = bjm.sample_all_parameters(model, key)
+        return (
+            bjm.flatten_means(drawn),
+            bjm.flatten_stdvs(drawn),
+            bjm.flatten_raw_stdvs(drawn),
+            bjm.compute_prior(drawn),
+            bjm.entropy(drawn),
+        )
+
+    model = eqx.filter_eval_shape(EVERYTHING[name], key)
+    for dtype in (jnp.float32, jnp.float64):
+
+        def cast(leaf, dtype=dtype):
+            if not isinstance(leaf, jax.ShapeDtypeStruct):
+                return leaf
+            is_float = jnp.issubdtype(leaf.dtype, jnp.floating)
+            return jax.ShapeDtypeStruct(leaf.shape, dtype if is_float else leaf.dtype)
+
+        results = eqx.filter_eval_shape(verbs, jax.tree.map(cast, model))
+        assert [result.dtype for result in results] == [dtype] * 5
+
+
+@everything
+def test_batches_of_models_go_through_every_verb(name, key):
+    @eqx.filter_jit
+    def verbs(model):
+        return bjm.flatten_stdvs(model), bjm.compute_prior(model), bjm.entropy(model)
+
+    keys = random.split(key, 2)
+    batched = eqx.filter_vmap(verbs)(eqx.filter_vmap(EVERYTHING[name])(keys))
+    one = verbs(EVERYTHING[name](keys[1]))
+    for of_batch, alone in zip(batched, one, strict=True):
+        np.testing.assert_allclose(of_batch[1], alone, rtol=1e-5, atol=1e-6)
+
+
+@every_parameter
+def test_second_call_compiles_nothing(name, key):
+    traces = []
+
+    @jax.jit
+    def draw(parameter, key):
+        traces.append(None)
+        return bjm.sample_all_parameters(parameter, key)
+
+    draw(PARAMETERS[name](key), key)
+    draw(PARAMETERS[name](random.key(1)), random.key(1))
+    assert len(traces) == 1
+
+
+@every_parameter
+def test_statistics_of_draws(name, key):
+    parameter = PARAMETERS[name](key)
+    num_draws = 20_000
+    draws = jax.jit(jax.vmap(parameter.sample))(random.split(key, num_draws))
+    assert draws.shape == (num_draws, *parameter.shape)
+    # Five standard errors; the kurtosis of the Laplace density, 6, is the largest.
+    error_of_mean = 5 * parameter.stdv / num_draws**0.5
+    assert jnp.all(jnp.abs(draws.mean(0) - parameter.mean) <= error_of_mean + 1e-6)
+    error_of_stdv = 5 * parameter.stdv * (5 / (4 * num_draws)) ** 0.5
+    assert jnp.all(jnp.abs(draws.std(0) - parameter.stdv) <= error_of_stdv + 1e-6)
+
+
+@every_parameter
+def test_entropy_is_the_mean_of_minus_log_prob(name, key):
+    parameter = PARAMETERS[name](key)
+    draws = jax.vmap(parameter.sample)(random.split(key, 20_000))
+    log_probs = jax.jit(jax.vmap(parameter.log_prob))(draws)
+    error = 5 * log_probs.std() / 20_000**0.5
+    assert jnp.abs(parameter.entropy() + log_probs.mean()) <= error + 1e-5
+    assert log_probs.shape == (20_000,)
+    assert parameter.entropy().shape == ()
