@@ -50,7 +50,7 @@ class Bayesian(Module):
 
     def __init__(
         self,
-        module: Callable,
+        module: eqx.Module,
         *,
         bayesian: bool = True,
         param_type: type[AbstractParameter] = GaussianParameter,

@@ -86,11 +86,11 @@ class BayesianLinear(Module):
 
     def __call__(
         self,
-        x: Real[ArrayLike, "*batch features"],
+        x: Real[ArrayLike, "..."],
         *,
         key: PRNGKeyArray | None = None,
         sample: bool = True,
-    ) -> Float[Array, "*batch out_features"]:
+    ) -> Float[Array, "..."]:
         """Apply the layer.
 
         Args:

@@ -87,11 +87,11 @@ class BayesianMLP(Module):
 
     def __call__(
         self,
-        x: Real[ArrayLike, "*batch features"],
+        x: Real[ArrayLike, "..."],
         *,
         key: PRNGKeyArray | None = None,
         sample: bool = True,
-    ) -> Float[Array, "*batch out_features"]:
+    ) -> Float[Array, "..."]:
         """Apply the perceptron.
 
         Args:

@@ -68,7 +68,6 @@ def ravel_all(arrays: Sequence[Float[Array, "..."]]) -> Float[Array, " n"]:
     """Concatenate arrays of any shapes and float dtypes into one vector."""
     if len(arrays) == 0:
         return jnp.zeros(0)
-    dtype = arrays[0].dtype
-    for array in arrays[1:]:
-        dtype = jnp.promote_types(dtype, array.dtype)
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.result_type(*arrays)
     return jnp.concatenate([array.ravel().astype(dtype) for array in arrays])

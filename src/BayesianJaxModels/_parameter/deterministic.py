@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from .base import AbstractParameter
-from .convert import as_float_array
+from .convert import as_float_array, check_shape
 
 
 class DeterministicParameter(AbstractParameter):
@@ -37,7 +37,9 @@ class DeterministicParameter(AbstractParameter):
 
     def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
         """Log probability mass: 0 where `value` is `mean`, minus infinity elsewhere."""
-        mass = jnp.where(jnp.all(jnp.asarray(value) == self.mean), 0.0, -jnp.inf)
+        value = as_float_array(value)
+        check_shape("value", value, self.shape)
+        mass = jnp.where(jnp.all(value == self.mean), 0.0, -jnp.inf)
         return mass.astype(self.mean.dtype)
 
     def entropy(self) -> Float[Array, ""]:

@@ -12,7 +12,7 @@ def make_parameter(
     value: Any,
     *,
     bayesian: bool = True,
-    param_type: type[AbstractParameter] = GaussianParameter,
+    param_type: type = GaussianParameter,
     init_raw_stdv: Any = 0.01,
 ) -> AbstractParameter:
     """Make a parameter located at a value.

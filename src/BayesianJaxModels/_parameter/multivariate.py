@@ -63,18 +63,19 @@ class MultivariateGaussianParameter(AbstractParameter):
             covariance: Symmetric and positive definite, of shape `(n, n)`.
 
         Raises:
-            ValueError: If the shapes do not fit, `covariance` is not positive definite,
-                or is so narrow that the diagonal of its Cholesky factor is not above
-                1e-4 (under `jax.jit`, a `RuntimeError` when it runs).
+            ValueError: If the shapes do not fit, or `covariance` is not symmetric, not
+                positive definite, or so narrow that the diagonal of its Cholesky factor
+                is not above 1e-4 (under `jax.jit`, a `RuntimeError` when it runs).
         """
         mean = as_float_array(value)
         covariance = as_float_array(covariance, "covariance").astype(mean.dtype)
         check_shape("covariance", covariance, (mean.size, mean.size))
         factor = jnp.linalg.cholesky(covariance)
         diagonal = jnp.diagonal(factor)
+        is_symmetric = jnp.allclose(covariance, covariance.T)
         diagonal = check_values(
             diagonal,
-            ~jnp.all(diagonal > MIN_WIDTH),
+            ~(is_symmetric & jnp.all(diagonal > MIN_WIDTH)),
             "`covariance` must be symmetric and positive definite, with a Cholesky "
             f"factor whose diagonal is above {MIN_WIDTH}.",
         )

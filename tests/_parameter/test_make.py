@@ -1,0 +1,88 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from BayesianJaxModels import (
+    DeterministicParameter,
+    GaussianParameter,
+    LaplacianParameter,
+    MultivariateGaussianParameter,
+    make_parameter,
+)
+
+from ..registry import LogisticParameter
+
+
+def test_defaults():
+    parameter = make_parameter([1.0, 2.0])
+    assert isinstance(parameter, GaussianParameter)
+    np.testing.assert_array_equal(parameter.mean, [1.0, 2.0])
+    np.testing.assert_allclose(parameter.stdv, 2e-4, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "param_type",
+    [LaplacianParameter, MultivariateGaussianParameter, LogisticParameter],
+)
+def test_every_type_can_be_asked_for(param_type):
+    parameter = make_parameter(
+        jnp.ones((2, 2)), param_type=param_type, init_raw_stdv=0.3
+    )
+    assert type(parameter) is param_type
+    assert parameter.shape == (2, 2)
+
+
+def test_not_bayesian_is_deterministic_whatever_the_type():
+    parameter = make_parameter(1.0, bayesian=False, param_type=LaplacianParameter)
+    assert type(parameter) is DeterministicParameter
+
+
+@pytest.mark.parametrize("value", [3, [1, 2], np.arange(3), jnp.arange(3)])
+def test_integers_become_floats(value):
+    parameter = make_parameter(value)
+    assert parameter.mean.dtype == jnp.float32
+    np.testing.assert_array_equal(parameter.mean, np.asarray(value, np.float32))
+
+
+def test_dtypes_are_kept(x64):
+    assert make_parameter(np.float32(1)).mean.dtype == jnp.float32
+    assert make_parameter(np.float64(1)).mean.dtype == jnp.float64
+    assert make_parameter(jnp.ones(2, jnp.float16)).raw_stdv.dtype == jnp.float16
+
+
+@pytest.mark.parametrize(
+    ("value", "came"),
+    [
+        (None, "got None"),
+        ("one", "got 'one'"),
+        (1 + 2j, "got dtype complex"),
+        (True, "got dtype bool"),
+        ([[1.0], [1.0, 2.0]], r"got \[\[1.0\], \[1.0, 2.0\]\]"),
+        (jax.random.key(0), "got dtype key"),
+        (make_parameter(1.0), "got GaussianParameter"),
+    ],
+    ids=str,
+)
+def test_what_is_not_a_number_is_an_error(value, came):
+    with pytest.raises(TypeError, match="`value` must be a real number.*" + came):
+        make_parameter(value)
+
+
+@pytest.mark.parametrize("value", [jnp.nan, [1.0, jnp.inf]])
+def test_what_is_not_finite_is_an_error(value):
+    with pytest.raises(ValueError, match="`value` must be finite"):
+        make_parameter(value)
+    with pytest.raises(RuntimeError, match="`value` must be finite"):
+        jax.block_until_ready(jax.jit(make_parameter)(jnp.asarray(value)))
+
+
+def test_bad_settings_are_errors():
+    with pytest.raises(TypeError, match="`param_type` must be a subclass.*float"):
+        make_parameter(1.0, param_type=float)
+    with pytest.raises(TypeError, match="`init_raw_stdv` must be a real number"):
+        make_parameter(1.0, init_raw_stdv="wide")
+    with pytest.raises(ValueError, match="`init_raw_stdv` must be finite"):
+        make_parameter(1.0, init_raw_stdv=jnp.nan)
+    with pytest.raises(ValueError, match=r"`init_raw_stdv` must be one number.*\(2,\)"):
+        make_parameter([1.0, 2.0], init_raw_stdv=[0.1, 0.2])
