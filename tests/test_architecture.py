@@ -1,0 +1,94 @@
+"""The shape of the house, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import BayesianJaxModels
+
+PACKAGE = Path(BayesianJaxModels.__file__).parent
+# Data flows down this list, so a wing imports from the wings above it and from itself.
+WINGS = [
+    "_version",
+    "_compute",
+    "_parameter",
+    "_model",
+    "_layer",
+    "_dynamics",
+    "_inference",
+    "_predict",
+    "plot",
+    "__init__",
+]
+STRANGERS = {("_inference", "_dynamics"), ("__init__", "plot")}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def wing_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_wings(path):
+    package = ["BayesianJaxModels", *path.relative_to(PACKAGE).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            stem = base + (node.module.split(".") if node.module else [])
+            modules = [[*stem, alias.name] for alias in node.names]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name.split(".") for alias in node.names]
+        else:
+            continue
+        for module in modules:
+            if module[0] == "BayesianJaxModels":
+                yield module[1]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    wing = wing_of(path)
+    assert wing in WINGS
+    for imported in imported_wings(path):
+        assert WINGS.index(imported) <= WINGS.index(wing), f"{wing} <- {imported}"
+        assert (wing, imported) not in STRANGERS
+
+
+def test_the_import_reader_reads():
+    entropy = PACKAGE / "_model" / "entropy.py"
+    assert set(imported_wings(entropy)) == {"_parameter", "_model"}
+    assert {"_layer", "_model", "_parameter"} <= set(
+        imported_wings(PACKAGE / "__init__.py")
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_habits(path):
+    source = path.read_text()
+    assert len(source.splitlines()) <= 320, "two rooms in one?"
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in {"super", "hasattr"}
+        if isinstance(node, ast.ImportFrom):
+            assert node.module != "__future__"
+
+
+def test_classes_are_abstract_or_final():
+    extensible = {"Module", "AbstractParameter"}
+    bases = {
+        base.id
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+        if isinstance(base, ast.Name)
+    }
+    assert bases == extensible
+
+
+def test_tests_mirror_the_source():
+    tests = Path(__file__).parent
+    wings = {path.name for path in PACKAGE.iterdir() if path.is_dir()}
+    wings = {wing for wing in wings if wing.startswith("_") and wing in WINGS}
+    assert all(any((tests / wing).glob("test_*.py")) for wing in wings)

@@ -1,0 +1,90 @@
+import ast
+import importlib.metadata
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import BayesianJaxModels as bjm
+
+NAMES = [
+    "AbstractParameter",
+    "Bayesian",
+    "BayesianLinear",
+    "BayesianMLP",
+    "DeterministicParameter",
+    "GaussianParameter",
+    "LaplacianParameter",
+    "Module",
+    "MultivariateGaussianParameter",
+    "compute_prior",
+    "entropy",
+    "flatten_means",
+    "flatten_raw_stdvs",
+    "flatten_stdvs",
+    "freeze_means",
+    "freeze_params",
+    "freeze_stdvs",
+    "gaussian_entropy",
+    "get_parameter_count",
+    "get_parameter_groups",
+    "get_parameters",
+    "kl_divergence",
+    "laplacian_entropy",
+    "load_model",
+    "make_parameter",
+    "sample_all_parameters",
+    "save_model",
+    "unflatten_means",
+    "unfreeze_all",
+]
+
+
+def test_public_names():
+    everything = inspect.getmembers(bjm, lambda thing: not inspect.ismodule(thing))
+    public = [name for name, _ in everything if not name.startswith("_")]
+    assert public == NAMES
+
+
+def test_the_front_door_holds_no_logic():
+    tree = ast.parse(Path(bjm.__file__).read_text())
+    docstring, *statements = tree.body
+    assert isinstance(docstring, ast.Expr)
+    for statement in statements:
+        assert isinstance(statement, ast.ImportFrom)
+        assert all(alias.asname == alias.name for alias in statement.names)
+
+
+def test_version_is_that_of_the_distribution():
+    assert bjm.__version__ == importlib.metadata.version("BayesianJaxModels")
+
+
+def test_types_are_shipped():
+    assert (Path(bjm.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_public_names_are_documented(name):
+    thing = getattr(bjm, name)
+    assert inspect.getdoc(thing)
+    if inspect.isclass(thing):
+        methods = inspect.getmembers(thing, inspect.isfunction)
+        properties = inspect.getmembers(thing, lambda m: isinstance(m, property))
+        for method_name, method in methods + properties:
+            if not method_name.startswith("_"):
+                assert inspect.getdoc(method), f"{name}.{method_name}"
+
+
+def test_importing_is_quick():
+    measure = """
+import time, jax
+start = time.perf_counter()
+import BayesianJaxModels
+print(time.perf_counter() - start)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", measure], capture_output=True, text=True, check=True
+    )
+    assert float(run.stdout) < 1.5
