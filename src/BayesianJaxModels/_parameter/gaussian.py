@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from .._compute import standard_normal
 from .base import AbstractParameter, positive
 from .convert import as_float_array, check_shape, check_width, matching_width
 
@@ -42,7 +43,7 @@ class GaussianParameter(AbstractParameter):
 
     def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
         """Draw `mean + stdv * eps` with standard normal `eps`."""
-        eps = jax.random.normal(rng, self.shape, self.mean.dtype)
+        eps = standard_normal(rng, self.shape, self.mean.dtype)
         return self.mean + self.stdv * eps
 
     def log_prob(self, value: ArrayLike) -> Float[Array, ""]:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from .._compute import standard_laplace
 from .base import AbstractParameter, positive
 from .convert import as_float_array, check_shape, check_width, matching_width
 
@@ -47,7 +48,7 @@ class LaplacianParameter(AbstractParameter):
 
     def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
         """Draw `mean + scale * eps` with standard Laplace `eps`."""
-        eps = jax.random.laplace(rng, self.shape, self.mean.dtype)
+        eps = standard_laplace(rng, self.shape, self.mean.dtype)
         return self.mean + self.scale * eps
 
     def log_prob(self, value: ArrayLike) -> Float[Array, ""]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from .._compute import standard_normal
 from .base import MIN_WIDTH, AbstractParameter, positive
 from .convert import (
     as_float_array,
@@ -105,7 +106,7 @@ class MultivariateGaussianParameter(AbstractParameter):
 
     def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
         """Draw `mean + L eps` with standard normal `eps`."""
-        eps = jax.random.normal(rng, (self.mean.size,), self.mean.dtype)
+        eps = standard_normal(rng, (self.mean.size,), self.mean.dtype)
         deviation = jnp.matmul(self.cholesky, eps, precision="highest")
         return self.mean + deviation.reshape(self.shape)
 
