@@ -1,5 +1,14 @@
 """Models whose weights are distributions, for ODEs and sequences in JAX."""
 
+from ._dynamics import (
+    AbstractVectorField as AbstractVectorField,
+    HybridVectorField as HybridVectorField,
+    ModelVectorField as ModelVectorField,
+    NeuralVectorField as NeuralVectorField,
+    SecondOrderVectorField as SecondOrderVectorField,
+    Trajectory as Trajectory,
+    integrate as integrate,
+)
 from ._layer import (
     Bayesian as Bayesian,
     BayesianLinear as BayesianLinear,
@@ -34,5 +43,14 @@ from ._parameter import (
     LaplacianParameter as LaplacianParameter,
     MultivariateGaussianParameter as MultivariateGaussianParameter,
     make_parameter as make_parameter,
+)
+from ._predict import (
+    RunningSummary as RunningSummary,
+    Summary as Summary,
+    map_posterior as map_posterior,
+    map_posterior_pure as map_posterior_pure,
+    posterior_trajectories as posterior_trajectories,
+    stream_posterior as stream_posterior,
+    summarise as summarise,
 )
 from ._version import __version__ as __version__

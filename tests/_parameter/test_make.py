@@ -45,6 +45,12 @@ def test_integers_become_floats(value):
     np.testing.assert_array_equal(parameter.mean, np.asarray(value, np.float32))
 
 
+def test_python_numbers_become_strongly_typed():
+    parameter = make_parameter(1.0, init_raw_stdv=0.5)
+    assert not parameter.mean.weak_type
+    assert not parameter.raw_stdv.weak_type
+
+
 def test_dtypes_are_kept(x64):
     assert make_parameter(np.float32(1)).mean.dtype == jnp.float32
     assert make_parameter(np.float64(1)).mean.dtype == jnp.float64

@@ -1,3 +1,8 @@
+from .chunk import (
+    items_in_cache as items_in_cache,
+    items_in_memory as items_in_memory,
+)
+from .map_chunks import map_chunks as map_chunks
 from .normal import (
     standard_laplace as standard_laplace,
     standard_normal as standard_normal,

@@ -36,7 +36,9 @@ def as_float_array(value: Any, name: str = "value") -> Float[Array, "..."]:
     except (TypeError, ValueError) as error:
         raise TypeError(f"{wanted}, but got {value!r}.") from error
     if jnp.issubdtype(array.dtype, jnp.floating):
-        return array
+        # Not weakly typed, as a Python number is: arithmetic makes it strong, and what
+        # was compiled for the one does not serve the other.
+        return jnp.asarray(array, array.dtype)
     if jnp.issubdtype(array.dtype, jnp.integer):
         return array.astype(float)
     raise TypeError(f"{wanted}, but got dtype {array.dtype} with shape {array.shape}.")

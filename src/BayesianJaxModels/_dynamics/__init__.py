@@ -1,0 +1,9 @@
+from .field import (
+    AbstractVectorField as AbstractVectorField,
+    ModelVectorField as ModelVectorField,
+)
+from .hybrid import HybridVectorField as HybridVectorField
+from .integrate import integrate as integrate
+from .neural import NeuralVectorField as NeuralVectorField
+from .second_order import SecondOrderVectorField as SecondOrderVectorField
+from .trajectory import Trajectory as Trajectory

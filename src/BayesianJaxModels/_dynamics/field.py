@@ -1,0 +1,47 @@
+"""What moves: the right-hand side of an ordinary differential equation."""
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, ArrayLike, Float, PyTree, Real
+
+from .._model import Module
+
+
+class AbstractVectorField(Module):
+    """The right-hand side `f` of `dy/dt = f(t, y, args)`, a pytree.
+
+    It takes no key: no randomness reaches it, so its weights are the same at every
+    stage of the solver. Draw them before with `sample_all_parameters`. Any callable
+    pytree with this signature will do where a vector field is asked for.
+    """
+
+    @abstractmethod
+    def __call__(self, t: Real[ArrayLike, ""], y: PyTree, args: Any) -> PyTree:
+        """The time derivative of the state.
+
+        Args:
+            t: Time.
+            y: The state.
+            args: What `integrate` was given as `args`.
+
+        Returns:
+            The derivative, in the structure, shapes and dtypes of `y`.
+        """
+
+
+class ModelVectorField(AbstractVectorField):
+    """A model of signature `model(x, *, key, sample)` as an autonomous vector field.
+
+    Attributes:
+        model: Maps a state of shape `(..., n)` to its derivative, of the same shape.
+    """
+
+    model: eqx.Module
+
+    def __call__(
+        self, t: Real[ArrayLike, ""], y: Float[Array, "*batch n"], args: Any
+    ) -> Float[Array, "*batch n"]:
+        """`model(y)` at the means, or at the draw in a drawn model."""
+        return self.model(y, key=None, sample=False)  # pyright: ignore

@@ -1,0 +1,55 @@
+"""Keep the gradient of a failed solve away from everything else."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PyTree
+
+from .._parameter.convert import is_float_array
+
+
+def guard_gradient(tree: PyTree, *, mapped_with: PyTree) -> PyTree:
+    """The identity, whose gradient is zero if any of it is not finite.
+
+    Masking a loss does not keep the gradient of a failed solve out: in the backward
+    pass zero times infinity is NaN. This stops it where it would leave the draw.
+
+    Args:
+        tree: What goes into the solve.
+        mapped_with: The trees that decide over which axes of `jax.vmap` the gradient is
+            judged one by one. Where none of them is mapped, JAX sums the gradient over
+            the axis before this sees it, and one NaN in the sum loses all of it.
+    """
+    arrays, rest = eqx.partition(tree, is_float_array)
+    zero = _mapped_zero(mapped_with)
+    arrays = jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), arrays)
+    return eqx.combine(_guarded(arrays), rest)
+
+
+def _mapped_zero(tree: PyTree) -> Float[Array, ""]:
+    """Zero, mapped over every axis of `jax.vmap` that a leaf is mapped over."""
+    zero = jnp.zeros(())
+    for leaf in jax.tree.leaves(tree):
+        if is_float_array(leaf) and leaf.size > 0:
+            entry = lax.stop_gradient(jnp.ravel(leaf)[0])
+            zero = jnp.where(entry == entry, zero, jnp.zeros(()))
+    return zero
+
+
+@jax.custom_vjp
+def _guarded(arrays):
+    return arrays
+
+
+def _guard_forward(arrays):
+    return arrays, None
+
+
+def _guard_backward(_, cotangent):
+    leaves = jax.tree.leaves(cotangent)
+    finite = jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]).all()
+    return (jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0), cotangent),)
+
+
+_guarded.defvjp(_guard_forward, _guard_backward)

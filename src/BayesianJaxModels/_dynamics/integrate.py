@@ -1,0 +1,158 @@
+"""One good way to integrate a vector field."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PyTree
+
+from .check import check_derivative, check_state, check_times
+from .guard import guard_gradient
+from .trajectory import Trajectory
+
+# What float32 can hold over a solve of many steps.
+RTOL, ATOL = 1e-4, 1e-6
+
+
+def integrate(
+    vector_field: Callable,
+    y0: PyTree | Callable,
+    ts: Float[ArrayLike, " T"],
+    *,
+    args: Any = None,
+    solver: diffrax.AbstractSolver | None = None,
+    stepsize_controller: diffrax.AbstractStepSizeController | None = None,
+    dt0: float | Array | None = None,
+    adjoint: diffrax.AbstractAdjoint | None = None,
+    event: diffrax.Event | None = None,
+    max_steps: int | None = 1024,
+    progress_meter: diffrax.AbstractProgressMeter | None = None,
+    batched: bool = False,
+    shared_steps: bool = False,
+) -> Trajectory:
+    """Solve `dy/dt = vector_field(t, y, args)` from `y0` and save at `ts`.
+
+    Products of matrices run at full float32 precision, whatever a GPU's default is:
+    with less, an adaptive solver takes many times the steps.
+
+    Args:
+        vector_field: A callable pytree of signature `(t, y, args)`; gradients reach its
+            arrays.
+        y0: The state at `ts[0]`, any pytree of float arrays; or a function of the
+            vector field that returns it, for initial states that are parameters.
+        ts: The times to save at, of shape `(T,)` with `T >= 2`, strictly increasing or
+            strictly decreasing.
+        args: Handed to the vector field.
+        solver: A diffrax solver; `diffrax.Tsit5()` if `None`.
+        stepsize_controller: `diffrax.PIDController(rtol=1e-4, atol=1e-6)` if `None`;
+            with `diffrax.ConstantStepSize()` give `dt0`.
+        dt0: The first step, positive in either direction of time; chosen by the
+            controller if `None`.
+        adjoint: How gradients are computed; `diffrax.RecursiveCheckpointAdjoint()` if
+            `None`, for which `max_steps` is best a bound of the right size. In reverse
+            mode a solve whose gradient is not finite passes none on; forward mode has
+            no such guard.
+        event: When to stop early.
+        max_steps: How many steps a solve may take.
+        progress_meter: A diffrax progress meter.
+        batched: Whether every leaf of `y0` has a leading axis of initial states.
+        shared_steps: Whether batched initial states are solved as one system, with the
+            steps that the most demanding of them needs. Otherwise each has its own.
+
+    Returns:
+        A `Trajectory` with `ys` of shape `(T, *state)`, or `(N, T, *state)` if
+        `batched`. A solve that fails does not raise; its `succeeded` is false.
+
+    Raises:
+        ValueError: If `ts` is not as above (a `RuntimeError` when it runs, where `ts`
+            is traced), or the vector field returns another structure or shape than the
+            state has.
+        TypeError: If `y0` or `ts` does not consist of floats.
+
+    Example:
+        ```python
+        ts = jnp.linspace(0.0, 1.0, 11)
+        decay = integrate(lambda t, y, rate: -rate * y, jnp.ones(2), ts, args=0.5)
+        decay.ys  # (11, 2)
+        ```
+    """
+    ts = check_times(ts)
+    y0 = check_state(y0(vector_field) if callable(y0) else y0)
+    check_derivative(vector_field, y0, ts, args, batched)
+    if stepsize_controller is None and batched and shared_steps:
+        stepsize_controller = diffrax.PIDController(
+            rtol=RTOL, atol=ATOL, norm=_largest_rms
+        )
+    elif stepsize_controller is None:
+        stepsize_controller = diffrax.PIDController(rtol=RTOL, atol=ATOL)
+    if adjoint is None:
+        adjoint = diffrax.RecursiveCheckpointAdjoint()
+    if dt0 is not None:
+        dt0 = jnp.where(ts[-1] > ts[0], 1, -1) * jnp.abs(jnp.asarray(dt0, ts.dtype))
+    reverse_mode = not isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint)
+
+    def solve(vector_field, y0, args):
+        if reverse_mode:
+            inputs = (vector_field, y0, args)
+            # A field that is shared between mapped initial states stays shared.
+            vector_field = guard_gradient(vector_field, mapped_with=vector_field)
+            y0, args = guard_gradient((y0, args), mapped_with=inputs)
+        with jax.default_matmul_precision("highest"):
+            solution = diffrax.diffeqsolve(
+                diffrax.ODETerm(_Call()),
+                diffrax.Tsit5() if solver is None else solver,
+                t0=ts[0],
+                t1=ts[-1],
+                dt0=dt0,
+                y0=y0,
+                args=(vector_field, args),
+                saveat=diffrax.SaveAt(ts=ts),
+                stepsize_controller=stepsize_controller,
+                adjoint=adjoint,
+                event=event,
+                max_steps=max_steps,
+                progress_meter=progress_meter or diffrax.NoProgressMeter(),
+                throw=False,
+            )
+        return solution.ys, solution.result, solution.stats["num_steps"]
+
+    if not batched:
+        return Trajectory(ts, *solve(vector_field, y0, args))
+    if not shared_steps:
+        solve_each = eqx.filter_vmap(solve, in_axes=(None, 0, None))
+        return Trajectory(ts, *solve_each(vector_field, y0, args))
+    ys, result, num_steps = solve(_Together(vector_field), y0, args)
+    size = jax.tree.leaves(y0)[0].shape[0]
+    return Trajectory(
+        ts,
+        jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), ys),
+        *jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (size,)), (result, num_steps)
+        ),
+    )
+
+
+class _Call(eqx.Module):
+    """The field goes to diffrax as an argument, so that every adjoint sees it."""
+
+    def __call__(self, t, y, field_and_args):
+        vector_field, args = field_and_args
+        return vector_field(t, y, args)
+
+
+class _Together(eqx.Module):
+    """Many states as one system."""
+
+    vector_field: Callable
+
+    def __call__(self, t, y, args):
+        return jax.vmap(lambda state: self.vector_field(t, state, args))(y)
+
+
+def _largest_rms(errors: PyTree) -> Float[Array, ""]:
+    """The root mean square error of the worst state in a batch."""
+    leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(errors)]
+    return jnp.max(jnp.sqrt(jnp.mean(jnp.concatenate(leaves, axis=1) ** 2, axis=1)))

@@ -1,0 +1,8 @@
+from .map_posterior import (
+    map_posterior as map_posterior,
+    map_posterior_pure as map_posterior_pure,
+    stream_posterior as stream_posterior,
+)
+from .running_summary import RunningSummary as RunningSummary
+from .summary import Summary as Summary, summarise as summarise
+from .trajectories import posterior_trajectories as posterior_trajectories

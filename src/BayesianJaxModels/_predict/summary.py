@@ -1,0 +1,264 @@
+"""What many draws of a trajectory say: means, bands and how many draws failed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int, PyTree, Shaped
+
+from .._dynamics.trajectory import Trajectory
+
+PROBS = (0.05, 0.25, 0.5, 0.75, 0.95)
+# Sorting copies this many values at a time.
+_BLOCK_SIZE = 1 << 22
+
+
+class Summary(eqx.Module):
+    """The posterior of a trajectory, entry by entry, in NumPy arrays.
+
+    `(...)` stands for the batch axes after the draws, for example initial states; there
+    are none if every draw was solved once. A draw that failed for one initial state is
+    left out for that one only. Where no draw is left, the statistics are NaN.
+
+    Attributes:
+        ts: The times, of shape `(T,)`, or `(..., T)` if they differ within the batch.
+        mean: The posterior mean, leaves of shape `(..., T, *state)`.
+        stdv: The posterior standard deviation, like `mean`: that of the draws
+            (`ddof=0`), which stand for the posterior.
+        probs: The probabilities of `quantiles`.
+        quantiles: Leaves of shape `(len(probs), ..., T, *state)`, linear between draws;
+            `None` from a `RunningSummary` without a grid.
+        interval_mass: The posterior mass in either interval.
+        equal_tailed: `(low, high)`, each like `mean`, as much mass below as above;
+            `None` where `quantiles` is.
+        highest_density: `(low, high)`, each like `mean`: the shortest interval that
+            holds `interval_mass` of the draws; `None` from a `RunningSummary`.
+        num_used: How many draws each time rests on, of shape `(..., T)`: all but those
+            that failed and those that an event had ended by then.
+        num_draws: How many draws there were, failed ones included.
+        num_failed: How many of them failed, of shape `(...)`.
+        num_outside: How many values lie outside a running summary's grid, like `mean`;
+            `None` without one.
+    """
+
+    ts: Float[np.ndarray, "..."]
+    mean: PyTree[Float[np.ndarray, "..."]]
+    stdv: PyTree[Float[np.ndarray, "..."]]
+    probs: tuple[float, ...] = eqx.field(static=True)
+    quantiles: PyTree
+    interval_mass: float = eqx.field(static=True)
+    equal_tailed: tuple[PyTree, PyTree] | None
+    highest_density: tuple[PyTree, PyTree] | None
+    num_used: Int[np.ndarray, "..."]
+    num_draws: int = eqx.field(static=True)
+    num_failed: Int[np.ndarray, "..."]
+    num_outside: PyTree = None
+
+    @property
+    def failed_fraction(self) -> Float[np.ndarray, "..."]:
+        """The share of draws that failed, of shape `(...)`."""
+        return np.asarray(self.num_failed / self.num_draws)
+
+    def __repr__(self) -> str:
+        solves = self.num_draws * self.num_failed.size
+        failed = int(self.num_failed.sum())
+        batch = self.num_failed.shape
+        words = f"Summary of {self.num_draws:,} draws"
+        words += f" for each of a batch {batch}; " if batch else "; "
+        words += f"{failed:,} of {solves:,} solves failed"
+        words += (
+            f" ({100 * failed / solves:.2g} %) and are left out; " if failed else "; "
+        )
+        words += f"{self.ts.shape[-1]} times from {self.ts.min():g} to "
+        words += f"{self.ts.max():g}, mean of shape "
+        words += f"{jax.tree.map(np.shape, self.mean)}"
+        if np.any(self.num_used < self.num_draws - self.num_failed[..., None]):
+            words += "; events ended draws, so later times rest on fewer"
+        if np.any(self.num_used == 0):
+            words += "; NaN where no draw is left"
+        if self.quantiles is None:
+            words += "; no quantiles without a grid"
+        outside = sum(leaf.sum() for leaf in jax.tree.leaves(self.num_outside))
+        return words + (f"; {outside:,} values outside the grid" if outside else "")
+
+
+def summarise(
+    trajectory: Trajectory,
+    probs: Sequence[float] = PROBS,
+    *,
+    interval_mass: float = 0.9,
+) -> Summary:
+    """Summarise draws of a trajectory, on the host.
+
+    Args:
+        trajectory: Its first axis is posterior draws: `ys` has leaves of shape
+            `(num_draws, ..., T, *state)`.
+        probs: The probabilities of the quantiles, each in (0, 1).
+        interval_mass: The mass in the two kinds of intervals, in (0, 1).
+
+    Returns:
+        A `Summary` of the draws that succeeded, which counts those that failed.
+
+    Raises:
+        ValueError: If there is no axis of draws, draws differ in their times, all
+            failed, or `probs` or `interval_mass` is not as above.
+
+    Example:
+        ```python
+        low, high = summarise(draws, interval_mass=0.8).equal_tailed
+        ```
+    """
+    levels = check_levels(probs, interval_mass)
+    layout, succeeded, used, leaves = read_draws(trajectory)
+    check_any_left(~succeeded)
+    by_entry = used.reshape(len(used), -1)
+    rows = []
+    for leaf in leaves:
+        width = max(1, _BLOCK_SIZE // len(leaf))
+        repeats = leaf.shape[1] // by_entry.shape[1]
+        for columns in np.split(
+            np.arange(leaf.shape[1]), range(width, leaf.shape[1], width)
+        ):
+            # NaN sorts last, so the draws in use come first.
+            is_used = by_entry[:, columns // repeats]
+            block = np.where(is_used, leaf[:, columns], np.nan).T.copy()
+            block.sort(axis=1)
+            rows.append(_of_sorted(block, is_used.sum(axis=0), levels, interval_mass))
+    *quantiles, low, high, mean, stdv, shortest_low, shortest_high = np.concatenate(
+        rows, axis=1
+    )
+    return Summary(
+        ts=layout.ts,
+        mean=layout.unflatten(mean),
+        stdv=layout.unflatten(stdv),
+        probs=tuple(probs),
+        quantiles=layout.unflatten(np.stack(quantiles)),
+        interval_mass=interval_mass,
+        equal_tailed=(layout.unflatten(low), layout.unflatten(high)),
+        highest_density=(
+            layout.unflatten(shortest_low),
+            layout.unflatten(shortest_high),
+        ),
+        num_used=used.sum(axis=0),
+        num_draws=len(succeeded),
+        num_failed=np.asarray((~succeeded).sum(axis=0)),
+    )
+
+
+def _of_sorted(draws, counts, levels, interval_mass):
+    """Quantiles, mean, stdv and shortest interval of the first `counts` in each row."""
+    out = np.full((len(levels) + 4, len(draws)), np.nan)
+    for n in np.unique(counts[counts > 0]):
+        rows = np.flatnonzero(counts == n)
+        used = draws[:, :n] if len(rows) == len(draws) else draws[rows, :n]
+        position = levels * (n - 1)
+        below = np.floor(position).astype(int)
+        start = used[:, below].astype(float)
+        step = used[:, np.minimum(below + 1, n - 1)] - start
+        out[:-4, rows] = (start + (position - below) * step).T
+        out[-4, rows] = used.mean(axis=1, dtype=float)
+        out[-3, rows] = used.std(axis=1, dtype=float)
+        held = max(1, math.ceil(round(interval_mass * n, 9)))
+        first = np.argmin(used[:, held - 1 :] - used[:, : n - held + 1], axis=1)
+        out[-2, rows] = used[np.arange(len(rows)), first]
+        out[-1, rows] = used[np.arange(len(rows)), first + held - 1]
+    return out
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the states without the draws lie in one vector, leaf after leaf."""
+
+    ts: np.ndarray
+    treedef: Any
+    shapes: list[tuple[int, ...]]
+
+    def unflatten(self, rows: Shaped[np.ndarray, "*k m"]) -> PyTree:
+        """Vectors in the last axis of `rows` as a pytree."""
+        ends = np.cumsum([math.prod(shape) for shape in self.shapes])
+        parts = np.split(rows, ends[:-1], axis=-1)
+        return self.treedef.unflatten(
+            part.reshape(*rows.shape[:-1], *shape)
+            for part, shape in zip(parts, self.shapes, strict=True)
+        )
+
+    def flatten(self, tree: PyTree, name: str) -> Float[np.ndarray, " m"]:
+        """A number, or a pytree that broadcasts to the states, as a vector."""
+        same = isinstance(tree, int | float)
+        leaves = [tree] * len(self.shapes) if same else self.treedef.flatten_up_to(tree)
+        try:
+            pairs = list(zip(leaves, self.shapes, strict=True))
+            whole = [np.broadcast_to(np.asarray(x, float), shape) for x, shape in pairs]
+        except ValueError as error:
+            raise ValueError(
+                f"`{name}` must broadcast to the states without the draws, of shapes "
+                f"{self.shapes}, but has shapes {[np.shape(leaf) for leaf in leaves]}."
+            ) from error
+        return np.concatenate([leaf.ravel() for leaf in whole])
+
+    def is_like(self, other: "Layout") -> bool:
+        """Whether times, structure and shapes are the same."""
+        same = self.treedef == other.treedef and self.shapes == other.shapes
+        return same and np.array_equal(self.ts, other.ts)
+
+
+def read_draws(
+    trajectory: Trajectory,
+) -> tuple[Layout, Bool[np.ndarray, "..."], Bool[np.ndarray, "..."], list[np.ndarray]]:
+    """Take draws apart.
+
+    Returns:
+        The layout; which draws succeeded, of shape `(num_draws, ...)`; which are there,
+        `(num_draws, ..., T)`; and the leaves of `ys`, `(num_draws, entries)`.
+
+    Raises:
+        ValueError: If there is no axis of draws or they differ in their times.
+    """
+    batch = np.shape(trajectory.num_steps)
+    if batch == () or batch[0] == 0:
+        raise ValueError(
+            "`trajectory` must have a first axis of at least one draw, but its "
+            f"`num_steps` has shape {batch}: it is one solve, or has no draws. Solve "
+            "for many draws with `jax.vmap` or `map_posterior`."
+        )
+    ts = np.asarray(trajectory.ts)
+    if ts.ndim > 1:
+        if np.any(ts != ts[:1]):
+            raise ValueError("The draws of `trajectory` must have the same `ts`.")
+        rows = ts[0].reshape(-1, ts.shape[-1])
+        ts = rows[0] if np.all(rows == rows[0]) else ts[0]
+    leaves, treedef = jax.tree.flatten(trajectory.ys)
+    leaves = [np.asarray(leaf) for leaf in leaves]
+    succeeded = np.asarray(trajectory.succeeded)
+    used = succeeded[..., None]
+    for leaf in leaves:
+        axes = tuple(range(len(batch) + 1, leaf.ndim))
+        used = used & np.isfinite(leaf).all(axis=axes)
+    layout = Layout(ts, treedef, [leaf.shape[1:] for leaf in leaves])
+    return layout, succeeded, used, [leaf.reshape(batch[0], -1) for leaf in leaves]
+
+
+def check_levels(
+    probs: Sequence[float], interval_mass: float
+) -> Float[np.ndarray, " k"]:
+    """`probs` and the ends of the equal-tailed interval."""
+    if len(probs) == 0 or not all(0 < prob < 1 for prob in probs):
+        raise ValueError(f"`probs` must be numbers in (0, 1), but got {probs}.")
+    if not 0 < interval_mass < 1:
+        raise ValueError(f"`interval_mass` must be in (0, 1), but got {interval_mass}.")
+    tail = (1 - interval_mass) / 2
+    return np.array([*probs, tail, 1 - tail])
+
+
+def check_any_left(failed: Bool[np.ndarray, "..."]) -> None:
+    """Raise an error if all draws failed."""
+    if np.all(failed):
+        raise ValueError(
+            f"All {failed.size:,} solves of `trajectory` failed, so there is nothing "
+            "to summarise. `trajectory.result` says why: raise `max_steps`, loosen the "
+            "tolerances, or look for draws where the vector field is not finite."
+        )

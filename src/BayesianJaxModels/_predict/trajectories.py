@@ -1,0 +1,168 @@
+"""Posterior trajectories: a solve for every draw of the weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+
+from .._dynamics import Trajectory, integrate
+from .._dynamics.check import check_times
+from .map_posterior import map_posterior
+
+
+class Solve(eqx.Module):
+    """The solve of one drawn model, a callable pytree that `map_posterior` can take.
+
+    Its attributes are the arguments of `integrate`. Arrays among them may change from
+    call to call without a new compilation.
+
+    Attributes:
+        vector_field: Picks the vector field out of a drawn model; the model itself is
+            one if `None`.
+        y0: The initial state, or a function of the drawn model that returns it.
+        ts: The times to save at.
+        options: The other arguments of `integrate`, by name.
+    """
+
+    vector_field: Callable | None
+    y0: PyTree | Callable
+    ts: Float[Array, " T"]
+    options: dict[str, Any]
+
+    def __call__(self, drawn: PyTree) -> Trajectory:
+        """Integrate the vector field of a drawn model."""
+        field = drawn if self.vector_field is None else self.vector_field(drawn)
+        y0 = self.y0(drawn) if callable(self.y0) else self.y0
+        return integrate(field, y0, self.ts, **self.options)
+
+
+def posterior_trajectories(
+    posterior: PyTree,
+    y0: PyTree | Callable,
+    ts: Float[ArrayLike, " T"],
+    *,
+    key: PRNGKeyArray,
+    num_samples: int,
+    args: Any = None,
+    vector_field: Callable | None = None,
+    solver: diffrax.AbstractSolver | None = None,
+    stepsize_controller: diffrax.AbstractStepSizeController | None = None,
+    dt0: float | None = None,
+    adjoint: diffrax.AbstractAdjoint | None = None,
+    event: diffrax.Event | None = None,
+    max_steps: int | None = 1024,
+    batched: bool = False,
+    shared_steps: bool = False,
+    batch_size: int | None = None,
+    on_failure: str = "raise",
+    progress: bool = False,
+) -> Trajectory:
+    """Draw the weights, integrate, and do so for many draws on all cores.
+
+    Runs on the host; under `jax.jit`, `jax.vmap` or `jax.grad` apply
+    `map_posterior_pure` to a function that calls `integrate`.
+
+    Args:
+        posterior: A model with parameters.
+        y0: The initial state at `ts[0]`, or a function of the drawn model that returns
+            it, for initial states that are parameters.
+        ts: The times to save at, of shape `(T,)`, strictly monotone.
+        key: A JAX random key. Draw `i` depends on `fold_in(key, i)` alone.
+        num_samples: How many draws, at least 1.
+        args: Handed to the vector field.
+        vector_field: A function that picks the vector field out of a drawn model; the
+            model itself is one if `None`. Pass the same function again to use its
+            compiled code again.
+        solver: As in `integrate`.
+        stepsize_controller: As in `integrate`.
+        dt0: As in `integrate`.
+        adjoint: As in `integrate`.
+        event: As in `integrate`.
+        max_steps: As in `integrate`.
+        batched: Whether `y0` has a leading axis of initial states, each of which is
+            solved for with every draw.
+        shared_steps: Whether they share their steps.
+        batch_size: How many draws run in lock-step, as in `map_posterior`.
+        on_failure: Whether failed solves raise after the run, or are kept and marked by
+            `succeeded` being false.
+        progress: Whether to show draws done and their rate (needs tqdm).
+
+    Returns:
+        A `Trajectory` with `ys` of shape `(num_samples, T, *state)`, or
+        `(num_samples, N, T, *state)` if `batched`.
+
+    Raises:
+        ValueError: If an argument is not as above.
+        RuntimeError: If solves failed and `on_failure` is `"raise"`; with their number,
+            the commonest reason and what to do.
+
+    Example:
+        ```python
+        field = NeuralVectorField(2, width=32, depth=1, key=jax.random.key(0))
+        ts = jnp.linspace(0.0, 1.0, 21)
+        trajectories = posterior_trajectories(
+            field, jnp.ones(2), ts, key=jax.random.key(1), num_samples=1_000
+        )
+        trajectories.ys  # (1000, 21, 2)
+        ```
+    """
+    if on_failure not in ("raise", "keep"):
+        raise ValueError(f"`on_failure` must be 'raise' or 'keep', got {on_failure!r}.")
+    ts = check_times(ts)
+    options = {
+        "args": args,
+        "solver": solver,
+        "stepsize_controller": stepsize_controller,
+        "dt0": dt0,
+        "adjoint": adjoint,
+        "event": event,
+        "max_steps": max_steps,
+        "batched": batched,
+        "shared_steps": shared_steps,
+    }
+    trajectory = map_posterior(
+        Solve(vector_field, y0, ts, options),
+        posterior,
+        key=key,
+        num_samples=num_samples,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    # All draws have the same times.
+    trajectory = eqx.tree_at(lambda t: t.ts, trajectory, ts)
+    if on_failure == "raise":
+        raise_failures(trajectory)
+    return trajectory
+
+
+def raise_failures(trajectory: Trajectory) -> None:
+    """Raise if any solve of a batch failed.
+
+    Args:
+        trajectory: With at least one leading batch axis.
+
+    Raises:
+        RuntimeError: With how many failed, the commonest reason and what to do.
+    """
+    failed = ~np.asarray(trajectory.succeeded)
+    if not failed.any():
+        return
+    codes = jax.tree.map(lambda leaf: np.asarray(leaf)[failed], trajectory.result)
+    [values] = jax.tree.leaves(codes)
+    commonest, counts = np.unique(values, return_counts=True)
+    place = int(np.argmax(values == commonest[np.argmax(counts)]))
+    reason = jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), codes)
+    message = str(diffrax.RESULTS[reason]) or (
+        "States became NaN or infinite with a solver that noticed nothing. Try smaller "
+        "steps, narrower weights, or a vector field without poles."
+    )
+    raise RuntimeError(
+        f"{failed.sum()} of {failed.size} solves failed. The commonest reason, for "
+        f"{counts.max()} of them: {message} Pass `on_failure='keep'` to get all of "
+        "them, with `succeeded` to tell them apart."
+    )

@@ -1,0 +1,66 @@
+import threading
+import time
+
+import pytest
+
+from BayesianJaxModels._compute import items_in_cache, map_chunks
+
+
+def test_results_come_in_order_from_as_many_workers_as_asked_for():
+    barrier = threading.Barrier(2, timeout=10)
+
+    def run(start, worker):
+        barrier.wait()  # passes only when both workers are in it
+        time.sleep(0.01 * (start % 3))
+        return start, worker
+
+    results = list(map_chunks(run, list(range(8)), num_workers=2))
+    assert [start for start, _ in results] == list(range(8))
+    assert {worker for _, (_, worker) in results} == {0, 1}
+
+
+def test_a_worker_runs_one_call_at_a_time():
+    running = [0, 0]
+
+    def run(start, worker):
+        running[worker] += 1
+        assert running[worker] == 1
+        time.sleep(0.005)
+        running[worker] -= 1
+
+    assert len(list(map_chunks(run, list(range(20)), num_workers=2))) == 20
+
+
+def test_few_results_exist_at_a_time():
+    done = []
+
+    def run(start, worker):
+        done.append(start)
+
+    chunks = map_chunks(run, list(range(100)), num_workers=2)
+    next(chunks)
+    time.sleep(0.1)
+    assert len(done) <= 5
+    chunks.close()
+
+
+def test_an_exception_stops_the_rest():
+    done = []
+
+    def run(start, worker):
+        done.append(start)
+        if start == 3:
+            raise RuntimeError("on purpose")
+
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="on purpose"):
+        list(map_chunks(run, list(range(100)), num_workers=2))
+    assert len(done) < 20
+    assert threading.active_count() == before
+
+
+def test_chunks_fill_the_cache():
+    assert items_in_cache(83_000) == 7
+    assert items_in_cache(700) == 857
+    assert items_in_cache(1) == 1_000
+    assert items_in_cache(10**9) == 1

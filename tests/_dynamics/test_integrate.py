@@ -1,0 +1,305 @@
+"""Against exact solutions, and against diffrax called directly."""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from BayesianJaxModels import (
+    NeuralVectorField,
+    integrate,
+    make_parameter,
+    sample_all_parameters,
+)
+
+MATRIX = np.array([[-0.1, 1.0], [-1.0, -0.1]])
+TS = np.linspace(0.0, 2.0, 5)
+
+
+def exact(ts, y0):
+    """`expm(A t) y0` of a damped rotation."""
+    ts = np.atleast_1d(ts)
+    c, s = np.cos(ts), np.sin(ts)
+    rotation = np.exp(-0.1 * ts) * np.array([[c, s], [-s, c]])
+    return np.einsum("ijt,j->ti", rotation, y0)
+
+
+class Linear(eqx.Module):
+    A: jax.Array
+
+    def __call__(self, t, y, args):
+        return self.A @ y
+
+
+def linear(dtype=jnp.float32):
+    return Linear(jnp.asarray(MATRIX, dtype))
+
+
+def test_linear_field_in_both_precisions(x64):
+    for dtype, tolerance, controller in (
+        (jnp.float32, 2e-4, None),
+        (jnp.float64, 1e-9, diffrax.PIDController(rtol=1e-11, atol=1e-11)),
+    ):
+        ts, y0 = jnp.asarray(TS, dtype), jnp.array([1.0, 2.0], dtype)
+        trajectory = integrate(
+            linear(dtype), y0, ts, stepsize_controller=controller, max_steps=4096
+        )
+        assert trajectory.succeeded
+        assert trajectory.ys.dtype == dtype
+        np.testing.assert_allclose(trajectory.ys, exact(TS, [1.0, 2.0]), atol=tolerance)
+
+
+def test_order_of_convergence(x64):
+    errors = []
+    for num_steps in (4, 8):
+        trajectory = integrate(
+            linear(jnp.float64),
+            jnp.array([1.0, 2.0]),
+            jnp.array([0.0, 2.0]),
+            dt0=2.0 / num_steps,
+            stepsize_controller=diffrax.ConstantStepSize(),
+        )
+        assert trajectory.num_steps == num_steps
+        errors.append(np.abs(trajectory.ys[-1] - exact(2.0, [1.0, 2.0])).max())
+    assert np.log2(errors[0] / errors[1]) > 4.7  # Tsit5 is of order 5
+
+
+def test_against_diffrax():
+    y0, ts = jnp.array([1.0, 2.0]), jnp.asarray(TS, jnp.float32)
+    expected = diffrax.diffeqsolve(
+        diffrax.ODETerm(linear()),
+        diffrax.Tsit5(),
+        t0=ts[0],
+        t1=ts[-1],
+        dt0=None,
+        y0=y0,
+        saveat=diffrax.SaveAt(ts=ts),
+        stepsize_controller=diffrax.PIDController(rtol=1e-4, atol=1e-6),
+    )
+    trajectory = integrate(linear(), y0, ts)
+    np.testing.assert_allclose(trajectory.ys, expected.ys, rtol=1e-6)
+    assert trajectory.num_steps == expected.stats["num_steps"]
+
+
+def test_backwards_in_time():
+    end = exact(2.0, [1.0, 2.0])
+    for dt0, controller in ((None, None), (0.01, diffrax.ConstantStepSize())):
+        trajectory = integrate(
+            linear(),
+            jnp.asarray(end[0], jnp.float32),
+            jnp.asarray(TS[::-1], jnp.float32),
+            dt0=dt0,
+            stepsize_controller=controller,
+        )
+        np.testing.assert_allclose(
+            trajectory.ys, exact(TS[::-1], [1.0, 2.0]), atol=2e-4
+        )
+
+
+@pytest.mark.parametrize("shared_steps", [False, True])
+def test_many_initial_states(shared_steps):
+    y0 = jnp.array([[1.0, 2.0], [0.0, 1.0], [30.0, -40.0]])
+    trajectory = integrate(
+        linear(),
+        y0,
+        jnp.asarray(TS, jnp.float32),
+        batched=True,
+        shared_steps=shared_steps,
+    )
+    assert trajectory.ys.shape == (3, 5, 2)
+    assert trajectory.num_steps.shape == trajectory.succeeded.shape == (3,)
+    for ys, start in zip(trajectory.ys, y0, strict=True):
+        scale = np.abs(start).max()
+        np.testing.assert_allclose(ys, exact(TS, start), atol=2e-4 * scale)
+
+
+def test_shared_steps_hold_every_state_to_the_tolerance():
+    # One stiff state among many slow ones: an error averaged over all would hide it.
+    rates = jnp.concatenate([jnp.full(99, 0.01), jnp.array([50.0])])
+    y0 = jnp.stack([jnp.ones(100), rates], axis=1)
+
+    def decay(t, y, args):
+        return jnp.stack([-y[1] * y[0], jnp.zeros(())])
+
+    ts = jnp.array([0.0, 0.05, 0.1])
+    trajectory = integrate(decay, y0, ts, batched=True, shared_steps=True)
+    expected = np.exp(-np.outer(rates, ts))
+    np.testing.assert_allclose(trajectory.ys[..., 0], expected, atol=2e-4)
+
+
+def test_states_may_be_any_pytree():
+    def field(t, y, args):
+        return {"q": y["p"], "p": (-y["q"][0], -y["q"][1])[0] * jnp.ones(1)}
+
+    y0 = {"q": jnp.array([1.0]), "p": jnp.array([0.0])}
+    trajectory = integrate(field, y0, jnp.asarray(TS, jnp.float32))
+    np.testing.assert_allclose(trajectory.ys["q"][:, 0], np.cos(TS), atol=2e-4)
+
+
+def test_initial_states_may_be_parameters():
+    class Model(eqx.Module):
+        start: eqx.Module
+        field: Linear
+
+        def __call__(self, t, y, args):
+            return self.field(t, y, args)
+
+    model = Model(make_parameter([1.0, 2.0]), linear())
+    ts = jnp.asarray(TS, jnp.float32)
+    trajectory = integrate(model, lambda model: model.start.mean, ts)
+    np.testing.assert_allclose(trajectory.ys, exact(TS, [1.0, 2.0]), atol=2e-4)
+
+
+def test_implicit_solvers_and_events():
+    def stiff(t, y, args):
+        return -1000.0 * (y - jnp.cos(t))
+
+    ts = jnp.linspace(0.0, 1.0, 3)
+    trajectory = integrate(
+        stiff,
+        jnp.zeros(1),
+        ts,
+        solver=diffrax.Kvaerno5(),
+        stepsize_controller=diffrax.PIDController(rtol=1e-3, atol=1e-4),
+    )
+    np.testing.assert_allclose(trajectory.ys[1:, 0], np.cos(ts[1:]), atol=2e-3)
+    assert trajectory.num_steps < 100
+
+    event = diffrax.Event(lambda t, y, args, **kwargs: y[0] < 0.5)
+    trajectory = integrate(lambda t, y, args: -y, jnp.ones(1), ts, event=event)
+    assert trajectory.succeeded
+    assert trajectory.result == diffrax.RESULTS.event_occurred
+
+
+def test_controls_come_through_args(key):
+    field = NeuralVectorField(2, width=4, depth=1, control_dim=1, key=key)
+    ts = jnp.linspace(0.0, 1.0, 5)
+    controls = diffrax.LinearInterpolation(ts, jnp.sin(ts)[:, None])
+    drawn = sample_all_parameters(field, key)
+    with_control = integrate(drawn, jnp.ones(2), ts, args=controls.evaluate)
+    without = integrate(drawn, jnp.ones(2), ts, args=lambda t: jnp.zeros(1))
+    assert with_control.succeeded
+    assert jnp.any(with_control.ys[-1] != without.ys[-1])
+
+
+ADJOINTS = {
+    "recursive": (diffrax.RecursiveCheckpointAdjoint(), jax.grad),
+    "direct": (diffrax.DirectAdjoint(), jax.grad),
+    "backsolve": (diffrax.BacksolveAdjoint(), jax.grad),
+    "forward": (diffrax.ForwardMode(), jax.jacfwd),
+}
+
+
+@pytest.mark.parametrize("name", ADJOINTS)
+def test_gradients_by_finite_differences(name, x64):
+    adjoint, differentiate = ADJOINTS[name]
+
+    @jax.jit
+    def loss(strength):
+        trajectory = integrate(
+            Linear(strength * jnp.asarray(MATRIX)),
+            jnp.array([1.0, 2.0]),
+            jnp.asarray(TS),
+            stepsize_controller=diffrax.PIDController(rtol=1e-9, atol=1e-9),
+            adjoint=adjoint,
+            max_steps=512,
+        )
+        return jnp.sum(trajectory.ys**2)
+
+    slope = differentiate(loss)(1.0)
+    difference = (loss(1.0 + 1e-4) - loss(1.0 - 1e-4)) / 2e-4
+    np.testing.assert_allclose(slope, difference, rtol=1e-6)
+
+
+CONTROLLERS = {
+    "constant": {"stepsize_controller": diffrax.ConstantStepSize(), "dt0": 0.02},
+    "adaptive": {},
+}
+FAULTS = {
+    "blow-up": lambda t, y, rate: rate * y**2,
+    "NaN": lambda t, y, rate: -y * jnp.where(rate > 5, jnp.nan, 1.0),
+    "domain error": lambda t, y, rate: -rate * (0.3 + jnp.sqrt(y - 0.5)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("steps", CONTROLLERS)
+def test_one_failed_draw_of_many(fault, steps):
+    """It is counted and marked; the loss and gradients of the others stay finite."""
+    rates = jnp.full(64, 0.1).at[7].set(10.0)
+    ts = jnp.linspace(0.0, 1.0, 3)
+
+    @jax.jit
+    def solve(rates):
+        return jax.vmap(
+            lambda rate: integrate(
+                FAULTS[fault],
+                jnp.ones(1),
+                ts,
+                args=rate,
+                max_steps=128,
+                **CONTROLLERS[steps],
+            )
+        )(rates)
+
+    trajectory = solve(rates)
+    assert trajectory.succeeded.shape == (64,)
+    assert trajectory.num_failed == 1
+    assert not trajectory.succeeded[7]
+    np.testing.assert_allclose(trajectory.failed_fraction, 1 / 64)
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(rates):
+        trajectory = solve(rates)
+        ends = trajectory.ys[:, -1, 0]
+        return jnp.sum(jnp.where(trajectory.succeeded, ends, 0.0))
+
+    value, gradient = loss(rates)
+    assert jnp.isfinite(value)
+    assert jnp.all(jnp.isfinite(gradient))
+    assert gradient[7] == 0
+    assert jnp.all(jnp.delete(gradient, 7) != 0) == (fault != "NaN")
+
+
+def test_too_few_steps_are_a_failure_with_a_reason():
+    trajectory = integrate(
+        linear(), jnp.ones(2), jnp.asarray(TS, jnp.float32), max_steps=2
+    )
+    assert not trajectory.succeeded
+    assert trajectory.result == diffrax.RESULTS.max_steps_reached
+
+
+@pytest.mark.parametrize(
+    "ts", [[0.0, 2.0, 1.0], [0.0, 1.0, 1.0], [0.0, jnp.nan, 1.0]], ids=str
+)
+def test_times_that_do_not_run_one_way(ts):
+    with pytest.raises(
+        ValueError, match="`ts` must be strictly increasing or strictly"
+    ):
+        integrate(linear(), jnp.ones(2), jnp.array(ts))
+    solve = jax.jit(lambda ts: integrate(linear(), jnp.ones(2), ts).ys)
+    with pytest.raises(RuntimeError, match="`ts` must be strictly increasing"):
+        jax.block_until_ready(solve(jnp.array(ts)))
+
+
+@pytest.mark.parametrize("shape", [(1,), (0,)])
+def test_too_few_times(shape):
+    with pytest.raises(ValueError, match=r"`ts` must be at least two times.*has shape"):
+        integrate(linear(), jnp.ones(2), jnp.zeros(shape))
+
+
+def test_states_that_do_not_fit():
+    ts = jnp.asarray(TS, jnp.float32)
+    with pytest.raises(TypeError, match="`y0` must consist of floats.*dtype int32"):
+        integrate(linear(), jnp.ones(2, int), ts)
+    with pytest.raises(
+        ValueError, match=r"returns shape \(1,\) for a state of .*\(2,\)"
+    ):
+        integrate(lambda t, y, args: y[:1], jnp.ones(2), ts)
+    with pytest.raises(
+        ValueError, match="every leaf of `y0` needs a leading axis of one"
+    ):
+        integrate(linear(), {"a": jnp.ones((2, 1)), "b": jnp.ones(3)}, ts, batched=True)

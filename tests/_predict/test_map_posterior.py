@@ -1,0 +1,223 @@
+import os
+import subprocess
+import sys
+import threading
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import BayesianJaxModels as bjm
+from BayesianJaxModels import (
+    NeuralVectorField,
+    flatten_means,
+    integrate,
+    make_parameter,
+    map_posterior,
+    map_posterior_pure,
+    posterior_trajectories,
+    sample_all_parameters,
+    stream_posterior,
+)
+
+TS = jnp.linspace(0.0, 1.0, 3)
+
+
+@pytest.fixture(scope="module")
+def field():
+    return NeuralVectorField(
+        2, width=4, depth=1, init_raw_stdv=0.3, key=jax.random.key(3)
+    )
+
+
+def test_draw_i_has_the_key_folded_with_i(field, key):
+    weights = map_posterior(flatten_means, field, key=key, num_samples=7)
+    expected = [
+        flatten_means(sample_all_parameters(field, jax.random.fold_in(key, i)))
+        for i in range(7)
+    ]
+    np.testing.assert_allclose(weights, expected, rtol=2e-6)
+
+
+def test_draws_do_not_depend_on_the_chunks(field, key):
+    whole = map_posterior(flatten_means, field, key=key, num_samples=100)
+    for num_samples, batch_size in ((100, 1), (100, 7), (33, None), (1, 64)):
+        part = map_posterior(
+            flatten_means,
+            field,
+            key=key,
+            num_samples=num_samples,
+            batch_size=batch_size,
+        )
+        np.testing.assert_array_equal(part, whole[:num_samples])
+
+
+@pytest.mark.parametrize("batch_size", [None, 8])
+def test_the_pure_twin_draws_the_same(field, key, batch_size):
+    @jax.jit
+    def pure(field, key):
+        return map_posterior_pure(
+            flatten_means, field, key=key, num_samples=20, batch_size=batch_size
+        )
+
+    whole = map_posterior(flatten_means, field, key=key, num_samples=20)
+    np.testing.assert_array_equal(pure(field, key), whole)
+
+
+def test_streams_come_in_order_and_whole(field, key):
+    whole = map_posterior(flatten_means, field, key=key, num_samples=50)
+    seen = 0
+    for start, chunk in stream_posterior(
+        flatten_means, field, key=key, num_samples=50, batch_size=4
+    ):
+        assert start == seen
+        assert isinstance(chunk, np.ndarray)
+        np.testing.assert_array_equal(chunk, whole[start : start + len(chunk)])
+        seen += len(chunk)
+    assert seen == 50
+
+
+def test_a_second_call_compiles_nothing(field, key):
+    traces = []
+
+    class Scaled(eqx.Module):
+        scale: jax.Array
+
+        def __call__(self, drawn):
+            traces.append(None)
+            return self.scale * flatten_means(drawn)
+
+    for i in range(3):
+        map_posterior(
+            Scaled(jnp.array(1.0 + i)),
+            bjm.unflatten_means(field, flatten_means(field) + i),
+            key=jax.random.key(i),
+            num_samples=40,
+        )
+    assert len(traces) == 1
+
+
+def test_an_exception_in_the_middle_leaves_no_thread(field, key):
+    before = threading.active_count()
+    stream = stream_posterior(
+        flatten_means, field, key=key, num_samples=500, batch_size=1
+    )
+    next(stream)
+    with pytest.raises(KeyboardInterrupt):
+        stream.throw(KeyboardInterrupt)
+    assert threading.active_count() == before
+
+    def fail(drawn):
+        raise ValueError("on purpose")
+
+    with pytest.raises(ValueError, match="on purpose"):
+        map_posterior(fail, field, key=key, num_samples=50)
+    assert threading.active_count() == before
+
+
+def test_bad_counts_and_transformations(field, key):
+    with pytest.raises(ValueError, match="`num_samples` must be at least 1, but got 0"):
+        map_posterior(flatten_means, field, key=key, num_samples=0)
+    with pytest.raises(ValueError, match="`batch_size` must be at least 1, but got -2"):
+        map_posterior(flatten_means, field, key=key, num_samples=5, batch_size=-2)
+    with pytest.raises(RuntimeError, match="cannot be traced.*`map_posterior_pure`"):
+        jax.jit(
+            lambda key: map_posterior(flatten_means, field, key=key, num_samples=5)
+        )(key)
+
+
+def test_trajectories_are_integrate_of_each_draw(field, key):
+    trajectory = posterior_trajectories(field, jnp.ones(2), TS, key=key, num_samples=10)
+    assert trajectory.ys.shape == (10, 3, 2)
+    assert trajectory.ts.shape == (3,)
+    assert trajectory.num_failed == 0
+    pure = jax.jit(
+        lambda field: map_posterior_pure(
+            lambda drawn: integrate(drawn, jnp.ones(2), TS),
+            field,
+            key=key,
+            num_samples=10,
+        )
+    )(field)
+    np.testing.assert_allclose(trajectory.ys, pure.ys, rtol=1e-5)
+
+
+def test_trajectories_of_a_composite_model(field, key):
+    class Composite(bjm.Module):
+        start: bjm.AbstractParameter
+        field: NeuralVectorField
+
+    model = Composite(make_parameter([1.0, 2.0], init_raw_stdv=0.5), field)
+    trajectory = posterior_trajectories(
+        model,
+        lambda drawn: drawn.start.mean,
+        TS,
+        key=key,
+        num_samples=10,
+        vector_field=lambda drawn: drawn.field,
+    )
+    starts = map_posterior(lambda d: d.start.mean, model, key=key, num_samples=10)
+    np.testing.assert_array_equal(trajectory.ys[:, 0], starts)
+
+
+def test_trajectories_of_many_initial_states(field, key):
+    trajectory = posterior_trajectories(
+        field,
+        jnp.ones((4, 2)),
+        TS,
+        key=key,
+        num_samples=5,
+        batched=True,
+        shared_steps=True,
+    )
+    assert trajectory.ys.shape == (5, 4, 3, 2)
+    assert trajectory.succeeded.shape == (5, 4)
+
+
+class Explosive(bjm.Module):
+    rate: bjm.AbstractParameter
+
+    def __call__(self, t, y, args):
+        return jnp.where(self.rate.mean > 0, 100.0, 0.0) * y**2
+
+
+def test_failures_raise_or_are_kept(key):
+    model = Explosive(make_parameter(0.0, init_raw_stdv=1.0))
+    rates = map_posterior(lambda d: d.rate.mean, model, key=key, num_samples=32)
+    settings = {"key": key, "num_samples": 32, "max_steps": 64}
+    num_failed = int(jnp.sum(rates > 0))
+    message = (
+        f"{num_failed} of 32 solves failed. The commonest reason, for {num_failed} of "
+        "them: The maximum number of solver steps.*on_failure='keep'"
+    )
+    with pytest.raises(RuntimeError, match=message):
+        posterior_trajectories(model, jnp.ones(1), TS, **settings)
+    kept = posterior_trajectories(model, jnp.ones(1), TS, on_failure="keep", **settings)
+    np.testing.assert_array_equal(kept.succeeded, rates <= 0)
+    assert kept.num_failed == num_failed
+    with pytest.raises(ValueError, match="`on_failure` must be 'raise' or 'keep'"):
+        posterior_trajectories(model, jnp.ones(1), TS, on_failure="drop", **settings)
+    with pytest.raises(ValueError, match="`ts` must be strictly increasing"):
+        posterior_trajectories(model, jnp.ones(1), TS[jnp.array([0, 2, 1])], **settings)
+
+
+def test_draws_do_not_depend_on_the_devices(field, key, tmp_path):
+    program = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", 4)
+import numpy as np
+from BayesianJaxModels import NeuralVectorField, flatten_means, map_posterior
+field = NeuralVectorField(2, width=4, depth=1, init_raw_stdv=0.3, key=jax.random.key(3))
+assert len(jax.local_devices()) == 4
+draws = map_posterior(
+    flatten_means, field, key=jax.random.key(20), num_samples=50, batch_size=3
+)
+np.save(sys.argv[1], draws)
+"""
+    path = tmp_path / "draws.npy"
+    subprocess.run([sys.executable, "-c", program, path], check=True, env=os.environ)
+    here = map_posterior(flatten_means, field, key=key, num_samples=50)
+    np.testing.assert_array_equal(np.load(path), here)

@@ -1,0 +1,164 @@
+import sys
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+import pytest
+from diffrax import RESULTS
+
+from BayesianJaxModels import plot
+from BayesianJaxModels._dynamics.trajectory import Trajectory
+from BayesianJaxModels._predict.running_summary import RunningSummary
+from BayesianJaxModels._predict.summary import summarise
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot  # noqa: E402
+
+TS = jnp.linspace(0.0, 4.0, 5)
+
+
+@pytest.fixture
+def trajectory():
+    ys = np.random.default_rng(0).normal(size=(20, 5, 2)).astype(np.float32)
+    failed = np.arange(20) < 3
+    ys[failed] = np.nan
+    result = jax.vmap(
+        lambda failed: RESULTS.where(
+            failed, RESULTS.max_steps_reached, RESULTS.successful
+        )
+    )(jnp.asarray(failed))
+    return Trajectory(TS, jnp.asarray(ys), result, jnp.ones(20, int))
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    pyplot.close("all")
+
+
+def labels_of(axes):
+    return axes.get_legend_handles_labels()[1]
+
+
+def line(axes, label):
+    (found,) = [line for line in axes.get_lines() if line.get_label() == label]
+    return found.get_xydata()
+
+
+def test_bands_draws_and_data(trajectory):
+    times = np.array([0.0, 1.5, 3.0])
+    values = np.array([[1.0, 2.0], [np.nan, 3.0], [4.0, np.nan]])
+    both = plot.trajectories(
+        trajectory, draws=4, data=(times, values), forecast_from=2.5
+    )
+    assert [axes.get_ylabel() for axes in both] == ["y[0]", "y[1]"]
+    summary = summarise(trajectory)
+    for i, axes in enumerate(both):
+        assert sorted(labels_of(axes)) == sorted(
+            ["forecast", "90 %", "50 %", "draws", "median", "data"]
+        )
+        assert len(axes.get_lines()) == 4 + 2
+        np.testing.assert_allclose(
+            line(axes, "median")[:, 1], summary.quantiles[2, :, i]
+        )
+        # The first draw that succeeded, not one of the failed.
+        np.testing.assert_allclose(line(axes, "draws")[:, 1], trajectory.ys[3, :, i])
+        shown = np.column_stack([times, values[:, i]])
+        shown = shown[~np.isnan(values[:, i])]
+        np.testing.assert_allclose(line(axes, "data"), shown)
+        widest = axes.collections[0].get_paths()[0].vertices[:, 1]
+        np.testing.assert_allclose(widest.min(), summary.quantiles[0, :, i].min())
+        np.testing.assert_allclose(widest.max(), summary.quantiles[-1, :, i].max())
+        np.testing.assert_allclose(
+            [axes.patches[0].get_x(), axes.patches[0].get_width()], [2.5, 1.5]
+        )
+    assert both[0].get_legend().get_title().get_text() == "20 draws, 3 failed"
+    assert both[-1].get_xlabel() == "time"
+    both[0].figure.canvas.draw()
+
+
+def test_a_summary_and_a_choice(trajectory):
+    summary = summarise(trajectory, (0.1, 0.9))
+    figure, ax = pyplot.subplots()
+    (axes,) = plot.trajectories(summary, state=1, ax=ax, labels=["prey"], colour="C3")
+    assert axes is ax
+    assert axes.get_ylabel() == "prey"
+    assert labels_of(axes) == ["80 %", "mean"]
+    np.testing.assert_allclose(line(axes, "mean")[:, 1], summary.mean[:, 1])
+    chosen = plot.trajectories(summary, state=["y[1]", 0])
+    assert [axes.get_ylabel() for axes in chosen] == ["y[1]", "y[0]"]
+    figure.canvas.draw()
+
+
+def test_without_quantiles(trajectory):
+    running = RunningSummary()
+    running.update(trajectory)
+    axes = plot.trajectories(running.summary())[0]
+    assert labels_of(axes) == ["mean ± 2 sd", "mean"]
+
+
+def test_pytree_states(trajectory):
+    ys = {"prey": trajectory.ys[..., 0], "rest": trajectory.ys}
+    as_dict = Trajectory(TS, ys, trajectory.result, trajectory.num_steps)
+    data = (np.array([1.0]), {"prey": np.array([7.0]), "rest": np.zeros((1, 2))})
+    three = plot.trajectories(as_dict, data=data)
+    names = [axes.get_ylabel() for axes in three]
+    assert names == ["['prey']", "['rest'][0]", "['rest'][1]"]
+    np.testing.assert_allclose(line(three[0], "data"), [[1.0, 7.0]])
+    (one,) = plot.trajectories(as_dict, state="['prey']")
+    assert one.get_ylabel() == "['prey']"
+
+
+def test_errors(trajectory):
+    summary = summarise(trajectory)
+    for state in (2, -3, "hare"):
+        with pytest.raises(ValueError, match=r"is not a component.*'y\[0\]', 'y\[1\]'"):
+            plot.trajectories(summary, state=state)
+    with pytest.raises(ValueError, match=r"values of shape \(n, \*state\).*\(3, 1\)"):
+        plot.trajectories(summary, data=(np.arange(3.0), np.zeros((3, 1))))
+    with pytest.raises(ValueError, match="`ax` must be 2 axes, but there are 1"):
+        plot.trajectories(summary, ax=pyplot.subplots()[1])
+    with pytest.raises(ValueError, match="`labels` must be 2 names"):
+        plot.trajectories(summary, labels=["prey"])
+    batched = jax.tree.map(
+        lambda leaf: leaf[:, None],
+        (trajectory.ys, trajectory.result, trajectory.num_steps),
+    )
+    with pytest.raises(ValueError, match=r"batch axes \(1,\) besides the draws"):
+        plot.trajectories(Trajectory(TS, *batched))
+
+
+def test_matplotlib_is_missing(trajectory, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    message = r'pip install "BayesianJaxModels\[examples\]"'
+    with pytest.raises(ImportError, match=message):
+        plot.trajectories(trajectory)
+    with pytest.raises(ImportError, match=message):
+        plot.sampling_cost({"rows": []})
+
+
+def test_sampling_cost():
+    rows = [
+        {"case": "small", "method": "ours", "median_s": 0.1, "draws_per_s": 1e4},
+        {"case": "small", "method": "theirs", "median_s": 1.0, "draws_per_s": 1e3},
+        {"case": "large", "method": "ours", "median_s": 1.0, "draws_per_s": 500.0},
+        {"case": "import", "method": "ours", "median_s": 1.0},
+    ]
+    report = {"device": "two cores", "versions": {}, "rows": rows}
+    ax = plot.sampling_cost(report)
+    assert ax.get_xscale() == "log"
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["small", "large"]
+    assert labels_of(ax) == ["ours", "theirs"]
+    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
+    assert widths == [[1e4, 500.0], [1e3]]
+    assert [text.get_text() for text in ax.texts] == ["10,000", "500", "1,000"]
+    assert ax.get_title() == "two cores"
+    ax.figure.canvas.draw()
+    given = pyplot.subplots()[1]
+    assert plot.sampling_cost(report, ax=given) is given
+    with pytest.raises(ValueError, match="same case and method"):
+        plot.sampling_cost(report | {"rows": rows[:1] * 2})
+    with pytest.raises(ValueError, match='no row with "draws_per_s"'):
+        plot.sampling_cost(report | {"rows": rows[3:]})
