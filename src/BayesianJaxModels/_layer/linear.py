@@ -113,5 +113,7 @@ class BayesianLinear(Module):
                 f"{self.in_features}: the last axis of `x` must have that size."
             )
         layer = draw_if(sample, self, key)
-        y = x @ layer.W.mean.T
+        W = layer.W.mean
+        # On CPUs, `W @ x` with a W for each draw runs faster than `x @ W.T`.
+        y = W @ x if x.ndim == 1 else x @ W.T
         return y if layer.b is None else y + layer.b.mean
