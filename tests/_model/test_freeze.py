@@ -160,6 +160,24 @@ def test_unknown_names_list_near_matches(key):
         bjm.freeze_params(model, "W")
 
 
+def test_halves_of_two_partitions_are_an_error(key):
+    model = Traps(key)
+    means, widths = bjm.freeze_stdvs(model), bjm.freeze_means(model)
+    with pytest.raises(ValueError, match="not two halves.*both have the leaf 'W.mean'"):
+        bjm.unfreeze_all(means[0], widths[1])
+    with pytest.raises(ValueError, match="both have the leaf 'W.raw_stdv'"):
+        bjm.unfreeze_all(widths[0], means[1])
+
+
+@pytest.mark.usefixtures("standard_promotion")
+def test_an_optimiser_state_of_another_partition_is_an_error(key):
+    model = Traps(key)
+    means, widths = bjm.freeze_stdvs(model)[0], bjm.freeze_means(model)[0]
+    optimiser = optax.adam(1e-3)
+    with pytest.raises(TypeError, match="NoneType"):  # the words are optax's
+        optimiser.update(widths, optimiser.init(means), widths)
+
+
 def test_halves_of_two_models_are_an_error(key):
     dynamic, _ = bjm.freeze_stdvs(BayesianMLP(2, 1, 2, 1, key=key))
     _, static = bjm.freeze_stdvs(BayesianMLP(2, 1, 2, 2, key=key))

@@ -17,7 +17,7 @@ import jax
 from jaxtyping import PyTree
 
 from .._parameter.convert import is_float_array
-from .tree import Model, flatten_named, is_parameter, map_parts
+from .tree import Model, flatten_named, is_parameter, map_parts, name_of
 
 
 def freeze_stdvs(model: Model) -> tuple[Model, Model]:
@@ -99,15 +99,24 @@ def unfreeze_all(dynamic: Model, static: Model) -> Model:
         static: The other half.
 
     Raises:
-        ValueError: If the two are not halves of one model.
+        ValueError: If the two are not halves of one model, or of two partitions of it.
     """
+    wrong = "`dynamic` and `static` are not two halves of one model: "
+    remedy = " Pass both as one call of a freeze function returned them."
     try:
-        return eqx.combine(dynamic, static)
+        in_both = jax.tree_util.tree_map_with_path(
+            lambda path, left, right: (
+                None if left is None or right is None else name_of(path)
+            ),
+            dynamic,
+            static,
+            is_leaf=lambda leaf: leaf is None,
+        )
     except ValueError as error:
-        raise ValueError(
-            "`dynamic` and `static` are not two halves of one model: their trees "
-            "differ. Pass both as one freeze function returned them."
-        ) from error
+        raise ValueError(wrong + "their trees differ." + remedy) from error
+    for name in jax.tree.leaves(in_both):
+        raise ValueError(f"{wrong}both have the leaf {name!r}.{remedy}")
+    return eqx.combine(dynamic, static)
 
 
 def _partition(
