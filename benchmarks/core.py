@@ -209,7 +209,7 @@ def describe_device() -> str:
 
 def describe_versions() -> dict[str, str]:
     """The versions that the figures depend on."""
-    packages = ("jax", "jaxlib", "equinox", "BayesianJaxModels")
+    packages = ("jax", "jaxlib", "equinox", "diffrax", "BayesianJaxModels")
     versions = {package: importlib.metadata.version(package) for package in packages}
     return {"python": platform.python_version()} | versions
 

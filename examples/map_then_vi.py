@@ -44,7 +44,7 @@ were known.
 
 
 def train_map(model, X, Y, *, key, num_epochs, batch_size, learning_rate, prior_weight):
-    """Minimise `mse + prior_weight * g` over the means; return the model and losses.
+    """Minimise `mse + prior_weight * g` over the means; return the trained model.
 
     `learning_rate` is a number or an optax schedule. An epoch is a shuffle and
     `ceil(len(X) / batch_size)` steps of exactly `batch_size` points: the last step is
@@ -103,7 +103,7 @@ def mse(sampled, x, y, key):
 def minimise(
     objective, dynamic, static, X, Y, key, num_epochs, batch_size, learning_rate
 ):
-    """Run Adam on the `dynamic` half of a model; return the model and the losses."""
+    """Run Adam on the `dynamic` half of a model; return the whole, trained."""
     if len(X) != len(Y):
         raise ValueError(f"`X` has {len(X)} points, but `Y` has {len(Y)}.")
     if not 1 <= batch_size <= len(X):
@@ -122,7 +122,7 @@ def minimise(
         updates, state = optimiser.update(gradient, state, dynamic)
         return optax.apply_updates(dynamic, updates), state, value
 
-    X, Y, losses = np.asarray(X), np.asarray(Y), []
+    X, Y = np.asarray(X), np.asarray(Y)
     num_steps = -(-len(X) // batch_size)
     shape = (num_steps, batch_size)
     progress = tqdm(range(num_epochs), desc=objective.__name__)
@@ -130,11 +130,12 @@ def minimise(
         order_key, step_key = jax.random.split(jax.random.fold_in(key, epoch))
         order = np.asarray(jax.random.permutation(order_key, len(X)))
         keys = jax.random.split(step_key, num_steps)
+        total = 0.0
         for rows, k in zip(np.resize(order, shape), keys, strict=True):
             dynamic, state, value = step(dynamic, state, X[rows], Y[rows], k)
-            losses.append(float(value))
-        progress.set_postfix(loss=np.mean(losses[-num_steps:]), refresh=False)
-    return bjm.unfreeze_all(dynamic, static), np.array(losses)
+            total += float(value)
+        progress.set_postfix(loss=total / num_steps, refresh=False)
+    return bjm.unfreeze_all(dynamic, static)
 
 
 def two_stages(model, X, Y, noise, num_epochs, batch_size):
@@ -144,10 +145,9 @@ def two_stages(model, X, Y, noise, num_epochs, batch_size):
     keys = jax.random.split(jax.random.key(1))
     settings = dict(num_epochs=num_epochs, batch_size=batch_size)
     settings["prior_weight"] = 2 * noise**2 / Y.size
-    model, _ = train_map(model, X, Y, key=keys[0], learning_rate=rates[0], **settings)
+    model = train_map(model, X, Y, key=keys[0], learning_rate=rates[0], **settings)
     settings |= dict(learning_rate=rates[1], num_samples=16)
-    model, _ = train_vi(model, X, Y, key=keys[1], **settings)
-    return model
+    return train_vi(model, X, Y, key=keys[1], **settings)
 
 
 class MLP(bjm.Module):

@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from .._compute import items_in_cache, items_in_memory, map_chunks
-from .._model import sample_all_parameters
+from .._model import get_parameters, sample_all_parameters
 
 # Calls that each worker makes in a run, where there are enough draws: enough for a
 # progress bar and an even load, few enough that calling costs nothing.
@@ -162,7 +162,7 @@ def stream_posterior(
     on_cpu = devices[0].platform == "cpu"
     # One CPU device runs a loop on one core, so as many threads as cores share it.
     num_workers = max(os.cpu_count() or 1, len(devices)) if on_cpu else len(devices)
-    num_bytes = sum(leaf.nbytes for leaf in leaves if eqx.is_array(leaf))
+    num_bytes = sum(p.mean.nbytes for p in get_parameters(posterior).values())
     if batch_size is None and on_cpu:
         batch_size = items_in_cache(num_bytes)
     elif batch_size is None:
