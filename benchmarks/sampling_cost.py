@@ -9,7 +9,6 @@ Run `python sampling_cost.py`; with `--json FILE` the figures are written down.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -207,15 +206,28 @@ def error_of(case):
 def peak_mib(case, method):
     """The peak memory of a process that runs one method once, over its start."""
     command = [sys.executable, __file__, "--peak", case, method]
-    return float(subprocess.check_output(command, text=True).split()[-1])
+    printed = subprocess.check_output(command, text=True).split()[-1]
+    return None if printed == "None" else float(printed)
 
 
 def print_peak(case, method):
-    """What `peak_mib` runs."""
+    """What `peak_mib` runs; `None` where the system does not say."""
     methods = methods_of(case)
-    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = high_water_mib()
     methods[method](0)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024)
+    print(None if start is None else high_water_mib() - start)
+
+
+def high_water_mib():
+    """The most memory this process ever held.
+
+    Not `resource.getrusage`, whose maximum a process inherits from its parent.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    [line] = [line for line in status.read_text().splitlines() if "VmHWM" in line]
+    return int(line.split()[1]) / 1024
 
 
 def measure(case, repeats):
