@@ -223,9 +223,8 @@ def missed_bars(rows: list[dict]) -> list[str]:
         if ratio > MAX_RATIO:
             missed.append(f"{where}: ratio {ratio:.3f}, at most {MAX_RATIO} wanted.")
         is_ours = "median_trace_s" in row and not row["method"].startswith(HAND)
-        # A cold process runs once: whatever else the machine does only adds to it.
-        if is_ours and row["min_s"] >= MAX_TRACE_S:
-            seconds = f"{row['min_s']:.2f} s, under {MAX_TRACE_S} s wanted."
+        if is_ours and row["median_s"] >= MAX_TRACE_S:
+            seconds = f"{row['median_s']:.2f} s, under {MAX_TRACE_S} s wanted."
             missed.append(f"{where}: {seconds}")
     return missed
 

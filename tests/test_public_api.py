@@ -1,6 +1,7 @@
 import ast
 import importlib.metadata
 import inspect
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -98,9 +99,8 @@ start = time.perf_counter()
 import BayesianJaxModels
 print(time.perf_counter() - start)
 """
-    # The fastest of three: the other tests run beside this one.
     seconds = [
         float(subprocess.check_output([sys.executable, "-c", measure], text=True))
         for _ in range(3)
     ]
-    assert min(seconds) < 1.5
+    assert statistics.median(seconds) < 1.5
