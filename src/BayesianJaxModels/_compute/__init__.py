@@ -3,7 +3,8 @@ from .chunk import (
     items_in_memory as items_in_memory,
 )
 from .map_chunks import map_chunks as map_chunks
-from .normal import (
+from .random import (
+    fold_in as fold_in,
     standard_laplace as standard_laplace,
     standard_normal as standard_normal,
 )

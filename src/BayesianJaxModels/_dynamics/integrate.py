@@ -11,10 +11,12 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from .check import check_derivative, check_state, check_times
 from .guard import guard_gradient
+from .stages import write_out_stages
 from .trajectory import Trajectory
 
 # What float32 can hold over a solve of many steps.
 RTOL, ATOL = 1e-4, 1e-6
+CHECKPOINT_BYTES = 2**18
 
 
 def integrate(
@@ -51,10 +53,11 @@ def integrate(
             with `diffrax.ConstantStepSize()` give `dt0`.
         dt0: The first step, positive in either direction of time; chosen by the
             controller if `None`.
-        adjoint: How gradients are computed; `diffrax.RecursiveCheckpointAdjoint()` if
-            `None`, for which `max_steps` is best a bound of the right size. In reverse
-            mode a solve whose gradient is not finite passes none on; forward mode has
-            no such guard.
+        adjoint: How gradients are computed. If `None`,
+            `diffrax.RecursiveCheckpointAdjoint` with a checkpoint for every step, or
+            as many as 256 KiB hold; `max_steps` is best a bound of the right size. In
+            reverse mode a solve whose gradient is not finite passes none on; forward
+            mode has no such guard.
         event: When to stop early.
         max_steps: How many steps a solve may take.
         progress_meter: A diffrax progress meter.
@@ -89,7 +92,8 @@ def integrate(
     elif stepsize_controller is None:
         stepsize_controller = diffrax.PIDController(rtol=RTOL, atol=ATOL)
     if adjoint is None:
-        adjoint = diffrax.RecursiveCheckpointAdjoint()
+        adjoint = diffrax.RecursiveCheckpointAdjoint(_checkpoints(y0, max_steps))
+    solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
     if dt0 is not None:
         dt0 = jnp.where(ts[-1] > ts[0], 1, -1) * jnp.abs(jnp.asarray(dt0, ts.dtype))
     reverse_mode = not isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint)
@@ -103,7 +107,7 @@ def integrate(
         with jax.default_matmul_precision("highest"):
             solution = diffrax.diffeqsolve(
                 diffrax.ODETerm(_Call()),
-                diffrax.Tsit5() if solver is None else solver,
+                solver,
                 t0=ts[0],
                 t1=ts[-1],
                 dt0=dt0,
@@ -133,6 +137,19 @@ def integrate(
             lambda leaf: jnp.broadcast_to(leaf, (size,)), (result, num_steps)
         ),
     )
+
+
+def _checkpoints(y0: PyTree, max_steps: int | None) -> int | None:
+    """As many as memory for one solve allows, or diffrax's choice where that is more.
+
+    With a checkpoint for every step none is solved for more than twice.
+    """
+    if max_steps is None:
+        return None
+    # The state, the last slope, and a few numbers of the loop.
+    num_bytes = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(y0)) + 64
+    fitting = min(max_steps, CHECKPOINT_BYTES // num_bytes)
+    return fitting if fitting > (2 * max_steps) ** 0.5 else None
 
 
 class _Call(eqx.Module):

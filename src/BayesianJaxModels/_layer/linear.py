@@ -11,6 +11,8 @@ from .._model import Module
 from .._model.sample import draw_if
 from .._parameter import AbstractParameter, GaussianParameter, make_parameter
 
+FEW_FEATURES = 4
+
 
 class BayesianLinear(Module):
     """`x -> W x + b` over the last axis of `x`.
@@ -114,6 +116,19 @@ class BayesianLinear(Module):
             )
         layer = draw_if(sample, self, key)
         W = layer.W.mean
-        # On CPUs, `W @ x` with a W for each draw runs faster than `x @ W.T`.
-        y = W @ x if x.ndim == 1 else x @ W.T
+        y = _times_vector(W, x) if x.ndim == 1 else x @ W.T
         return y if layer.b is None else y + layer.b.mean
+
+
+def _times_vector(
+    W: Float[Array, "out in"], x: Real[Array, " in"]
+) -> Float[Array, " out"]:
+    """`W @ x`, as fast as it goes on a CPU with another `W` for each draw.
+
+    There a product of small matrices costs a call for each draw; a sum of few columns
+    is one loop over all of them. From some eight columns on the product is as fast.
+    """
+    if x.size > FEW_FEATURES:
+        return W @ x
+    columns = [W[:, i] * x[i] for i in range(x.size)]
+    return sum(columns[1:], columns[0])

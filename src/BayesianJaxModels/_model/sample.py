@@ -1,8 +1,8 @@
 """Draw all weights of a model, once."""
 
-import jax
 from jaxtyping import PRNGKeyArray
 
+from .._compute import fold_in
 from .tree import Model, map_parameters, replace_mean
 
 
@@ -32,7 +32,7 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
     """
 
     def draw(index, parameter):
-        value = parameter.sample(jax.random.fold_in(rng, index))
+        value = parameter.sample(fold_in(rng, index))
         return replace_mean(parameter, value)
 
     return map_parameters(draw, model)

@@ -13,7 +13,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from .._compute import items_in_cache, items_in_memory, map_chunks
+from .._compute import fold_in, items_in_cache, items_in_memory, map_chunks
 from .._model import get_parameters, sample_all_parameters
 
 # Calls that each worker makes in a run, where there are enough draws: enough for a
@@ -116,7 +116,7 @@ def map_posterior_pure(
     _check_counts(num_samples, batch_size)
 
     def one(index):
-        return fn(sample_all_parameters(posterior, jax.random.fold_in(key, index)))
+        return fn(sample_all_parameters(posterior, fold_in(key, index)))
 
     indices = jnp.arange(num_samples)
     if batch_size is None:
@@ -170,12 +170,8 @@ def stream_posterior(
     batch_size, num_batches = _even_chunks(num_samples, batch_size, num_workers)
     per_call = batch_size * num_batches
     offsets = np.arange(per_call).reshape(num_batches, batch_size)
-    placed = [
-        eqx.filter_shard(
-            (fn, posterior, key), jax.sharding.SingleDeviceSharding(device)
-        )
-        for device in devices
-    ]
+    inputs = (fn, posterior, key)
+    placed = [_put(inputs, d) for d in devices] if len(devices) > 1 else [inputs]
 
     def run(start, worker):
         fn, posterior, key = placed[worker % len(devices)]
@@ -208,12 +204,17 @@ def _progress_bar(num_samples: int, progress: bool) -> Iterator[Callable[[int], 
         yield bar.update
 
 
+def _put(tree: PyTree, device: Any) -> PyTree:
+    arrays, rest = eqx.partition(tree, eqx.is_array)
+    return eqx.combine(jax.device_put(arrays, device), rest)
+
+
 @eqx.filter_jit
 def _run(
     fn: Callable, posterior: PyTree, key: PRNGKeyArray, indices: Int[Array, "m n"]
 ) -> PyTree:
     def one(index):
-        return fn(sample_all_parameters(posterior, jax.random.fold_in(key, index)))
+        return fn(sample_all_parameters(posterior, fold_in(key, index)))
 
     return lax.map(jax.vmap(one), indices)
 

@@ -3,9 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import random
+from jax.extend.random import threefry_2x32
 from jax.scipy import stats
 
-from BayesianJaxModels._compute import standard_laplace, standard_normal
+from BayesianJaxModels._compute import fold_in, standard_laplace, standard_normal
+from BayesianJaxModels._compute.random import _erfinv, _random_words
 
 SIZE = 200_001
 DRAWS = {"normal": standard_normal, "laplace": standard_laplace}
@@ -56,3 +58,33 @@ def test_shapes_and_other_generators(name, key, x64):
     ):
         x = draw(other_key, (7,), dtype)
         np.testing.assert_array_equal(x, of_jax(other_key, (7,), dtype))
+
+
+@pytest.mark.parametrize("count", [2, 64])
+def test_words_are_those_of_threefry(key, count):
+    expected = threefry_2x32(random.key_data(key), jnp.arange(count, dtype=jnp.uint32))
+    np.testing.assert_array_equal(_random_words(key, count), expected)
+    np.testing.assert_array_equal(
+        _random_words(key, count - 1), _random_words(key, count)[:-1]
+    )
+
+
+@pytest.mark.parametrize("make_key", [random.key, random.PRNGKey])
+def test_keys_are_folded_as_jax_does(make_key):
+    key = make_key(5)
+    for index in (0, 1, 2**31 - 1, jnp.uint32(2**32 - 1), np.int32(7)):
+        found, expected = fold_in(key, index), random.fold_in(key, index)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(random.key_data(found), random.key_data(expected))
+    other = random.key(0, impl="rbg")
+    assert fold_in(other, 3) == random.fold_in(other, 3)
+
+
+def test_inverse_error_function(x64):
+    """Over its whole range, to the last bits of float32."""
+    odd = np.arange(-(2**23) + 1, 2**23, 2 * 97, dtype=np.int32)
+    assert 0 not in odd
+    for x in (odd, np.array([1, 3, 2**23 - 1, -(2**23) + 1], np.int32)):
+        x = x.astype(np.float32) * np.float32(2**-23)
+        expected = jax.scipy.special.erfinv(x.astype(np.float64))
+        np.testing.assert_allclose(jax.jit(_erfinv)(x), expected, rtol=3e-7)
