@@ -33,7 +33,7 @@ def fit(log_density, model, key):
 
     def loss(model, key):
         # A draw and its mirror image: the mean of the gradient's noise cancels.
-        draws = jax.vmap(partial(sample_all_parameters, model))(random.split(key, 16))
+        draws = jax.vmap(partial(sample_all_parameters, model))(random.split(key, 128))
         mirrored = jax.tree.map(lambda mean, drawn: 2 * mean - drawn, model, draws)
         values = jnp.concatenate([draws.mean, mirrored.mean])
         return -jnp.mean(jax.vmap(log_density)(values)) - entropy(model)

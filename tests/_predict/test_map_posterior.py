@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -221,3 +222,51 @@ np.save(sys.argv[1], draws)
     subprocess.run([sys.executable, "-c", program, path], check=True, env=os.environ)
     here = map_posterior(flatten_means, field, key=key, num_samples=50)
     np.testing.assert_array_equal(np.load(path), here)
+
+
+def test_processes_share_the_draws(field, key, tmp_path):
+    """Two processes on loopback: the weights bit for bit, gathered and as shares."""
+    program = """
+import sys
+import jax
+address, process, path = sys.argv[1:]
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+jax.distributed.initialize(address, num_processes=2, process_id=int(process))
+import jax.numpy as jnp
+import numpy as np
+from BayesianJaxModels import (
+    NeuralVectorField, flatten_means, map_posterior, posterior_trajectories
+)
+field = NeuralVectorField(2, width=4, depth=1, init_raw_stdv=0.3, key=jax.random.key(3))
+settings = {"key": jax.random.key(20), "num_samples": 11}
+whole = map_posterior(flatten_means, field, **settings)
+share = map_posterior(flatten_means, field, gather=False, **settings)
+ts = jnp.linspace(0.0, 1.0, 3)
+solves = posterior_trajectories(field, jnp.ones(2), ts, **settings)
+try:
+    map_posterior(flatten_means, field, key=jax.random.key(20), num_samples=1)
+except ValueError as error:
+    message = str(error)
+found = {"ys": solves.ys, "steps": solves.num_steps, "message": message}
+np.savez(path, whole=whole, share=share, **found)
+"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    paths = [tmp_path / f"{process}.npz" for process in range(2)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", program, address, str(i), path])
+        for i, path in enumerate(paths)
+    ]
+    assert [process.wait(timeout=300) for process in running] == [0, 0]
+    weights = map_posterior(flatten_means, field, key=key, num_samples=11)
+    here = posterior_trajectories(field, jnp.ones(2), TS, key=key, num_samples=11)
+    found = [np.load(path) for path in paths]
+    for of_process in found:
+        np.testing.assert_array_equal(of_process["whole"], weights)
+        np.testing.assert_allclose(of_process["ys"], here.ys, rtol=1e-5)
+        np.testing.assert_array_equal(of_process["steps"], here.num_steps)
+        assert "`num_samples` is 1, but 2 processes share" in str(of_process["message"])
+    shares = [of_process["share"] for of_process in found]
+    assert [len(share) for share in shares] == [5, 6]
+    np.testing.assert_array_equal(np.concatenate(shares), weights)

@@ -3,6 +3,10 @@ from .chunk import (
     items_in_memory as items_in_memory,
 )
 from .map_chunks import map_chunks as map_chunks
+from .processes import (
+    gather_shares as gather_shares,
+    share_of_process as share_of_process,
+)
 from .random import (
     fold_in as fold_in,
     standard_laplace as standard_laplace,

@@ -13,7 +13,14 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from .._compute import fold_in, items_in_cache, items_in_memory, map_chunks
+from .._compute import (
+    fold_in,
+    gather_shares,
+    items_in_cache,
+    items_in_memory,
+    map_chunks,
+    share_of_process,
+)
 from .._model import get_parameters, sample_all_parameters
 
 # Calls that each worker makes in a run, where there are enough draws: enough for a
@@ -31,14 +38,16 @@ def map_posterior(
     key: PRNGKeyArray,
     num_samples: int,
     batch_size: int | None = None,
+    gather: bool = True,
     progress: bool = False,
 ) -> PyTree:
     """Apply a function to draws of a posterior and stack the results.
 
     Runs on the host, not under `jax.jit`; `map_posterior_pure` is its twin for there.
-    Chunks of draws go to all cores and local devices. Draw `i` has the key
-    `jax.random.fold_in(key, i)`, whatever the chunks, so the first 100 of 1,000 draws
-    are the 100.
+    Chunks of draws go to all cores and local devices. The processes of a
+    `jax.distributed` job, which all make the same call, take equal shares of the draws.
+    Draw `i` has the key `jax.random.fold_in(key, i)`, whatever the chunks, so the first
+    100 of 1,000 draws are the 100.
 
     Args:
         fn: Called with a drawn model, traced by JAX. Pass the same function again to
@@ -50,13 +59,17 @@ def map_posterior(
         batch_size: How many draws run in lock-step at most (but never fewer than 2); by
             default as many as the weights of which stay in a core's cache, or on a GPU
             as fit its free memory.
-        progress: Whether to show a progress bar (needs tqdm).
+        gather: With several processes, whether each gets the results of all draws, or
+            keeps those of its share: of `n` processes, process `p` has the draws from
+            `p * num_samples // n` up to `(p + 1) * num_samples // n`.
+        progress: Whether to show draws done and their rate (needs tqdm).
 
     Returns:
         What `fn` returns, every leaf with a leading axis of `num_samples`.
 
     Raises:
-        ValueError: If `num_samples` or `batch_size` is below 1.
+        ValueError: If `num_samples` or `batch_size` is below 1, or there are fewer
+            draws than processes.
         RuntimeError: If called under a JAX transformation.
 
     Example:
@@ -69,6 +82,8 @@ def map_posterior(
         )
         ```
     """
+    _check_counts(num_samples, batch_size)
+    share = share_of_process(num_samples)
     results = None
     for start, chunk in stream_posterior(
         fn,
@@ -80,12 +95,14 @@ def map_posterior(
     ):
         if results is None:
             results = jax.tree.map(
-                lambda leaf: np.empty((num_samples, *leaf.shape[1:]), leaf.dtype), chunk
+                lambda leaf: np.empty((len(share), *leaf.shape[1:]), leaf.dtype), chunk
             )
         for whole, part in zip(
             jax.tree.leaves(results), jax.tree.leaves(chunk), strict=True
         ):
-            whole[start : start + len(part)] = part
+            whole[start - share.start :][: len(part)] = part
+    if gather:
+        results = gather_shares(results, num_samples)
     return jax.tree.map(jnp.asarray, results)
 
 
@@ -135,20 +152,23 @@ def stream_posterior(
 ) -> Iterator[tuple[int, PyTree]]:
     """`map_posterior`, handed out chunk by chunk.
 
+    Of several processes, each hands out the chunks of its share.
+
     Args:
         fn: Called with a drawn model, as in `map_posterior`.
         posterior: A model with parameters.
         key: A JAX random key.
         num_samples: How many draws, at least 1.
         batch_size: How many draws run in lock-step.
-        progress: Whether to show a progress bar (needs tqdm).
+        progress: Whether to show draws done and their rate (needs tqdm).
 
     Yields:
         The index of the first draw of a chunk and the chunk's results, NumPy arrays
         with a leading axis of draws. Chunks come in order.
 
     Raises:
-        ValueError: If `num_samples` or `batch_size` is below 1.
+        ValueError: If `num_samples` or `batch_size` is below 1, or there are fewer
+            draws than processes.
         RuntimeError: If called under a JAX transformation.
     """
     _check_counts(num_samples, batch_size)
@@ -167,7 +187,8 @@ def stream_posterior(
         batch_size = items_in_cache(num_bytes)
     elif batch_size is None:
         batch_size = items_in_memory(num_bytes, devices[0]) or num_samples
-    batch_size, num_batches = _even_chunks(num_samples, batch_size, num_workers)
+    share = share_of_process(num_samples)
+    batch_size, num_batches = _even_chunks(len(share), batch_size, num_workers)
     per_call = batch_size * num_batches
     offsets = np.arange(per_call).reshape(num_batches, batch_size)
     inputs = (fn, posterior, key)
@@ -176,16 +197,16 @@ def stream_posterior(
     def run(start, worker):
         fn, posterior, key = placed[worker % len(devices)]
         stacked = _run(fn, posterior, key, start + offsets)
-        keep = min(per_call, num_samples - start)
+        keep = min(per_call, share.stop - start)
         return jax.tree.map(
             lambda leaf: np.asarray(leaf).reshape(per_call, *leaf.shape[2:])[:keep],
             stacked,
         )
 
-    starts = list(range(0, num_samples, per_call))
-    with _progress_bar(num_samples, progress) as advance:
+    starts = list(share[::per_call])
+    with _progress_bar(len(share), progress) as advance:
         for start, chunk in map_chunks(run, starts, num_workers=num_workers):
-            advance(min(per_call, num_samples - start))
+            advance(min(per_call, share.stop - start))
             yield start, chunk
 
 

@@ -59,6 +59,7 @@ def posterior_trajectories(
     batched: bool = False,
     shared_steps: bool = False,
     batch_size: int | None = None,
+    gather: bool = True,
     on_failure: str = "raise",
     progress: bool = False,
 ) -> Trajectory:
@@ -88,6 +89,8 @@ def posterior_trajectories(
             solved for with every draw.
         shared_steps: Whether they share their steps.
         batch_size: How many draws run in lock-step, as in `map_posterior`.
+        gather: With several processes, whether each gets all draws or keeps its share,
+            as in `map_posterior`.
         on_failure: Whether failed solves raise after the run, or are kept and marked by
             `succeeded` being false.
         progress: Whether to show draws done and their rate (needs tqdm).
@@ -131,6 +134,7 @@ def posterior_trajectories(
         key=key,
         num_samples=num_samples,
         batch_size=batch_size,
+        gather=gather,
         progress=progress,
     )
     # All draws have the same times.

@@ -1,0 +1,46 @@
+"""Share items between the processes of a `jax.distributed` job."""
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jaxtyping import PyTree
+
+
+def share_of_process(num_items: int, process: int | None = None) -> range:
+    """The items of a process, of this one if `None`: a run of them, in order.
+
+    Raises:
+        ValueError: If there are fewer items than processes.
+    """
+    count = jax.process_count()
+    if num_items < count:
+        raise ValueError(
+            f"`num_samples` is {num_items}, but {count} processes share the draws. Ask "
+            "for at least one for each, or start fewer processes."
+        )
+    process = jax.process_index() if process is None else process
+    return range(process * num_items // count, (process + 1) * num_items // count)
+
+
+def gather_shares(shares: PyTree, num_items: int) -> PyTree:
+    """The items of all processes, on all of them.
+
+    Args:
+        shares: NumPy arrays with this process's items along the first axis.
+        num_items: How many items all processes have.
+    """
+    count = jax.process_count()
+    if count == 1:
+        return shares
+    sizes = [len(share_of_process(num_items, process)) for process in range(count)]
+
+    def pad(leaf):
+        return np.concatenate([leaf, leaf[: max(sizes) - len(leaf)]])
+
+    stacked = multihost_utils.process_allgather(jax.tree.map(pad, shares))
+    return jax.tree.map(
+        lambda leaf: np.concatenate(
+            [part[:n] for part, n in zip(leaf, sizes, strict=True)]
+        ),
+        stacked,
+    )
