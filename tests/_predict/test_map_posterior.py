@@ -177,6 +177,21 @@ def test_trajectories_of_many_initial_states(field, key):
     assert trajectory.succeeded.shape == (5, 4)
 
 
+def test_trajectories_of_padded_series(field, key):
+    ts = jnp.array([[0.0, 0.5, 1.0], [0.0, 2.0, jnp.nan]])
+    mask = jnp.array([[True, True, True], [True, True, False]])
+    settings = {"key": key, "num_samples": 4}
+    trajectory = posterior_trajectories(
+        field, jnp.ones((2, 2)), ts, mask=mask, batched=True, **settings
+    )
+    assert trajectory.ys.shape == (4, 2, 3, 2)
+    alone = posterior_trajectories(field, jnp.ones(2), ts[1, :2], **settings)
+    np.testing.assert_allclose(trajectory.ys[:, 1, :2], alone.ys, rtol=1e-5)
+    summary = bjm.summarise(trajectory)
+    np.testing.assert_allclose(summary.ts, [[0.0, 0.5, 1.0], [0.0, 2.0, 2.0]])
+    assert summary.mean.shape == (2, 3, 2)
+
+
 class Explosive(bjm.Module):
     rate: bjm.AbstractParameter
 

@@ -7,7 +7,7 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
 
 from .check import check_derivative, check_state, check_times
 from .guard import guard_gradient
@@ -22,8 +22,9 @@ CHECKPOINT_BYTES = 2**18
 def integrate(
     vector_field: Callable,
     y0: PyTree | Callable,
-    ts: Float[ArrayLike, " T"],
+    ts: Float[ArrayLike, "*N T"],
     *,
+    mask: Bool[ArrayLike, "..."] | None = None,
     args: Any = None,
     solver: diffrax.AbstractSolver | None = None,
     stepsize_controller: diffrax.AbstractStepSizeController | None = None,
@@ -46,7 +47,12 @@ def integrate(
         y0: The state at `ts[0]`, any pytree of float arrays; or a function of the
             vector field that returns it, for initial states that are parameters.
         ts: The times to save at, of shape `(T,)` with `T >= 2`, strictly increasing or
-            strictly decreasing.
+            strictly decreasing; or `(N, T)`, if each of `N` batched initial states has
+            its own.
+        mask: Which of `ts` count, in their shape, for series of different length that
+            are padded to one. Each solve ends at the last that counts; at the others
+            the state is that of the time before them, so that everything stays finite.
+            Leave those out of the loss, with the same mask.
         args: Handed to the vector field.
         solver: A diffrax solver; `diffrax.Tsit5()` if `None`.
         stepsize_controller: `diffrax.PIDController(rtol=1e-4, atol=1e-6)` if `None`;
@@ -70,9 +76,9 @@ def integrate(
         `batched`. A solve that fails does not raise; its `succeeded` is false.
 
     Raises:
-        ValueError: If `ts` is not as above (a `RuntimeError` when it runs, where `ts`
-            is traced), or the vector field returns another structure or shape than the
-            state has.
+        ValueError: If `ts` or `mask` is not as above (a `RuntimeError` when it runs,
+            where they are traced), or the vector field returns another structure or
+            shape than the state has.
         TypeError: If `y0` or `ts` does not consist of floats.
 
     Example:
@@ -82,7 +88,7 @@ def integrate(
         decay.ys  # (11, 2)
         ```
     """
-    ts = check_times(ts)
+    ts = check_times(ts, mask, rows=batched and not shared_steps)
     y0 = check_state(y0(vector_field) if callable(y0) else y0)
     check_derivative(vector_field, y0, ts, args, batched)
     if stepsize_controller is None and batched and shared_steps:
@@ -95,10 +101,11 @@ def integrate(
         adjoint = diffrax.RecursiveCheckpointAdjoint(_checkpoints(y0, max_steps))
     solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
     if dt0 is not None:
-        dt0 = jnp.where(ts[-1] > ts[0], 1, -1) * jnp.abs(jnp.asarray(dt0, ts.dtype))
+        dt0 = jnp.abs(jnp.asarray(dt0, ts.dtype))
     reverse_mode = not isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint)
 
-    def solve(vector_field, y0, args):
+    def solve(vector_field, y0, args, ts):
+        signed_dt0 = dt0 if dt0 is None else jnp.where(ts[-1] > ts[0], dt0, -dt0)
         if reverse_mode:
             inputs = (vector_field, y0, args)
             # A field that is shared between mapped initial states stays shared.
@@ -110,7 +117,7 @@ def integrate(
                 solver,
                 t0=ts[0],
                 t1=ts[-1],
-                dt0=dt0,
+                dt0=signed_dt0,
                 y0=y0,
                 args=(vector_field, args),
                 saveat=diffrax.SaveAt(ts=ts),
@@ -124,11 +131,12 @@ def integrate(
         return solution.ys, solution.result, solution.stats["num_steps"]
 
     if not batched:
-        return Trajectory(ts, *solve(vector_field, y0, args))
+        return Trajectory(ts, *solve(vector_field, y0, args, ts))
     if not shared_steps:
-        solve_each = eqx.filter_vmap(solve, in_axes=(None, 0, None))
-        return Trajectory(ts, *solve_each(vector_field, y0, args))
-    ys, result, num_steps = solve(_Together(vector_field), y0, args)
+        in_axes = (None, 0, None, 0 if ts.ndim > 1 else None)
+        solve_each = eqx.filter_vmap(solve, in_axes=in_axes)
+        return Trajectory(ts, *solve_each(vector_field, y0, args, ts))
+    ys, result, num_steps = solve(_Together(vector_field), y0, args, ts)
     size = jax.tree.leaves(y0)[0].shape[0]
     return Trajectory(
         ts,

@@ -8,10 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 
 from .._dynamics import Trajectory, integrate
 from .._dynamics.check import check_times
+from .._parameter.convert import as_float_array
 from .map_posterior import map_posterior
 
 
@@ -31,7 +32,7 @@ class Solve(eqx.Module):
 
     vector_field: Callable | None
     y0: PyTree | Callable
-    ts: Float[Array, " T"]
+    ts: Float[Array, "*N T"]
     options: dict[str, Any]
 
     def __call__(self, drawn: PyTree) -> Trajectory:
@@ -44,10 +45,11 @@ class Solve(eqx.Module):
 def posterior_trajectories(
     posterior: PyTree,
     y0: PyTree | Callable,
-    ts: Float[ArrayLike, " T"],
+    ts: Float[ArrayLike, "*N T"],
     *,
     key: PRNGKeyArray,
     num_samples: int,
+    mask: Bool[ArrayLike, "..."] | None = None,
     args: Any = None,
     vector_field: Callable | None = None,
     solver: diffrax.AbstractSolver | None = None,
@@ -72,9 +74,11 @@ def posterior_trajectories(
         posterior: A model with parameters.
         y0: The initial state at `ts[0]`, or a function of the drawn model that returns
             it, for initial states that are parameters.
-        ts: The times to save at, of shape `(T,)`, strictly monotone.
+        ts: The times to save at, of shape `(T,)` or, for batched initial states that
+            have their own, `(N, T)`; strictly monotone.
         key: A JAX random key. Draw `i` depends on `fold_in(key, i)` alone.
         num_samples: How many draws, at least 1.
+        mask: Which of `ts` count, as in `integrate`.
         args: Handed to the vector field.
         vector_field: A function that picks the vector field out of a drawn model; the
             model itself is one if `None`. Pass the same function again to use its
@@ -116,8 +120,11 @@ def posterior_trajectories(
     """
     if on_failure not in ("raise", "keep"):
         raise ValueError(f"`on_failure` must be 'raise' or 'keep', got {on_failure!r}.")
-    ts = check_times(ts)
+    # Checked here, before anything is compiled, and once more where it is traced.
+    check_times(ts, mask, rows=batched and not shared_steps)
+    ts = as_float_array(ts, "ts")
     options = {
+        "mask": mask,
         "args": args,
         "solver": solver,
         "stepsize_controller": stepsize_controller,
@@ -137,8 +144,8 @@ def posterior_trajectories(
         gather=gather,
         progress=progress,
     )
-    # All draws have the same times.
-    trajectory = eqx.tree_at(lambda t: t.ts, trajectory, ts)
+    if ts.ndim == 1:  # all solves have the same times
+        trajectory = eqx.tree_at(lambda t: t.ts, trajectory, trajectory.ts[0])
     if on_failure == "raise":
         raise_failures(trajectory)
     return trajectory
