@@ -34,16 +34,7 @@ class Trajectory(eqx.Module):
         A solve that an event ended is good if no state is NaN; diffrax fills what comes
         after the event with infinity.
         """
-        batch_ndim = jnp.ndim(self.num_steps)
-        no_nan, finite = True, True
-        for leaf in jax.tree.leaves(self.ys):
-            axes = tuple(range(batch_ndim, leaf.ndim))
-            no_nan &= ~jnp.any(jnp.isnan(leaf), axis=axes)
-            finite &= jnp.all(jnp.isfinite(leaf), axis=axes)
-        ended_by_event = self.result == RESULTS.event_occurred
-        return ((self.result == RESULTS.successful) & finite) | (
-            ended_by_event & no_nan
-        )
+        return _succeeded(self.ys, self.result, jnp.ndim(self.num_steps))
 
     @property
     def num_failed(self) -> Int[Array, ""]:
@@ -54,3 +45,14 @@ class Trajectory(eqx.Module):
     def failed_fraction(self) -> Float[Array, ""]:
         """The share of solves that failed."""
         return jnp.mean(~self.succeeded)
+
+
+@eqx.filter_jit
+def _succeeded(ys: PyTree, result: RESULTS, batch_ndim: int) -> Bool[Array, "..."]:
+    no_nan, finite = True, True
+    for leaf in jax.tree.leaves(ys):
+        axes = tuple(range(batch_ndim, leaf.ndim))
+        no_nan &= ~jnp.any(jnp.isnan(leaf), axis=axes)
+        finite &= jnp.all(jnp.isfinite(leaf), axis=axes)
+    ended_by_event = result == RESULTS.event_occurred
+    return ((result == RESULTS.successful) & finite) | (ended_by_event & no_nan)

@@ -12,7 +12,6 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 
 from .._dynamics import Trajectory, integrate
 from .._dynamics.check import check_times
-from .._parameter.convert import as_float_array
 from .map_posterior import map_posterior
 
 
@@ -120,9 +119,7 @@ def posterior_trajectories(
     """
     if on_failure not in ("raise", "keep"):
         raise ValueError(f"`on_failure` must be 'raise' or 'keep', got {on_failure!r}.")
-    # Checked here, before anything is compiled, and once more where it is traced.
-    check_times(ts, mask, rows=batched and not shared_steps)
-    ts = as_float_array(ts, "ts")
+    ts = check_times(ts, mask, rows=batched and not shared_steps)
     options = {
         "mask": mask,
         "args": args,
@@ -145,7 +142,7 @@ def posterior_trajectories(
         progress=progress,
     )
     if ts.ndim == 1:  # all solves have the same times
-        trajectory = eqx.tree_at(lambda t: t.ts, trajectory, trajectory.ts[0])
+        trajectory = eqx.tree_at(lambda t: t.ts, trajectory, ts)
     if on_failure == "raise":
         raise_failures(trajectory)
     return trajectory
