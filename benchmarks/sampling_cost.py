@@ -1,310 +1,303 @@
 """What posterior trajectories cost: the driver beside one `jit(vmap(draw, integrate))`.
 
-The baseline is frozen: a key and a `jax.random.normal` for each parameter, the network
-written out, and diffrax called under one `vmap` over all draws. Both methods take turns
-in one process, so that their ratio holds on a machine that does other things too.
+The methods of a case take turns in one process, so that their ratios hold on a machine
+that does other things too. Each case has its own process, which sees one device.
 
-Run `python sampling_cost.py`; with `--json FILE` the figures are written down.
+Run `python sampling_cost.py --peers` for the CPU and add `--device gpu` for the GPU, or
+`--device all` for both; with `--json FILE` the figures are written down.
 """
 
 import argparse
+import importlib.metadata
 import json
-import statistics
+import math
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import diffrax
-import jax
-import jax.numpy as jnp
-import numpy as np
-from core import describe_device, describe_versions
-from jax import random
+from core import describe_versions
+from sampling_cases import CASES, GIVEN
+from sampling_methods import DRIVER
+from sampling_peers import PEERS
 
-import BayesianJaxModels as bjm
+from BayesianJaxModels import plot
 
-BASELINE, DRIVER = "jit(vmap)", "posterior_trajectories"
-NUM_SAVED, MAX_STEPS, INIT_RAW_STDV = 11, 1024, 0.3
-# (state, width, hidden layers), draws, fixed steps or None for adaptive ones.
-CASES = {
-    "(2, 32, 1), 1,000 draws, 20 steps": ((2, 32, 1), 1_000, 20),
-    "(2, 64, 2), 1,000 draws, 100 steps": ((2, 64, 2), 1_000, 100),
-    "(8, 64, 2), 10,000 draws, adaptive": ((8, 64, 2), 10_000, None),
-    "(16, 128, 2), 2,000 draws, 100 steps": ((16, 128, 2), 2_000, 100),
-    "(2, 32, 1), 100,000 draws, 20 steps": ((2, 32, 1), 100_000, 20),
+# JAX finds no fault with a missing CUDA device if the CPU may take its place, and
+# diffrax needs the CPU beside the GPU.
+PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu"}
+MEASURE = Path(__file__).with_name("sampling_measure.py")
+NOT_MEASURED = "not measured"
+NUM_HEADLINE = 5  # cases in the geometric mean
+COUNTS = (10, 100, 1_000, 10_000, 100_000)
+COLUMNS = {
+    "case": "{}",
+    "method": "{}",
+    "compile_s": "{:.2f}",
+    "median_ms": "{:.2f}",
+    "min_ms": "{:.2f}",
+    "draws_per_s": "{:,.0f}",
+    "times_faster": "{:.2f}",
+    "peak_mib": "{:.0f}",
+    "steps_mean": "{:.1f}",
+    "steps_max": "{}",
+    "error": "{:.1e}",
 }
-TRAINING = "training, 8 draws of (2, 32, 1), 32 states, 50 steps"
 
 
-def make_field(sizes):
-    """The model of a case, with weights wide enough that the draws differ."""
-    state, width, depth = sizes
-    return bjm.NeuralVectorField(
-        state,
-        width=width,
-        depth=depth,
-        init_raw_stdv=INIT_RAW_STDV,
-        key=random.key(0),
-    )
-
-
-def solver_settings(num_steps):
-    """Fixed steps, or adaptive ones at a tolerance of 1e-4."""
-    if num_steps is None:
-        controller = diffrax.PIDController(rtol=1e-4, atol=1e-4)
-        return {"stepsize_controller": controller, "dt0": None}
-    return {
-        "stepsize_controller": diffrax.ConstantStepSize(),
-        "dt0": 1 / num_steps,
-    }
-
-
-def network(t, y, weights):
-    """The perceptron of the field, written out."""
-    for i, (W, b) in enumerate(weights):
-        y = W @ y + b
-        y = y if i == len(weights) - 1 else jnp.tanh(y)
-    return y
-
-
-def hand_draw(arrays, key):
-    """A key and a `random.normal` for each parameter."""
-    keys = random.split(key, len(arrays))
-    values = [
-        mean + (raw**2 + 1e-4) * random.normal(key, mean.shape)
-        for (mean, raw), key in zip(arrays, keys, strict=True)
+def chosen_cases(small, only, peers):
+    """The cases with `only` in their names."""
+    cases = [case.smaller() if small else case for case in CASES]
+    return [
+        (index, case)
+        for index, case in enumerate(cases)
+        if only in case.name and (peers or case.kind != GIVEN.kind)
     ]
-    return list(zip(values[::2], values[1::2], strict=True))
 
 
-def solve(weights, y0, settings):
-    """One solve with diffrax, saved at 11 times."""
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(network),
-        diffrax.Tsit5(),
-        t0=0.0,
-        t1=1.0,
-        y0=y0,
-        args=weights,
-        saveat=diffrax.SaveAt(ts=jnp.linspace(0.0, 1.0, NUM_SAVED)),
-        max_steps=MAX_STEPS,
-        throw=False,
-        **settings,
+def run_task(device, task, **settings):
+    """What a task of `sampling_measure.py` returns, in a process with one device."""
+    command = [sys.executable, str(MEASURE), task, json.dumps(settings)]
+    environment = os.environ | {"JAX_PLATFORMS": PLATFORMS[device]}
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
-    return solution.ys, solution.stats["num_steps"]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def arrays_of(field):
-    """The `(mean, raw_stdv)` of every parameter."""
-    return [(p.mean, p.raw_stdv) for p in field.get_parameters().values()]
+def name_device(device):
+    """Its name, `None` if it is not there."""
+    try:
+        found = run_task(device, "describe")
+    except subprocess.CalledProcessError:
+        return None
+    return found["name"] if found["platform"] == device else None
 
 
-def methods_of(case):
-    """The two methods of a case: functions of a seed that return ys and steps."""
-    sizes, num_draws, num_steps = CASES[case]
-    field, settings = make_field(sizes), solver_settings(num_steps)
-    arrays, y0 = arrays_of(field), jnp.ones(sizes[0])
-    ts = jnp.linspace(0.0, 1.0, NUM_SAVED)
-
-    @jax.jit
-    def vmapped(arrays, key):
-        keys = random.split(key, num_draws)
-        return jax.vmap(lambda key: solve(hand_draw(arrays, key), y0, settings))(keys)
-
-    def baseline(seed):
-        return jax.block_until_ready(vmapped(arrays, random.key(seed)))
-
-    def driver(seed):
-        trajectory = bjm.posterior_trajectories(
-            field,
-            y0,
-            ts,
-            key=random.key(seed),
-            num_samples=num_draws,
-            max_steps=MAX_STEPS,
-            **settings,
-        )
-        return jax.block_until_ready((trajectory.ys, trajectory.num_steps))
-
-    return {BASELINE: baseline, DRIVER: driver}
-
-
-def training_methods():
-    """Value and gradient of a loss over 8 draws and 32 initial states."""
-    field, settings = make_field((2, 32, 1)), solver_settings(50)
-    arrays, ts = arrays_of(field), jnp.linspace(0.0, 1.0, NUM_SAVED)
-    y0 = random.normal(random.key(1), (32, 2))
-
-    @jax.jit
-    @jax.value_and_grad
-    def each_state_alone(arrays, key):
-        def one(key):
-            weights = hand_draw(arrays, key)
-            return jax.vmap(lambda start: solve(weights, start, settings)[0])(y0)
-
-        return jnp.mean(jax.vmap(one)(random.split(key, 8)) ** 2)
-
-    @jax.jit
-    @jax.value_and_grad
-    def states_together(field, key):
-        def one(drawn):
-            return bjm.integrate(
-                drawn,
-                y0,
-                ts,
-                batched=True,
-                shared_steps=True,
-                max_steps=64,
-                **settings,
-            ).ys
-
-        draws = bjm.map_posterior_pure(one, field, key=key, num_samples=8)
-        return jnp.mean(draws**2)
-
+def report_on(device, name, cases, *, small, repeats):
+    """All cases on one device. One that fails, for want of memory say, is named."""
+    print(f"\n{name}", flush=True)
+    rows, not_measured = [], {}
+    if any(case.kind == GIVEN.kind for _, case in cases):
+        not_measured = run_task(device, "missing_peers")
+    for index, case in cases:
+        where = {"index": index, "small": small}
+        try:
+            found = run_task(device, "measure", **where, repeats=repeats)
+            for row in found:
+                row["peak_mib"] = run_task(
+                    device, "peak", **where, method=row["method"]
+                )
+        except subprocess.CalledProcessError:
+            not_measured[case.name] = "failed"
+            continue
+        rows += found
+        for row in found:
+            speed = f"{row['median_s'] * 1e3:.1f} ms, {row['times_faster']:.2f} times"
+            print(f"{case.name}, {row['method']}: {speed}", flush=True)
+    for what, reason in not_measured.items():
+        print(f"{what}: {NOT_MEASURED} ({reason})", flush=True)
     return {
-        BASELINE: lambda seed: jax.block_until_ready(
-            each_state_alone(arrays, random.key(seed))
-        ),
-        "integrate, shared steps": lambda seed: jax.block_until_ready(
-            states_together(field, random.key(seed))
-        ),
+        "device": name,
+        "versions": describe_versions() | versions_of_peers(),
+        "geometric_mean_times_faster": geometric_mean(rows, small),
+        "not_measured": list(not_measured),
+        "rows": rows,
     }
 
 
-def error_of(case):
-    """Largest error over 100 draws against float64 at a tolerance of 1e-10."""
-    sizes, _, num_steps = CASES[case]
-    field = make_field(sizes)
-    drawn = bjm.map_posterior(
-        lambda drawn: [p.mean for p in bjm.get_parameters(drawn).values()],
-        field,
-        key=random.key(0),
-        num_samples=100,
-    )
-    found = bjm.posterior_trajectories(
-        field,
-        jnp.ones(sizes[0]),
-        jnp.linspace(0.0, 1.0, NUM_SAVED),
-        key=random.key(0),
-        num_samples=100,
-        **solver_settings(num_steps),
-    ).ys
-    with jax.enable_x64(True):
-        values = [jnp.asarray(np.asarray(value, np.float64)) for value in drawn]
-        weights = list(zip(values[::2], values[1::2], strict=True))
-        tight = {
-            "stepsize_controller": diffrax.PIDController(rtol=1e-10, atol=1e-10),
-            "dt0": None,
-        }
-        exact = jax.jit(
-            jax.vmap(lambda w: solve(w, jnp.ones(sizes[0], jnp.float64), tight)[0])
-        )(weights)
-        return float(np.max(np.abs(np.asarray(exact) - np.asarray(found, np.float64))))
+def versions_of_peers():
+    """The versions of those that are installed."""
+    versions = {}
+    for package in (*PEERS, "torch"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
 
 
-def peak_mib(case, method):
-    """The peak memory of a process that runs one method once, over its start."""
-    command = [sys.executable, __file__, "--peak", case, method]
-    printed = subprocess.check_output(command, text=True).split()[-1]
-    return None if printed == "None" else float(printed)
-
-
-def print_peak(case, method):
-    """What `peak_mib` runs; `None` where the system does not say."""
-    methods = methods_of(case)
-    start = high_water_mib()
-    methods[method](0)
-    print(None if start is None else high_water_mib() - start)
-
-
-def high_water_mib():
-    """The most memory this process ever held.
-
-    Not `resource.getrusage`, whose maximum a process inherits from its parent.
-    """
-    status = Path("/proc/self/status")
-    if not status.exists():
+def geometric_mean(rows, small):
+    """How many times faster our driver is over the first five cases, if all ran."""
+    headline = [case.name for _, case in chosen_cases(small, "", False)][:NUM_HEADLINE]
+    ratios = [
+        row["times_faster"]
+        for row in rows
+        if row["method"] == DRIVER and row["case"] in headline
+    ]
+    if len(ratios) < NUM_HEADLINE:
         return None
-    [line] = [line for line in status.read_text().splitlines() if "VmHWM" in line]
-    return int(line.split()[1]) / 1024
+    return math.prod(ratios) ** (1 / NUM_HEADLINE)
 
 
-def measure(case, repeats):
-    """The rows of one case: the methods in turn, compiled before."""
-    training = case == TRAINING
-    methods = training_methods() if training else methods_of(case)
-    compile_s, steps = {}, {}
-    for name, method in methods.items():
-        start = time.perf_counter()
-        result = method(0)
-        first = time.perf_counter() - start
-        steps[name] = None if training else np.asarray(result[1])
-        start = time.perf_counter()
-        method(0)
-        compile_s[name] = first - (time.perf_counter() - start)
-    seconds = {name: [] for name in methods}
-    for repeat in range(repeats):
-        for name, method in methods.items():
-            start = time.perf_counter()
-            method(repeat + 1)
-            seconds[name].append(time.perf_counter() - start)
-    rows = []
-    for name in methods:
-        median = statistics.median(seconds[name])
-        pairs = zip(seconds[BASELINE], seconds[name], strict=True)
-        row = {
-            "case": case,
-            "method": name,
-            "compile_s": compile_s[name],
-            "median_s": median,
-            "min_s": min(seconds[name]),
-            "times_faster": statistics.median(ours / mine for ours, mine in pairs),
-        }
-        if not training:
-            row |= {
-                "draws_per_s": CASES[case][1] / median,
-                "peak_mib": peak_mib(case, name),
-                "steps_mean": float(steps[name].mean()),
-                "steps_max": int(steps[name].max()),
-                "error": error_of(case) if name == DRIVER else None,
-            }
-        rows.append(row)
-        print(
-            f"{case:52} {name:24} {median * 1e3:9.1f} ms"
-            f" {row['times_faster']:6.2f} times",
-            flush=True,
-        )
+def find_crossover(small):
+    """Our driver on CPU and GPU, from few draws to many, for each model size."""
+    counts, rows = COUNTS[:2] if small else COUNTS, []
+    fixed = [case for case in CASES[:NUM_HEADLINE] if case.num_steps is not None]
+    for size, num_steps in sorted({(case.sizes, case.num_steps) for case in fixed}):
+        settings = {"sizes": size, "num_steps": num_steps, "counts": counts}
+        both = [run_task(device, "time_driver", **settings) for device in PLATFORMS]
+        for count, cpu_s, gpu_s in zip(counts, *both, strict=False):
+            row = {"sizes": size, "num_draws": count, "cpu_s": cpu_s, "gpu_s": gpu_s}
+            rows.append(row)
+            both_s = f"CPU {cpu_s:.4f} s, GPU {gpu_s:.4f} s"
+            print(f"{size}, {count:,} draws: {both_s}", flush=True)
     return rows
 
 
-def main(*, repeats=7, json_file=None):
-    """Measure every case, print and write.
+def wins_from(crossover):
+    """The smallest number of draws from which the GPU wins, `None` if never."""
+    wins = []
+    for size in dict.fromkeys(row["sizes"] for row in crossover):
+        first = None
+        for row in reversed([row for row in crossover if row["sizes"] == size]):
+            if row["gpu_s"] >= row["cpu_s"]:
+                break
+            first = row["num_draws"]
+        wins.append({"sizes": size, "num_draws": first})
+    return wins
+
+
+def print_table(rows):
+    """One line for each row."""
+    cells = [[name.replace("_", " ") for name in COLUMNS]]
+    for row in rows:
+        row = {f"{name}_ms": 1e3 * row[f"{name}_s"] for name in ("median", "min")} | row
+        cells.append(
+            [
+                "-" if row[name] is None else form.format(row[name])
+                for name, form in COLUMNS.items()
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        padded = (
+            cell.ljust(width) if place < 2 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        print("  ".join(padded).rstrip())
+
+
+def crossover_of(small, missing):
+    """What the reports say of the crossover; needs both devices."""
+    if missing:
+        print(f"crossover: {NOT_MEASURED} (no {', '.join(missing)} here)")
+        return {"crossover": NOT_MEASURED}
+    try:
+        rows = find_crossover(small)
+    except subprocess.CalledProcessError:
+        print(f"crossover: {NOT_MEASURED} (failed)")
+        return {"crossover": NOT_MEASURED}
+    wins = wins_from(rows)
+    for win in wins:
+        count = win["num_draws"]
+        where = "for no count measured" if count is None else f"from {count:,} draws on"
+        print(f"{win['sizes']}: the GPU wins {where}")
+    return {"crossover": rows, "gpu_wins_from": wins}
+
+
+def finish(report, json_file, picture):
+    """Print one report, write it and draw it."""
+    print(f"\n{report['device']}")
+    print_table(report["rows"])
+    mean = report["geometric_mean_times_faster"]
+    if mean is not None:
+        print(f"geometric mean over the first {NUM_HEADLINE} cases: {mean:.2f} times")
+    if json_file is not None:
+        Path(json_file).parent.mkdir(parents=True, exist_ok=True)
+        Path(json_file).write_text(json.dumps(report, indent=2) + "\n")
+    if picture is not None and report["rows"]:
+        plot.sampling_cost(report).figure.savefig(picture)
+
+
+def main(
+    *,
+    device="cpu",
+    repeats=7,
+    small=False,
+    only="",
+    peers=False,
+    crossover=False,
+    json_file=None,
+    picture=None,
+):
+    """Measure, print, write and draw.
 
     Args:
+        device: `"cpu"`, `"gpu"` or `"all"`, which adds the crossover.
         repeats: Timed runs of each method.
-        json_file: Where to write the figures.
+        small: Whether to take few draws, to see that everything runs.
+        only: A part of the names of the cases to measure.
+        peers: Whether to measure other packages too.
+        crossover: Whether to find out from how many draws the GPU wins.
+        json_file: Where to write the figures; for `"all"` with `_cpu` or `_gpu` added.
+        picture: Where to draw them, likewise.
 
     Returns:
-        `{"device": ..., "versions": ..., "rows": [...]}`, as in the file.
+        One `{"device": ..., "versions": ..., "rows": [...]}` for each device, as in the
+        files.
+
+    Raises:
+        SystemExit: If the device is not there, or a case failed.
     """
-    report = {"device": describe_device(), "versions": describe_versions()}
-    print(report["device"])
-    report["rows"] = [
-        row for case in [*CASES, TRAINING] for row in measure(case, repeats)
-    ]
-    if json_file is not None:
-        Path(json_file).write_text(json.dumps(report, indent=2) + "\n")
-    return report
+    wanted = list(PLATFORMS) if device == "all" else [device]
+    crossover = crossover or device == "all"
+    names = {one: name_device(one) for one in (PLATFORMS if crossover else wanted)}
+    missing = [one for one, name in names.items() if name is None]
+    not_measured = [one for one in wanted if one in missing]
+    for one in not_measured:
+        print(f"{one}: {NOT_MEASURED} (no such device)")
+    if not_measured == wanted:
+        raise SystemExit(f"JAX finds no {device} here, so there is nothing to measure.")
+    cases, reports = chosen_cases(small, only, peers), {}
+    for one in wanted:
+        if one not in missing:
+            report = report_on(one, names[one], cases, small=small, repeats=repeats)
+            report["not_measured"] += not_measured
+            reports[one] = report
+    found = crossover_of(small, missing) if crossover else {}
+    for one, report in reports.items():
+        report |= found
+        files = [json_file, picture]
+        if device == "all":
+            files = [file and add_to_stem(file, one) for file in files]
+        finish(report, *files)
+    failed = {
+        case.name
+        for _, case in cases
+        for report in reports.values()
+        if case.name in report["not_measured"]
+    }
+    if failed:
+        raise SystemExit(f"Failed: {', '.join(sorted(failed))}.")
+    return reports
+
+
+def add_to_stem(file, device):
+    """`cost.json` becomes `cost_cpu.json`."""
+    return str(Path(file).with_stem(f"{Path(file).stem}_{device}"))
+
+
+def parse_arguments():
+    """What the user asks for."""
+    parser = argparse.ArgumentParser(description="Measure posterior trajectories.")
+    add = parser.add_argument
+    add("--device", choices=[*PLATFORMS, "all"], default="cpu", help="where to run")
+    add("--repeats", type=int, default=7, help="runs of each method")
+    add("--small", action="store_true", help="few draws, to see that it runs")
+    add(
+        "--cases",
+        metavar="PART",
+        dest="only",
+        default="",
+        help="cases with this in their names",
+    )
+    add("--peers", action="store_true", help="measure other packages too")
+    add("--crossover", action="store_true", help="where a GPU beats the CPU")
+    add("--json", metavar="FILE", dest="json_file", help="where to write the figures")
+    add("--picture", metavar="FILE", help="where to draw them")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Measure posterior trajectories.")
-    parser.add_argument("--repeats", type=int, default=7, help="runs of each method")
-    parser.add_argument("--json", metavar="FILE", help="where to write the figures")
-    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.peak:
-        print_peak(*arguments.peak)
-    else:
-        main(repeats=arguments.repeats, json_file=arguments.json)
+    main(**vars(parse_arguments()))

@@ -1,6 +1,7 @@
 """The README's blocks run as they stand, one after the other, as a reader would."""
 
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import jax
 
 import BayesianJaxModels as bjm
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -30,8 +32,28 @@ def test_the_tables_name_every_public_name():
 
 
 def test_links_lead_somewhere():
-    root = Path(__file__).parent.parent
     text = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
     assert links
-    assert [link for link in links if not (root / link).exists()] == []
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_figures_come_from_the_results():
+    results = ROOT / "benchmarks" / "results"
+    report = json.loads((results / "sampling_cost_cpu.json").read_text())
+    assert f"On {report['device'].removesuffix(', jax on cpu')}" in README
+    lines = []
+    for row in report["rows"]:
+        if row["method"] == "jit(vmap)":
+            baseline = row
+        elif row["method"] in ("posterior_trajectories", "integrate, own steps"):
+            of_both = [f"{1e3 * x['median_s']:,.0f} ms" for x in (baseline, row)]
+            times = f"{row['times_faster']:.1f}"
+            lines.append(f"| {row['case']} | {' | '.join(of_both)} | {times} |")
+    lines = [line for line in lines if "given" not in line]
+    assert len(lines) == 7
+    assert "\n".join(lines) in README, "\n" + "\n".join(lines)
+    mean = report["geometric_mean_times_faster"]
+    assert f"the geometric mean over the first five is {mean:.1f}" in README
+    budgets = json.loads((results / "budgets_cpu.json").read_text())["million_draws"]
+    assert f"{budgets['peak_mib']:.0f} MiB over its start" in README

@@ -147,11 +147,14 @@ def sampling_cost(report: dict[str, Any], *, ax: Any = None) -> Any:
     if ax is None:
         height = 1.5 + 0.28 * len(rows)
         _, ax = pyplot.subplots(figsize=(8, height), layout="constrained")
-    thickness = 0.8 / len(methods)
-    for i, method in enumerate(methods):
-        there = [j for j, case in enumerate(cases) if (case, method) in speeds]
+    # The bars of a case stand together, however many methods other cases have.
+    of_case = [[m for m in methods if (case, m) in speeds] for case in cases]
+    thickness = 0.8 / max(len(there) for there in of_case)
+    for method in methods:
+        there = [j for j, found in enumerate(of_case) if method in found]
+        places = [of_case[j].index(method) - (len(of_case[j]) - 1) / 2 for j in there]
         bars = ax.barh(
-            [j + (i - (len(methods) - 1) / 2) * thickness for j in there],
+            [j + place * thickness for j, place in zip(there, places, strict=True)],
             [speeds[cases[j], method] for j in there],
             height=thickness,
             label=method,
@@ -163,7 +166,7 @@ def sampling_cost(report: dict[str, Any], *, ax: Any = None) -> Any:
     ax.margins(x=0.15)
     ax.set_xlabel("draws per second (log scale)")
     ax.set_title(report.get("device", ""), fontsize="small")
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=3)
     return ax
 
 

@@ -213,6 +213,28 @@ def test_gradients_by_finite_differences(name, x64):
     np.testing.assert_allclose(slope, difference, rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1, 4000])
+def test_gradients_where_saves_meet_the_ends_of_steps(size):
+    """With fewer checkpoints than steps diffrax loses whole save times here."""
+    ts = jnp.linspace(0.0, 1.0, 11)
+
+    @jax.jit
+    @jax.grad
+    def slope(rate):
+        trajectory = integrate(
+            lambda t, y, rate: -rate * y,
+            jnp.ones(size),
+            ts,
+            args=rate,
+            stepsize_controller=diffrax.ConstantStepSize(),
+            dt0=1 / 50,
+        )
+        return jnp.mean(jnp.sum(trajectory.ys, axis=0))
+
+    expected = -np.sum(ts * np.exp(-ts))
+    np.testing.assert_allclose(slope(1.0), expected, rtol=1e-5)
+
+
 CONTROLLERS = {
     "constant": {"stepsize_controller": diffrax.ConstantStepSize(), "dt0": 0.02},
     "adaptive": {},

@@ -60,10 +60,10 @@ def integrate(
         dt0: The first step, positive in either direction of time; chosen by the
             controller if `None`.
         adjoint: How gradients are computed. If `None`,
-            `diffrax.RecursiveCheckpointAdjoint` with a checkpoint for every step, or
-            as many as 256 KiB hold; `max_steps` is best a bound of the right size. In
-            reverse mode a solve whose gradient is not finite passes none on; forward
-            mode has no such guard.
+            `diffrax.RecursiveCheckpointAdjoint` with a checkpoint for every constant
+            step, or as many adaptive ones as 256 KiB hold; `max_steps` is best a bound
+            of the right size. In reverse mode a solve whose gradient is not finite
+            passes none on; forward mode has no such guard.
         event: When to stop early.
         max_steps: How many steps a solve may take.
         progress_meter: A diffrax progress meter.
@@ -97,8 +97,9 @@ def integrate(
         )
     elif stepsize_controller is None:
         stepsize_controller = diffrax.PIDController(rtol=RTOL, atol=ATOL)
-    if adjoint is None:
-        adjoint = diffrax.RecursiveCheckpointAdjoint(_checkpoints(y0, max_steps))
+    if adjoint is None or adjoint == diffrax.RecursiveCheckpointAdjoint():
+        checkpoints = _checkpoints(y0, max_steps, stepsize_controller)
+        adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints)
     solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
     if dt0 is not None:
         dt0 = jnp.abs(jnp.asarray(dt0, ts.dtype))
@@ -147,13 +148,23 @@ def integrate(
     )
 
 
-def _checkpoints(y0: PyTree, max_steps: int | None) -> int | None:
-    """As many as memory for one solve allows, or diffrax's choice where that is more.
+def _checkpoints(
+    y0: PyTree,
+    max_steps: int | None,
+    stepsize_controller: diffrax.AbstractStepSizeController,
+) -> int | None:
+    """One for every step, or as many as memory allows; `None` for diffrax's choice.
 
-    With a checkpoint for every step none is solved for more than twice.
+    With one for every step none is solved for more than twice. With fewer, stretches of
+    steps are solved for again, and XLA may round their times otherwise. A save time at
+    the end of a constant step then falls into another step than before, and its
+    gradient is lost: 50 steps over a unit of time in float32 do that. So constant steps
+    have one each, at any size.
     """
     if max_steps is None:
         return None
+    if isinstance(stepsize_controller, diffrax.ConstantStepSize):
+        return max_steps
     # The state, the last slope, and a few numbers of the loop.
     num_bytes = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(y0)) + 64
     fitting = min(max_steps, CHECKPOINT_BYTES // num_bytes)
