@@ -78,6 +78,10 @@ def test_keys_are_folded_as_jax_does(make_key):
         np.testing.assert_array_equal(random.key_data(found), random.key_data(expected))
     other = random.key(0, impl="rbg")
     assert fold_in(other, 3) == random.fold_in(other, 3)
+    for parent in (key, other):
+        many = fold_in(parent, np.arange(3))
+        for index in range(3):
+            assert jnp.all(many[index] == random.fold_in(parent, index))
 
 
 def test_inverse_error_function(x64):

@@ -1,6 +1,7 @@
 """Draws that use every random word that is computed, in one loop over the numbers."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +49,12 @@ def standard_normal(
     """
     if not _is_fast(key, dtype):
         return jax.random.normal(key, shape, dtype)
+    return _fast_normal(key, shape)
+
+
+# Compiled by itself, so that JAX traces it once for all parameters of a shape.
+@partial(jax.jit, static_argnums=1)
+def _fast_normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
     return np.float32(2**0.5) * _erfinv(_symmetric_uniform(key, shape))
 
 
@@ -61,15 +68,22 @@ def standard_laplace(
     return -jnp.sign(uniform) * jnp.log1p(-jnp.abs(uniform))
 
 
-def fold_in(key: PRNGKeyArray, index: Integer[ArrayLike, ""]) -> PRNGKeyArray:
+def fold_in(key: PRNGKeyArray, index: Integer[ArrayLike, "..."]) -> PRNGKeyArray:
     """`jax.random.fold_in`, bit for bit, without the loop that JAX runs on a CPU.
 
     Under `jax.vmap` over a few draws that loop costs as much as drawing a layer.
+
+    Args:
+        key: A JAX random key.
+        index: One index, or an array of them: there is a key for each.
     """
+    index = jnp.asarray(index, jnp.uint32)
     if not _is_threefry(key):
-        return jax.random.fold_in(key, index)
-    words = _threefry(key, jnp.zeros((), jnp.uint32), jnp.asarray(index, jnp.uint32))
-    folded = jnp.stack(words)
+        fold = jax.random.fold_in
+        for _ in range(index.ndim):
+            fold = jax.vmap(fold, in_axes=(None, 0))
+        return fold(key, index)
+    folded = jnp.stack(_threefry(key, jnp.zeros_like(index), index), axis=-1)
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(folded, impl="threefry2x32")
     return folded
@@ -99,6 +113,7 @@ def _random_words(key: PRNGKeyArray, count: int) -> UInt32[Array, " count"]:
     return jnp.concatenate(_threefry(key, low, low + np.uint32(half)))[:count]
 
 
+@jax.jit
 def _threefry(
     key: PRNGKeyArray, x: UInt32[Array, "*shape"], y: UInt32[Array, "*shape"]
 ) -> tuple[UInt32[Array, "*shape"], UInt32[Array, "*shape"]]:

@@ -1,8 +1,10 @@
 """Draw all weights of a model, once."""
 
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from .._compute import fold_in
+from .introspect import get_parameters
 from .tree import Model, map_parameters, replace_mean
 
 
@@ -30,10 +32,10 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
         )(keys)
         ```
     """
+    keys = fold_in(rng, np.arange(len(get_parameters(model))))
 
     def draw(index, parameter):
-        value = parameter.sample(fold_in(rng, index))
-        return replace_mean(parameter, value)
+        return replace_mean(parameter, parameter.sample(keys[index]))
 
     return map_parameters(draw, model)
 
