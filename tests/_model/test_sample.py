@@ -81,3 +81,13 @@ def test_posterior_trajectories_by_vmap(key):
     # One draw a trajectory: the first derivative at t = 0 differs between them.
     assert jnp.all(trajectories[:, 0] == 1)
     assert jnp.all(trajectories[:, 1].std(axis=0) > 0)
+
+
+def test_many_of_one_shape_draw_as_each_alone(key):
+    alike = [make_parameter(jnp.full(3, i), init_raw_stdv=0.5) for i in range(6)]
+    model = [*alike, make_parameter(jnp.zeros(2), init_raw_stdv=0.5)]
+    drawn = sample_all_parameters(model, key)
+    for index, (parameter, draw) in enumerate(zip(model, drawn, strict=True)):
+        expected = parameter.sample(random.fold_in(key, index))
+        np.testing.assert_allclose(draw.mean, expected, rtol=1e-6)
+        np.testing.assert_array_equal(draw.raw_stdv, parameter.raw_stdv)

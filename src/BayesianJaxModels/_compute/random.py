@@ -68,7 +68,7 @@ def standard_laplace(
     return -jnp.sign(uniform) * jnp.log1p(-jnp.abs(uniform))
 
 
-def fold_in(key: PRNGKeyArray, index: Integer[ArrayLike, "..."]) -> PRNGKeyArray:
+def fold_in(key: PRNGKeyArray, index: Integer[ArrayLike, "..."]) -> Array:
     """`jax.random.fold_in`, bit for bit, without the loop that JAX runs on a CPU.
 
     Under `jax.vmap` over a few draws that loop costs as much as drawing a layer.

@@ -1,11 +1,18 @@
 """Draw all weights of a model, once."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from .._compute import fold_in
+from .._parameter import AbstractParameter
 from .introspect import get_parameters
 from .tree import Model, map_parameters, replace_mean
+
+# From so many on, parameters of one shape are drawn together: XLA compiles a random
+# number generator for each place that draws.
+MANY_ALIKE = 5
 
 
 def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
@@ -32,12 +39,33 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
         )(keys)
         ```
     """
-    keys = fold_in(rng, np.arange(len(get_parameters(model))))
+    parameters = list(get_parameters(model).values())
+    keys = fold_in(rng, np.arange(len(parameters)))
+    values = {}
+    for indices in _alike(parameters):
+        if len(indices) < MANY_ALIKE:
+            values |= {i: parameters[i].sample(keys[i]) for i in indices}
+            continue
+        stacked = jax.tree.map(
+            lambda *leaves: jnp.stack(leaves), *[parameters[i] for i in indices]
+        )
+        draws = jax.vmap(lambda parameter, key: parameter.sample(key))(
+            stacked, keys[np.array(indices)]
+        )
+        values |= dict(zip(indices, draws, strict=True))
+    return map_parameters(
+        lambda index, parameter: replace_mean(parameter, values[index]), model
+    )
 
-    def draw(index, parameter):
-        return replace_mean(parameter, parameter.sample(keys[index]))
 
-    return map_parameters(draw, model)
+def _alike(parameters: list[AbstractParameter]) -> list[list[int]]:
+    """The indices of parameters with the same type, shapes and dtypes."""
+    groups = {}
+    for index, parameter in enumerate(parameters):
+        leaves, treedef = jax.tree.flatten(parameter)
+        kind = (treedef, *[(jnp.shape(x), jnp.result_type(x)) for x in leaves])
+        groups.setdefault(kind, []).append(index)
+    return list(groups.values())
 
 
 def draw_if(sample: bool, model: Model, key: PRNGKeyArray | None) -> Model:
