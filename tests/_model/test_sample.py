@@ -10,6 +10,7 @@ from BayesianJaxModels import (
     BayesianMLP,
     GaussianParameter,
     flatten_means,
+    make_parameter,
     sample_all_parameters,
 )
 from BayesianJaxModels._compute import standard_normal
