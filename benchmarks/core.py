@@ -238,6 +238,11 @@ def print_table(rows: list[dict]) -> None:
         ratio = row.get("median_of_ratios")
         shown = "" if ratio is None else f"{ratio:.3f}"
         cells.append((row["case"], row["method"], *figures, shown))
+    print_aligned(cells)
+
+
+def print_aligned(cells: list) -> None:
+    """Print lines of cells, the first two of each line to the left."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         padded = (

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from core import describe_versions
+from core import describe_versions, print_aligned
 from sampling_cases import CASES, GIVEN
 from sampling_methods import DRIVER
 from sampling_peers import PEERS
@@ -169,13 +169,7 @@ def print_table(rows):
                 for name, form in COLUMNS.items()
             ]
         )
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        padded = (
-            cell.ljust(width) if place < 2 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        print("  ".join(padded).rstrip())
+    print_aligned(cells)
 
 
 def crossover_of(small, missing):
