@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
 
+from .._model.gradient import guard_gradient
 from .check import check_derivative, check_state, check_times
-from .guard import guard_gradient
+from .newton import without_lapack
 from .stages import write_out_stages
 from .trajectory import Trajectory
 
@@ -101,6 +102,7 @@ def integrate(
         checkpoints = _checkpoints(y0, max_steps, stepsize_controller)
         adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints)
     solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
+    solver = without_lapack(solver, y0, rows=batched and not shared_steps)
     if dt0 is not None:
         dt0 = jnp.abs(jnp.asarray(dt0, ts.dtype))
     reverse_mode = not isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint)

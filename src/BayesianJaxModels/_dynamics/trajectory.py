@@ -19,12 +19,15 @@ class Trajectory(eqx.Module):
         result: Why each solve ended, a `diffrax.RESULTS` of shape `(...)`.
         num_steps: How many steps each solver took, of shape `(...)`, rejected ones
             included.
+        weights: The weights of draws, which are the first batch axis, up to a constant;
+            `None` if all are equal.
     """
 
     ts: Float[Array, "..."]
     ys: PyTree[Float[Array, "..."]]
     result: RESULTS
     num_steps: Int[Array, "..."]
+    weights: Float[Array, " n"] | None = None
 
     @property
     def succeeded(self) -> Bool[Array, "..."]:

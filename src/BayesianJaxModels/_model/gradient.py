@@ -1,4 +1,4 @@
-"""Keep the gradient of a failed solve away from everything else."""
+"""What of a gradient goes back into a model."""
 
 import equinox as eqx
 import jax
@@ -9,14 +9,22 @@ from jaxtyping import Array, Float, PyTree
 from .._parameter.convert import is_float_array
 
 
+def stop_gradient(tree: PyTree) -> PyTree:
+    """The identity, whose gradient is zero; leaves that are no float arrays may be."""
+    return jax.tree.map(
+        lambda leaf: lax.stop_gradient(leaf) if is_float_array(leaf) else leaf, tree
+    )
+
+
 def guard_gradient(tree: PyTree, *, mapped_with: PyTree) -> PyTree:
     """The identity, whose gradient is zero if any of it is not finite.
 
     Masking a loss does not keep the gradient of a failed solve out: in the backward
-    pass zero times infinity is NaN. This stops it where it would leave the draw.
+    pass zero times infinity is NaN. This stops it where it would leave the draw. It is
+    for reverse mode: JAX has no rule to push a tangent through it.
 
     Args:
-        tree: What goes into the solve.
+        tree: What goes into the solve, or a drawn model.
         mapped_with: The trees that decide over which axes of `jax.vmap` the gradient is
             judged one by one. Where none of them is mapped, JAX sums the gradient over
             the axis before this sees it, and one NaN in the sum loses all of it.
