@@ -20,6 +20,7 @@ from BayesianJaxModels import (
     DeterministicParameter,
     GaussianParameter,
     LaplacianParameter,
+    LowRankGaussianParameter,
     Module,
     MultivariateGaussianParameter,
     make_parameter,
@@ -125,6 +126,11 @@ PARAMETERS = {
         random.normal(key, (2, 2)),
         random.uniform(key, (2, 2), minval=0.3),
         0.2 * random.normal(key, (6,)),
+    ),
+    "low_rank_gaussian": lambda key: LowRankGaussianParameter(
+        random.normal(key, (2, 2)),
+        random.uniform(key, (2, 2), minval=0.3),
+        0.5 * random.normal(key, (4, 2)),
     ),
     "scalar": lambda key: GaussianParameter(
         random.normal(key, ()), random.uniform(key, (), minval=0.3)

@@ -75,7 +75,14 @@ def test_habits(path):
 
 
 def test_classes_are_abstract_or_final():
-    extensible = {"Module", "AbstractParameter", "AbstractVectorField"}
+    extensible = {
+        "AbstractLikelihood",
+        "AbstractParameter",
+        "AbstractPosterior",
+        "AbstractPrior",
+        "AbstractVectorField",
+        "Module",
+    }
     bases = {
         base.id
         for path in FILES

@@ -1,6 +1,6 @@
 """What one sees: bands of trajectories, and what draws cost. Needs matplotlib."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -8,7 +8,10 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ._dynamics.trajectory import Trajectory
+from ._predict.calibration import Coverage
+from ._predict.sbc import SBC, pit_ranks
 from ._predict.summary import Summary, summarise
+from ._predict.weighted import representatives
 
 
 def trajectories(
@@ -29,12 +32,12 @@ def trajectories(
 
     Args:
         summary_or_trajectory: A `Summary`, or a `Trajectory` whose only batch axis is
-            draws. Take one of several initial states with
-            `jax.tree.map(lambda leaf: leaf[:, 0], trajectory)`.
+            draws. Of several initial states take one: index `ys`, `result` and
+            `num_steps` with `jax.tree.map(lambda leaf: leaf[:, 0], ...)`.
         state: Which components of the state, by number or by name, such as `"y[1]"`, or
             `"['prey']"` if the state is a dict; all of them if `None`.
-        draws: How many draws that succeeded to show, the first ones. A `Summary` holds
-            none.
+        draws: How many draws that succeeded to show: the first ones, or of weighted
+            draws at most so many, picked by weight. A `Summary` holds none.
         data: `(times, values)`, with values of shape `(n, *state)` in the structure of
             the state. NaN is missing.
         forecast_from: Shade the times from here on as forecast.
@@ -62,7 +65,8 @@ def trajectories(
     if summary.num_failed.ndim:
         raise ValueError(
             f"There are batch axes {summary.num_failed.shape} besides the draws. Take "
-            "one entry: `jax.tree.map(lambda leaf: leaf[:, 0], trajectory)`."
+            "one entry of `ys`, `result` and `num_steps`: `jax.tree.map(lambda leaf: "
+            "leaf[:, 0], ...)`."
         )
     mean = _components(summary.mean, 1)
     chosen = _choose(state, list(mean))
@@ -76,8 +80,10 @@ def trajectories(
         quantiles = _components(summary.quantiles, 2)
     lines = {}
     if isinstance(source, Trajectory):
-        first = np.flatnonzero(np.asarray(source.succeeded))[:draws]
-        lines = _components(jax.tree.map(lambda y: np.asarray(y)[first], source.ys), 2)
+        shown = np.flatnonzero(np.asarray(source.succeeded))
+        weights = None if source.weights is None else np.asarray(source.weights)[shown]
+        shown = shown[representatives(weights, len(shown), draws)]
+        lines = _components(jax.tree.map(lambda y: np.asarray(y)[shown], source.ys), 2)
     all_axes = _axes(pyplot, ax, len(chosen))
     for axes, component, name in zip(all_axes, chosen, names, strict=True):
         if forecast_from is not None:
@@ -111,11 +117,69 @@ def trajectories(
         axes.set_ylabel(name)
     all_axes[-1].set_xlabel("time")
     title = f"{summary.num_draws:,} draws"
+    if summary.effective_sample_size is not None:
+        title += f", weighted\nas good as {float(summary.effective_sample_size):,.0f}"
     if summary.num_failed:
         title += f", {int(summary.num_failed):,} failed"
     # Beside the axes where there is room, so that it hides nothing.
     place = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if ax is None else {}
     all_axes[0].legend(title=title, fontsize="small", title_fontsize="small", **place)
+    return all_axes
+
+
+def calibration(
+    coverage: Coverage | Mapping[str, Coverage],
+    pit: Any,
+    *,
+    level: float = 0.9,
+    ts: Any = None,
+    ax: Any = None,
+) -> list[Any]:
+    """Draw how honest bands are: coverage by level and by time, and PIT or SBC ranks.
+
+    Args:
+        coverage: From `bjm.coverage`, or several by name. The first axes have it by
+            level, of points and of whole trajectories (dashed); the second by time.
+        pit: Values from `bjm.pit`, or an `SBC`, or several of either by name. The third
+            axes have their ECDF less the uniform one (an `SBC` has a line for each
+            quantity) and its simultaneous 95 % band for independent values.
+        level: The level of the coverage by time, the nearest there is.
+        ts: The times; numbers from 0 if `None`.
+        ax: Three matplotlib axes to draw into.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib is missing.
+        ValueError: If `ax` is not three axes.
+    """
+    by_level, by_time, ecdf = all_axes = _axes(_pyplot(), ax, 1, 3)
+    for i, (name, found) in enumerate(_by_name(coverage).items()):
+        stem, style = f"{name}, " if name else "", {"color": f"C{i}", "lw": 1.5}
+        by_level.plot(found.levels, found.pointwise, **style, label=f"{stem}points")
+        whole = f"{stem}whole series"
+        by_level.plot(found.levels, found.simultaneous, "--", **style, label=whole)
+        nearest = int(np.argmin(np.abs(np.array(found.levels) - level)))
+        wanted, line = found.levels[nearest], found.by_time[nearest]
+        times = np.arange(line.size) if ts is None else ts
+        by_time.plot(times, line, **style, label=name or "points")
+        by_time.axhline(wanted, color="0.4", lw=0.8, ls=":")
+        by_time.set(xlabel="time", ylim=(-0.03, 1.03))
+        by_time.set_ylabel(f"coverage of {100 * wanted:.3g} % intervals")
+    by_level.plot([0, 1], [0, 1], color="0.4", lw=0.8, ls=":")
+    by_level.set(xlabel="level", ylabel="coverage")
+    for i, (name, found) in enumerate(_by_name(pit).items()):
+        sbc = found if isinstance(found, SBC) else pit_ranks(found)
+        share = np.arange(1, sbc.num_ranks + 1) / sbc.num_ranks
+        low, high = (end - share for end in sbc.band)
+        label = None if i else f"{100 * sbc.level:g} % band"
+        ecdf.fill_between(share, low, high, color="0.5", alpha=0.2, lw=0, label=label)
+        lines = ecdf.plot(share, sbc.ecdf - share[:, None], color=f"C{i}", lw=1.2)
+        lines[0].set_label(name or ", ".join(sbc.names))
+    ecdf.set(xlabel="PIT, or share of ranks", ylabel="ECDF less uniform")
+    for axes in all_axes:
+        axes.legend(fontsize="small")
     return all_axes
 
 
@@ -230,12 +294,17 @@ def _data_components(
     return times, _components(treedef.unflatten(values), 1)
 
 
-def _axes(pyplot: Any, ax: Any, count: int) -> list[Any]:
+def _by_name(given: Any) -> dict[str, Any]:
+    return dict(given) if isinstance(given, Mapping) else {"": given}
+
+
+def _axes(pyplot: Any, ax: Any, rows: int, columns: int = 1) -> list[Any]:
     if ax is None:
-        size = (7, 1 + 2 * count)
-        ax = pyplot.subplots(count, sharex=True, figsize=size, layout="constrained")[1]
+        size = (max(7, 4 * columns), 1 + 2 * rows + (columns > 1))
+        options = {"figsize": size, "layout": "constrained", "sharex": columns == 1}
+        ax = pyplot.subplots(rows, columns, **options)[1]
     axes = list(np.ravel(np.asarray(ax, dtype=object)))
-    if len(axes) != count:
+    if len(axes) != (count := rows * columns):
         raise ValueError(f"`ax` must be {count} axes, but there are {len(axes)}.")
     return axes
 

@@ -1,4 +1,5 @@
 import statistics
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -310,3 +311,106 @@ def test_errors_of_running():
         with pytest.raises(ValueError, match="`chunk` must be like the chunks before"):
             running.update(other)
     assert running.summary().num_draws == 3
+
+
+def with_weights(trajectory, weights):
+    return replace(trajectory, weights=jnp.asarray(weights))
+
+
+def test_equal_weights_change_nothing(mixed):
+    trajectory = mixed[0]
+    plain = summarise(trajectory, (0.05, 0.3, 0.5, 0.95), interval_mass=0.8)
+    for weight in (1.0, 1e-3):
+        weights = np.full(60, weight, np.float32)
+        equal = summarise(
+            with_weights(trajectory, weights),
+            (0.05, 0.3, 0.5, 0.95),
+            interval_mass=0.8,
+        )
+        for name in ("mean", "stdv", "quantiles", "equal_tailed", "highest_density"):
+            # The draws are float32, and so are differences of them.
+            assert_same(getattr(equal, name), getattr(plain, name), rtol=1e-6)
+        np.testing.assert_array_equal(equal.num_used, plain.num_used)
+        np.testing.assert_allclose(
+            equal.effective_sample_size, 60 - plain.num_failed, rtol=1e-6
+        )
+    assert plain.effective_sample_size is None
+
+
+def test_weighted_by_hand():
+    draws = make(np.array([2.0, 0.0, 1.0], np.float32)[:, None])
+    weighted = with_weights(draws, np.array([1.0, 1.0, 2.0], np.float32))
+    summary = summarise(weighted, (0.25, 0.5, 0.75), interval_mass=0.75)
+    # The middles of the weights are at 0.5, 2 and 3.5 of 4.
+    np.testing.assert_allclose(summary.quantiles, [[0.5], [1.0], [1.5]])
+    np.testing.assert_allclose(summary.equal_tailed, [[0.25], [1.75]])
+    np.testing.assert_allclose(summary.mean, [1.0])
+    np.testing.assert_allclose(summary.stdv, [0.5**0.5])
+    np.testing.assert_allclose(summary.highest_density, [[0.0], [1.0]])
+    assert "3 draws, weighted, effective sample size 3; 0 of" in str(summary)
+
+
+def test_whole_weights_are_repeated_draws():
+    rng = np.random.default_rng(0)
+    ys = rng.gamma(2.0, 1.0, (40, 3)).astype(np.float32)
+    counts = rng.integers(0, 5, 40)
+    weighted = summarise(with_weights(make(ys), counts / np.float32(7)))
+    repeated = summarise(make(np.repeat(ys, counts, axis=0)))
+    for name in ("mean", "stdv", "highest_density"):
+        assert_same(getattr(weighted, name), getattr(repeated, name), rtol=1e-6)
+    # Between two draws lies all by which quantiles may differ.
+    gap = np.diff(np.sort(ys, axis=0), axis=0).max(axis=0)
+    assert np.all(np.abs(weighted.quantiles - repeated.quantiles) <= gap)
+    np.testing.assert_allclose(
+        weighted.effective_sample_size, counts.sum() ** 2 / (counts**2).sum()
+    )
+
+
+def test_weighted_draws_of_a_wider_normal():
+    n, normal = 20_000, statistics.NormalDist()
+    draws = 2.0 * np.random.default_rng(0).normal(size=(n, 1))
+    weights = np.exp(-0.5 * draws[:, 0] ** 2 * (1 - 1 / 4))
+    trajectory = with_weights(make(draws.astype(np.float32)), np.float32(weights))
+    summary = summarise(trajectory)
+    ess = float(summary.effective_sample_size)
+    # E[w]**2 / E[w**2] for these two normals.
+    np.testing.assert_allclose(ess / n, 7**0.5 / 4, rtol=0.02)
+    assert abs(summary.mean[0]) < 5 / ess**0.5
+    assert abs(summary.stdv[0] - 1) < 5 / (2 * ess) ** 0.5
+    for prob, quantile in zip(PROBS, summary.quantiles[:, 0], strict=True):
+        exact = normal.inv_cdf(prob)
+        error = (prob * (1 - prob) / ess) ** 0.5 / normal.pdf(exact)
+        assert abs(quantile - exact) < 5 * error
+
+
+def test_weights_of_failed_draws_count_for_nothing():
+    rng = np.random.default_rng(0)
+    ys, weights = rng.normal(size=(30, 4)).astype(np.float32), rng.random(30)
+    failed = np.arange(30) % 3 == 0
+    ys[failed, 2:] = np.nan
+    weights = np.where(failed, 100.0, weights).astype(np.float32)
+    summary = summarise(with_weights(make(ys, failed), weights))
+    without = summarise(with_weights(make(ys[~failed]), weights[~failed]))
+    for name in ("mean", "stdv", "quantiles", "effective_sample_size"):
+        assert_same(getattr(summary, name), getattr(without, name), rtol=1e-12)
+    assert (summary.num_failed, summary.num_draws) == (10, 30)
+    assert "10 of 30 solves failed" in str(summary)
+    # One draw with nearly all weight, and a far one with none.
+    weights = np.where(np.arange(30) == 1, 1e6, 1.0) * (np.arange(30) != 2)
+    ys[2] = 1e9
+    one = summarise(with_weights(make(ys, failed), weights.astype(np.float32)))
+    np.testing.assert_allclose(one.mean, ys[1], atol=1e-4)
+    assert np.all(one.quantiles < 10)
+    assert str(one).count("effective sample size 1;") == 1
+
+
+def test_bad_weights():
+    draws = make(np.ones((3, 2), np.float32), failed=[True, False, False])
+    for weights in ([1.0, 1.0], [1.0, -1.0, 1.0], [1.0, np.nan, 1.0], [0.0, 0.0, 0.0]):
+        with pytest.raises(ValueError, match="`weights` must be"):
+            summarise(with_weights(draws, np.float32(weights)))
+    with pytest.raises(ValueError, match="with a weight above 0 failed"):
+        summarise(with_weights(draws, np.float32([1.0, 0.0, 0.0])))
+    weighted = with_weights(draws, np.ones(3, np.float32))
+    with pytest.raises(ValueError, match="`chunk` has weights.*`num_samples`"):
+        RunningSummary().update(weighted)

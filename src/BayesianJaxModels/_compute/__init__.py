@@ -2,7 +2,11 @@ from .chunk import (
     items_in_cache as items_in_cache,
     items_in_memory as items_in_memory,
 )
-from .map_chunks import map_chunks as map_chunks
+from .map_chunks import (
+    CALLING as CALLING,
+    count_workers as count_workers,
+    map_chunks as map_chunks,
+)
 from .processes import (
     gather_shares as gather_shares,
     share_of_process as share_of_process,
@@ -11,4 +15,9 @@ from .random import (
     fold_in as fold_in,
     standard_laplace as standard_laplace,
     standard_normal as standard_normal,
+)
+from .spread import (
+    collect as collect,
+    progress_bar as progress_bar,
+    spread as spread,
 )

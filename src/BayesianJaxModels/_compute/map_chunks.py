@@ -1,9 +1,17 @@
 """Call a function for one range of items after another, on all cores and devices."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
+
+import jax
+
+# To be held while a compiled function is called, which returns before its result is
+# ready: two threads that meet it for the first time would both compile it.
+CALLING = Lock()
 
 
 def map_chunks(
@@ -15,7 +23,8 @@ def map_chunks(
     """Yield `(start, run(start, worker))` in the order of `starts`.
 
     Threads serve, not processes: compiled JAX code lets go of Python's lock, and one
-    XLA device of a CPU runs a loop on one core. At most two results for each worker
+    XLA device of a CPU runs a loop on one core. The precision that the caller has set
+    with `jax.enable_x64` holds in them too. At most two results for each worker
     exist at a time, so a caller that keeps none needs little memory.
 
     Args:
@@ -29,11 +38,13 @@ def map_chunks(
             and the others are dropped.
     """
     free_workers = deque(range(num_workers))
+    double = jax.config.jax_enable_x64  # pyright: ignore
 
     def call(start: int) -> Any:
         worker = free_workers.popleft()
         try:
-            return run(start, worker)
+            with jax.enable_x64(double):
+                return run(start, worker)
         finally:
             free_workers.append(worker)
 
@@ -49,3 +60,11 @@ def map_chunks(
             yield start, future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def count_workers() -> int:
+    """As many threads as keep all local devices, and all cores of a CPU, busy."""
+    devices = jax.local_devices()
+    on_cpu = devices[0].platform == "cpu"
+    # One CPU device runs a loop on one core, so as many threads as cores share it.
+    return max(os.cpu_count() or 1, len(devices)) if on_cpu else len(devices)

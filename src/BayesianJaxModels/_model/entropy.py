@@ -10,6 +10,7 @@ from .._parameter import (
     AbstractParameter,
     GaussianParameter,
     LaplacianParameter,
+    LowRankGaussianParameter,
     MultivariateGaussianParameter,
 )
 from .._parameter.convert import check_shape
@@ -50,7 +51,8 @@ def kl_divergence(q: PyTree, p: PyTree) -> Float[Array, ""]:
     """The Kullback-Leibler divergence `KL(q || p)` in nats, in closed form.
 
     There are closed forms for Gaussian || Gaussian, multivariate Gaussian || Gaussian
-    or multivariate Gaussian, Laplace || Laplace and Laplace || Gaussian.
+    or multivariate Gaussian, low-rank Gaussian || Gaussian, Laplace || Laplace and
+    Laplace || Gaussian.
 
     Args:
         q: A parameter, or a pytree of parameters that are independent of each other.
@@ -73,6 +75,31 @@ def kl_divergence(q: PyTree, p: PyTree) -> Float[Array, ""]:
     return _total([_kl_of_pair(name, of_q[name], of_p[name]) for name in of_q])
 
 
+def kl_to_normal(
+    q: AbstractParameter, mean: Float[Array, "..."], stdv: Float[Array, "..."]
+) -> Float[Array, ""]:
+    """`KL(q || N(mean, stdv**2))` for any `q` that has widths.
+
+    Against a normal density only the first two moments of `q` and its entropy count:
+    the divergence is that of independent normals with these moments, plus what the
+    entropy of `q` falls short of theirs.
+    """
+    ratio = q.stdv / stdv
+    distance = (q.mean - mean) / stdv
+    of_normal = jnp.sum(0.5 * (ratio**2 + distance**2 - 1) - jnp.log(ratio))
+    entropy_of_normal = jnp.sum(jnp.log(q.stdv) + 0.5 * jnp.log(2 * jnp.pi * jnp.e))
+    return of_normal + (entropy_of_normal - q.entropy())
+
+
+def kl_to_laplace(
+    q: LaplacianParameter, mean: Float[Array, "..."], scale: Float[Array, "..."]
+) -> Float[Array, ""]:
+    """`KL(q || Laplace(mean, scale))` for a Laplacian `q`."""
+    distance = jnp.abs(q.mean - mean)
+    overlap = q.scale * jnp.exp(-distance / q.scale) + distance
+    return jnp.sum(overlap / scale - 1 + jnp.log(scale) - jnp.log(q.scale))
+
+
 def _total(terms: list[Float[Array, "..."]]) -> Float[Array, ""]:
     return jnp.sum(ravel_all(terms))
 
@@ -92,19 +119,6 @@ def _kl_of_pair(
     return closed_form(q, p)
 
 
-def _gaussian_gaussian(q: GaussianParameter, p: GaussianParameter):
-    ratio = q.stdv / p.stdv
-    distance = (q.mean - p.mean) / p.stdv
-    return jnp.sum(0.5 * (ratio**2 + distance**2 - 1) - jnp.log(ratio))
-
-
-def _multivariate_gaussian(q: MultivariateGaussianParameter, p: GaussianParameter):
-    ratio = q.stdv / p.stdv
-    distance = (q.mean - p.mean) / p.stdv
-    log_determinants = jnp.sum(jnp.log(p.stdv)) - _log_determinant(q)
-    return 0.5 * jnp.sum(ratio**2 + distance**2 - 1) + log_determinants
-
-
 def _multivariate_multivariate(
     q: MultivariateGaussianParameter, p: MultivariateGaussianParameter
 ):
@@ -118,28 +132,25 @@ def _multivariate_multivariate(
 
 
 def _laplace_laplace(q: LaplacianParameter, p: LaplacianParameter):
-    distance = jnp.abs(q.mean - p.mean)
-    overlap = q.scale * jnp.exp(-distance / q.scale) + distance
-    return jnp.sum(overlap / p.scale - 1 + jnp.log(p.scale) - jnp.log(q.scale))
-
-
-def _laplace_gaussian(q: LaplacianParameter, p: GaussianParameter):
-    square = q.stdv**2 + (q.mean - p.mean) ** 2
-    cross_entropy = square / (2 * p.stdv**2) + jnp.log(p.stdv * (2 * jnp.pi) ** 0.5)
-    return jnp.sum(cross_entropy - 1 - jnp.log(2 * q.scale))
+    return kl_to_laplace(q, p.mean, p.scale)
 
 
 def _log_determinant(parameter: MultivariateGaussianParameter) -> Float[Array, ""]:
     return jnp.sum(jnp.log(jnp.diagonal(parameter.cholesky)))
 
 
+def _to_gaussian(q: AbstractParameter, p: GaussianParameter):
+    return kl_to_normal(q, p.mean, p.stdv)
+
+
 _CLOSED_FORMS: dict[tuple[type, type], Callable] = {
-    (GaussianParameter, GaussianParameter): _gaussian_gaussian,
-    (MultivariateGaussianParameter, GaussianParameter): _multivariate_gaussian,
+    (GaussianParameter, GaussianParameter): _to_gaussian,
+    (MultivariateGaussianParameter, GaussianParameter): _to_gaussian,
+    (LowRankGaussianParameter, GaussianParameter): _to_gaussian,
+    (LaplacianParameter, GaussianParameter): _to_gaussian,
     (
         MultivariateGaussianParameter,
         MultivariateGaussianParameter,
     ): _multivariate_multivariate,
     (LaplacianParameter, LaplacianParameter): _laplace_laplace,
-    (LaplacianParameter, GaussianParameter): _laplace_gaussian,
 }

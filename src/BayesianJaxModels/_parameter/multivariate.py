@@ -104,11 +104,14 @@ class MultivariateGaussianParameter(AbstractParameter):
         """
         return jnp.linalg.norm(self.cholesky, axis=1).reshape(self.shape)
 
+    def displaced(self, noise: Float[Array, " n"]) -> Float[Array, "..."]:
+        """The mean moved by `L noise`: a draw, if the noise is standard normal."""
+        deviation = jnp.matmul(self.cholesky, noise, precision="highest")
+        return self.mean + deviation.reshape(self.shape)
+
     def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
         """Draw `mean + L eps` with standard normal `eps`."""
-        eps = standard_normal(rng, (self.mean.size,), self.mean.dtype)
-        deviation = jnp.matmul(self.cholesky, eps, precision="highest")
-        return self.mean + deviation.reshape(self.shape)
+        return self.displaced(standard_normal(rng, (self.mean.size,), self.mean.dtype))
 
     def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
         """The joint normal log density of all entries of `value`."""

@@ -43,12 +43,18 @@ class RunningSummary:
         """Take in draws, a trajectory as `summarise` takes it.
 
         Args:
-            chunk: Draws; all may have failed.
+            chunk: Draws without weights; all may have failed.
 
         Raises:
-            ValueError: If the times, structure or shapes differ from those before, or
-                the grid does not fit them.
+            ValueError: If the times, structure or shapes differ from those before, the
+                grid does not fit them, or the draws have weights.
         """
+        if chunk.weights is not None:
+            raise ValueError(
+                "`chunk` has weights, which a running summary does not take. Draw with "
+                "a number in `num_samples`: then draws are picked in proportion to the "
+                "weights and count alike. Or give all draws to `summarise`."
+            )
         layout, succeeded, used, leaves = read_draws(chunk)
         if self._layout is None:
             if self._grid is not None:

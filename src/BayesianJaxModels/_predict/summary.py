@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, PyTree, Shaped
 
 from .._dynamics.trajectory import Trajectory
+from .weighted import effective_sample_size, read_weights, summarise_weighted
 
 PROBS = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Sorting copies this many values at a time.
@@ -30,7 +31,8 @@ class Summary(eqx.Module):
         stdv: The posterior standard deviation, like `mean`: that of the draws
             (`ddof=0`), which stand for the posterior.
         probs: The probabilities of `quantiles`.
-        quantiles: Leaves of shape `(len(probs), ..., T, *state)`, linear between draws;
+        quantiles: Leaves of shape `(len(probs), ..., T, *state)`, linear between draws,
+            each of which stands in the middle of its weight if they are weighted;
             `None` from a `RunningSummary` without a grid.
         interval_mass: The posterior mass in either interval.
         equal_tailed: `(low, high)`, each like `mean`, as much mass below as above;
@@ -43,6 +45,9 @@ class Summary(eqx.Module):
         num_failed: How many of them failed, of shape `(...)`.
         num_outside: How many values lie outside a running summary's grid, like `mean`;
             `None` without one.
+        effective_sample_size: Of weighted draws, how many with equal weights are worth
+            as much, of shape `(...)`: `sum(w)**2 / sum(w**2)` over those that
+            succeeded. `None` of draws without weights.
     """
 
     ts: Float[np.ndarray, "..."]
@@ -57,6 +62,7 @@ class Summary(eqx.Module):
     num_draws: int = eqx.field(static=True)
     num_failed: Int[np.ndarray, "..."]
     num_outside: PyTree = None
+    effective_sample_size: Float[np.ndarray, "..."] | None = None
 
     @property
     def failed_fraction(self) -> Float[np.ndarray, "..."]:
@@ -68,7 +74,11 @@ class Summary(eqx.Module):
         failed = int(self.num_failed.sum())
         batch = self.num_failed.shape
         words = f"Summary of {self.num_draws:,} draws"
-        words += f" for each of a batch {batch}; " if batch else "; "
+        words += f" for each of a batch {batch}" if batch else ""
+        if self.effective_sample_size is not None:
+            least = float(self.effective_sample_size.min())
+            words += f", weighted, effective sample size {least:,.0f}"
+        words += "; "
         words += f"{failed:,} of {solves:,} solves failed"
         words += (
             f" ({100 * failed / solves:.2g} %) and are left out; " if failed else "; "
@@ -96,7 +106,7 @@ def summarise(
 
     Args:
         trajectory: Its first axis is posterior draws: `ys` has leaves of shape
-            `(num_draws, ..., T, *state)`.
+            `(num_draws, ..., T, *state)`. Its `weights` count if it has some.
         probs: The probabilities of the quantiles, each in (0, 1).
         interval_mass: The mass in the two kinds of intervals, in (0, 1).
 
@@ -105,7 +115,8 @@ def summarise(
 
     Raises:
         ValueError: If there is no axis of draws, draws differ in their times, all
-            failed, or `probs` or `interval_mass` is not as above.
+            failed, the weights are no weights, or `probs` or `interval_mass` is not as
+            above.
 
     Example:
         ```python
@@ -115,6 +126,12 @@ def summarise(
     levels = check_levels(probs, interval_mass)
     layout, succeeded, used, leaves = read_draws(trajectory)
     check_any_left(~succeeded)
+    weights = ess = None
+    if trajectory.weights is not None:
+        weights = read_weights(np.asarray(trajectory.weights), len(used))
+        ess = effective_sample_size((succeeded.T * weights).T)
+        if not ess.any():
+            raise ValueError("All draws of `trajectory` with a weight above 0 failed.")
     by_entry = used.reshape(len(used), -1)
     rows = []
     for leaf in leaves:
@@ -123,11 +140,9 @@ def summarise(
         for columns in np.split(
             np.arange(leaf.shape[1]), range(width, leaf.shape[1], width)
         ):
-            # NaN sorts last, so the draws in use come first.
             is_used = by_entry[:, columns // repeats]
-            block = np.where(is_used, leaf[:, columns], np.nan).T.copy()
-            block.sort(axis=1)
-            rows.append(_of_sorted(block, is_used.sum(axis=0), levels, interval_mass))
+            block = leaf[:, columns]
+            rows.append(_of_block(block, is_used, weights, levels, interval_mass))
     *quantiles, low, high, mean, stdv, shortest_low, shortest_high = np.concatenate(
         rows, axis=1
     )
@@ -146,11 +161,21 @@ def summarise(
         num_used=used.sum(axis=0),
         num_draws=len(succeeded),
         num_failed=np.asarray((~succeeded).sum(axis=0)),
+        effective_sample_size=ess,
     )
 
 
-def _of_sorted(draws, counts, levels, interval_mass):
-    """Quantiles, mean, stdv and shortest interval of the first `counts` in each row."""
+def _of_block(draws, is_used, weights, levels, interval_mass):
+    """Quantiles, mean, stdv and shortest interval of what is used in each row."""
+    if weights is not None:
+        of_rows = [
+            summarise_weighted(row[use], weights[use], levels, interval_mass)
+            for row, use in zip(draws.T, is_used.T, strict=True)
+        ]
+        return np.stack(of_rows, axis=1)
+    # NaN sorts last, so the draws in use come first.
+    draws, counts = np.where(is_used, draws, np.nan).T.copy(), is_used.sum(axis=0)
+    draws.sort(axis=1)
     out = np.full((len(levels) + 4, len(draws)), np.nan)
     for n in np.unique(counts[counts > 0]):
         rows = np.flatnonzero(counts == n)

@@ -1,6 +1,7 @@
 """Posterior trajectories: a solve for every draw of the weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import diffrax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 
+from .._compute import share_of_process
 from .._dynamics import Trajectory, integrate
 from .._dynamics.check import check_times
 from .map_posterior import map_posterior
@@ -47,7 +49,7 @@ def posterior_trajectories(
     ts: Float[ArrayLike, "*N T"],
     *,
     key: PRNGKeyArray,
-    num_samples: int,
+    num_samples: int | None,
     mask: Bool[ArrayLike, "..."] | None = None,
     args: Any = None,
     vector_field: Callable | None = None,
@@ -70,13 +72,14 @@ def posterior_trajectories(
     `map_posterior_pure` to a function that calls `integrate`.
 
     Args:
-        posterior: A model with parameters.
+        posterior: A model with parameters, or an `AbstractPosterior`.
         y0: The initial state at `ts[0]`, or a function of the drawn model that returns
             it, for initial states that are parameters.
         ts: The times to save at, of shape `(T,)` or, for batched initial states that
             have their own, `(N, T)`; strictly monotone.
         key: A JAX random key. Draw `i` depends on `fold_in(key, i)` alone.
-        num_samples: How many draws, at least 1.
+        num_samples: How many draws, at least 1; `None` for every draw of a
+            `DrawsPosterior` once, in order, with its weight.
         mask: Which of `ts` count, as in `integrate`.
         args: Handed to the vector field.
         vector_field: A function that picks the vector field out of a drawn model; the
@@ -100,7 +103,9 @@ def posterior_trajectories(
 
     Returns:
         A `Trajectory` with `ys` of shape `(num_samples, T, *state)`, or
-        `(num_samples, N, T, *state)` if `batched`.
+        `(num_samples, N, T, *state)` if `batched`. Its `weights` are those of the
+        posterior if it has some and `num_samples` is `None`; they sum to 1, but with
+        `gather=False` they are the share's part of them.
 
     Raises:
         ValueError: If an argument is not as above.
@@ -142,7 +147,13 @@ def posterior_trajectories(
         progress=progress,
     )
     if ts.ndim == 1:  # all solves have the same times
-        trajectory = eqx.tree_at(lambda t: t.ts, trajectory, ts)
+        trajectory = replace(trajectory, ts=ts)
+    if num_samples is None and posterior.log_weights is not None:
+        weights = posterior.weights
+        if not gather:
+            share = share_of_process(len(weights))
+            weights = weights[share.start : share.stop]
+        trajectory = replace(trajectory, weights=weights)
     if on_failure == "raise":
         raise_failures(trajectory)
     return trajectory

@@ -1,0 +1,238 @@
+"""How good posteriors are: every engine beside a reference.
+
+    python benchmarks/posterior_quality.py lynx_hare --json FILE --picture FILE
+    python benchmarks/posterior_quality.py score --draws reference_draws.csv
+
+Cases: `lynx_hare` and `influenza`, whose posteriors are known; `van_der_pol`, a
+Bayesian neural ODE whose truth is known; `calibration`, simulation-based calibration of
+the machinery. Times are of all that a user waits for, from the prior to the posterior;
+`compile_s` is what a first call takes beyond that.
+"""
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+
+import jax
+import numpy as np
+from core import describe_device, describe_versions, print_aligned
+from matplotlib.figure import Figure
+from posterior_cases import CASES
+from posterior_engines import ENGINES
+
+import BayesianJaxModels as bjm
+
+NUM_DRAWS = 10_000
+NUM_SEEDS = 5
+# Stan's rule for its own samplers, the grey bands of the picture.
+LARGEST_Z = 0.25
+SD_RATIOS = (0.8, 1.25)
+
+
+def clock(call, *args):
+    """What a call returns, and its seconds."""
+    start = time.perf_counter()
+    result = jax.block_until_ready(call(*args))
+    return result, time.perf_counter() - start
+
+
+def measure(case, name, seeds):
+    """The rows of one engine and of its quantities, over all seeds."""
+    engine, rows, quantities = ENGINES[name], [], []
+    jax.clear_caches()
+    # What a first call costs, with another key than those that are measured.
+    _, cold_s = clock(engine, case, jax.random.key(10_000))
+    for seed in seeds:
+        key = jax.random.key(seed)
+        posterior, run_s = clock(engine, case, key)
+        mean, stdv, failed = describe(case, posterior, jax.random.fold_in(key, 2))
+        reference_mean, reference_stdv = case.reference
+        z, ratio = (mean - reference_mean) / reference_stdv, stdv / reference_stdv
+        row = {
+            "engine": name,
+            "seed": seed,
+            "max_abs_z": np.max(np.abs(z)),
+            "min_sd_ratio": np.min(ratio),
+            "max_sd_ratio": np.max(ratio),
+            "compile_s": cold_s - run_s,
+            "run_s": run_s,
+            "failed_draws": failed,
+            **judge(case, posterior, jax.random.fold_in(key, 3)),
+        }
+        rows.append(row)
+        values = zip(case.names, *case.reference, mean, stdv, strict=True)
+        fields = ("quantity", "reference_mean", "reference_sd", "mean", "sd")
+        for line in values:
+            quantities.append(
+                {"engine": name, "seed": seed, **dict(zip(fields, line, strict=True))}
+            )
+    return rows, quantities
+
+
+def describe(case, posterior, key):
+    """Means and standard deviations of the quantities, and how many draws failed."""
+    every = isinstance(posterior, bjm.DrawsPosterior)
+    values = bjm.map_posterior(
+        case.quantities, posterior, key=key, num_samples=None if every else NUM_DRAWS
+    )
+    values = np.asarray(values)
+    weights = np.asarray(posterior.weights if every else np.ones(len(values)))
+    good = np.isfinite(values).all(axis=1)
+    weights = weights[good] / weights[good].sum()
+    mean = weights @ values[good]
+    stdv = np.sqrt(weights @ (values[good] - mean) ** 2)
+    return mean, stdv, int(np.sum(~good))
+
+
+def judge(case, posterior, key):
+    """What the package itself says of a posterior."""
+    found = getattr(posterior, "diagnostics", None)
+    if isinstance(found, bjm.ImportanceDiagnostics):
+        return {"k_hat": float(found.k_hat), "ess": float(found.ess)}
+    if found is not None:
+        return {
+            "r_hat": float(np.max(found.r_hat)),
+            "ess": float(min(np.min(found.ess_bulk), np.min(found.ess_tail))),
+            "divergences": int(np.sum(found.num_divergent)),
+        }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the flag is in the table
+        found = bjm.diagnose(case.log_density, posterior, key=key)
+    return {"k_hat": float(found.k_hat), "trustworthy": found.trustworthy}
+
+
+def score(path):
+    """The mean score over reference draws, in Monte Carlo errors: zero if all is right.
+
+    The gradient of the log density in the logarithms of the parameters, which are not
+    bounded, averages to zero over draws of the posterior that it is the density of.
+    """
+    case = CASES["lynx_hare"]()
+    draws = np.log(np.genfromtxt(path, delimiter=",", comments="#", skip_header=2))
+
+    def gradient(vector):
+        return jax.jacfwd(
+            lambda vector: case.log_density(bjm.unflatten_means(case.model, vector))
+        )(vector)
+
+    scores = np.asarray(
+        jax.jit(lambda x: jax.lax.map(gradient, x, batch_size=100))(draws)
+    )
+    error = scores.std(axis=0) / len(scores) ** 0.5
+    names = case.names[: draws.shape[1]]
+    rows = [("quantity", "of", "mean score", "error", "ratio")]
+    ratios = scores.mean(axis=0) / error
+    for name, mean, one, ratio in zip(
+        names, scores.mean(axis=0), error, ratios, strict=True
+    ):
+        rows.append((name, "log", f"{mean:.3f}", f"{one:.3f}", f"{ratio:.2f}"))
+    print_aligned(rows)
+    worst = np.max(np.abs(ratios))
+    print(f"\n{len(draws)} draws; the largest is {worst:.2f} Monte Carlo errors (3).")
+    return worst
+
+
+def print_engines(rows):
+    """One line for each engine: the worst of its seeds."""
+    cells = [
+        ("engine", "seeds", "max |z|", "sd ratio", "k-hat", "R-hat", "ess", "failed")
+        + ("compile s", "run s")
+    ]
+    for name in dict.fromkeys(row["engine"] for row in rows):
+        own = [row for row in rows if row["engine"] == name]
+
+        def worst(key, pick, form="{:.2f}", own=own):
+            found = [row[key] for row in own if key in row]
+            return form.format(pick(found)) if found else ""
+
+        ratios = worst("min_sd_ratio", min) + "-" + worst("max_sd_ratio", max)
+        cells.append(
+            (name, str(len(own)), worst("max_abs_z", max, "{:.3f}"), ratios)
+            + (worst("k_hat", max), worst("r_hat", max, "{:.3f}"))
+            + (worst("ess", min, "{:.0f}"), worst("failed_draws", max, "{}"))
+            + (worst("compile_s", max, "{:.1f}"), worst("run_s", max))
+        )
+    print_aligned(cells)
+
+
+def picture(case, quantities, path):
+    """Every quantity of every engine: how far off, and how wide, beside the rule."""
+    engines = list(dict.fromkeys(row["engine"] for row in quantities))
+    figure = Figure(figsize=(10, 5.5), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    left.axvspan(-LARGEST_Z, LARGEST_Z, color="0.9", lw=0)
+    right.axvspan(*SD_RATIOS, color="0.9", lw=0)
+    spread = np.random.default_rng(0)
+    for place, name in enumerate(engines):
+        own = [row for row in quantities if row["engine"] == name]
+        columns = ("mean", "reference_mean", "sd", "reference_sd")
+        mean, expected, sd, width = (
+            np.array([row[column] for row in own]) for column in columns
+        )
+        heights = place + spread.uniform(-0.3, 0.3, len(own))
+        style = {"ls": "", "marker": ".", "ms": 4, "alpha": 0.6, "color": f"C{place}"}
+        left.plot((mean - expected) / width, heights, **style)
+        right.plot(sd / width, heights, **style)
+    left.set_yticks(range(len(engines)), [name.replace("_", " ") for name in engines])
+    left.invert_yaxis()
+    left.set_xlabel("(mean - reference) / reference sd")
+    right.set_xlabel("sd / reference sd")
+    right.axvline(1, color="0.5", lw=0.8)
+    left.axvline(0, color="0.5", lw=0.8)
+    figure.suptitle(
+        f"{case.name}: {len(case.names)} quantities; grey is Stan's rule for a sampler"
+    )
+    figure.savefig(path, dpi=100)
+
+
+def compare(name, engines, num_seeds, json_path, picture_path):
+    """Measure, print, write down and draw one case."""
+    case, rows, quantities = CASES[name](), [], []
+    for engine in engines:
+        found = measure(case, engine, range(num_seeds))
+        rows, quantities = rows + found[0], quantities + found[1]
+        print_engines(found[0])
+    print()
+    print_engines(rows)
+    results = {
+        "case": name,
+        "device": describe_device(),
+        "versions": describe_versions(),
+        "engines": rows,
+        "quantities": quantities,
+    }
+    if json_path:
+        Path(json_path).write_text(json.dumps(results, indent=1, default=float) + "\n")
+    if picture_path:
+        picture(case, quantities, picture_path)
+    return results
+
+
+def main(arguments=None):
+    """Run the case on the command line; returns what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("case", choices=[*CASES, "score"])
+    parser.add_argument("--engines", default=",".join(ENGINES))
+    parser.add_argument("--seeds", type=int, default=NUM_SEEDS)
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--picture", metavar="FILE")
+    parser.add_argument("--draws", metavar="PATH", help="reference draws, for `score`")
+    chosen = parser.parse_args(arguments)
+    if chosen.case == "score":
+        if chosen.draws is None:
+            parser.error("`score` needs `--draws PATH`, a CSV file of reference draws.")
+        return score(chosen.draws)
+    engines = chosen.engines.split(",")
+    unknown = set(engines) - set(ENGINES)
+    if unknown:
+        parser.error(f"unknown engines {sorted(unknown)}; there are {list(ENGINES)}.")
+    return compare(chosen.case, engines, chosen.seeds, chosen.json, chosen.picture)
+
+
+if __name__ == "__main__":
+    # A log density near -100 keeps three decimals in single precision: enough for a
+    # band, not for telling engines apart.
+    jax.config.update("jax_enable_x64", True)
+    main()

@@ -1,0 +1,151 @@
+"""Apply a function to many items, on all cores, devices and processes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax import lax
+from jax.core import Tracer
+from jaxtyping import Array, Int, PyTree
+
+from .chunk import items_in_cache, items_in_memory
+from .map_chunks import CALLING, count_workers, map_chunks
+from .processes import gather_shares, share_of_process
+
+# Calls that each worker makes in a run, where there are enough items: enough for a
+# progress bar and an even load, few enough that calling costs nothing.
+CALLS_PER_WORKER = 4
+# XLA drops an axis of size 1 and then rounds some draws otherwise, by one unit in the
+# last place. With two or more in lock-step the weights are the same bit for bit.
+SMALLEST_BATCH = 2
+
+
+def spread(
+    fn: Callable[[PyTree, Int[Array, ""]], PyTree],
+    inputs: PyTree,
+    num_items: int,
+    *,
+    bytes_per_item: int,
+    batch_size: int | None = None,
+    progress: str | None = None,
+) -> Iterator[tuple[int, PyTree]]:
+    """Apply `fn(inputs, index)` to `index = 0 .. num_items - 1`, chunk by chunk.
+
+    Of several processes, each takes its share of the items.
+
+    Args:
+        fn: Traced by JAX; the same function again uses its compiled code again.
+        inputs: Shared by all items. Leaves that are no arrays are static.
+        num_items: How many items.
+        bytes_per_item: What an item reads again and again; sizes the chunks.
+        batch_size: How many items run in lock-step instead.
+        progress: What a progress bar counts, such as `"draws"`; no bar if `None`.
+
+    Yields:
+        The index of the first item of a chunk, and NumPy arrays with a leading axis of
+        its items. Chunks come in order.
+
+    Raises:
+        ValueError: If `num_items` or `batch_size` is below 1, or there are fewer items
+            than processes.
+        RuntimeError: If called under a JAX transformation.
+    """
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(inputs)):
+        raise RuntimeError(
+            "This runs on the host and cannot be traced. Under `jax.jit`, `jax.vmap` "
+            "or `jax.grad` use `map_posterior_pure`."
+        )
+    devices = jax.local_devices()
+    on_cpu, num_workers = devices[0].platform == "cpu", count_workers()
+    if batch_size is None and on_cpu:
+        batch_size = items_in_cache(bytes_per_item)
+    elif batch_size is None:
+        batch_size = items_in_memory(bytes_per_item, devices[0]) or num_items
+    share = share_of_process(num_items)
+    batch_size, num_batches = _even_chunks(len(share), batch_size, num_workers)
+    per_call = batch_size * num_batches
+    offsets = np.arange(per_call).reshape(num_batches, batch_size)
+    placed = [_put(inputs, d) for d in devices] if len(devices) > 1 else [inputs]
+
+    def run(start, worker):
+        with CALLING:
+            stacked = _run(fn, placed[worker % len(devices)], start + offsets)
+        keep = min(per_call, share.stop - start)
+        return jax.tree.map(
+            lambda leaf: np.asarray(leaf).reshape(per_call, *leaf.shape[2:])[:keep],
+            stacked,
+        )
+
+    starts = list(share[::per_call])
+    with progress_bar(len(share), progress) as advance:
+        for start, chunk in map_chunks(run, starts, num_workers=num_workers):
+            advance(min(per_call, share.stop - start))
+            yield start, chunk
+
+
+def collect(
+    chunks: Iterator[tuple[int, PyTree]], num_items: int, *, gather: bool = True
+) -> PyTree:
+    """Stack what `spread` hands out.
+
+    Args:
+        chunks: From `spread`.
+        num_items: How many items there are over all processes.
+        gather: With several processes, whether each gets the results of all items, or
+            keeps those of its share.
+
+    Returns:
+        NumPy arrays with a leading axis of items.
+    """
+    share = share_of_process(num_items)
+    results = None
+    for start, chunk in chunks:
+        if results is None:
+            results = jax.tree.map(
+                lambda leaf: np.empty((len(share), *leaf.shape[1:]), leaf.dtype), chunk
+            )
+        for whole, part in zip(
+            jax.tree.leaves(results), jax.tree.leaves(chunk), strict=True
+        ):
+            whole[start - share.start :][: len(part)] = part
+    return gather_shares(results, num_items) if gather else results
+
+
+@contextmanager
+def progress_bar(total: int, unit: str | None) -> Iterator[Callable[[int], Any]]:
+    """A bar that counts in `unit`, or none if that is `None`; yields how to advance it.
+
+    Raises:
+        ImportError: If tqdm is missing.
+    """
+    if unit is None:
+        yield lambda count: None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise ImportError(
+            "`progress=True` needs tqdm: pip install 'BayesianJaxModels[examples]'."
+        ) from error
+    with tqdm(total=total, unit=f" {unit}") as bar:
+        yield bar.update
+
+
+def _put(tree: PyTree, device: Any) -> PyTree:
+    arrays, rest = eqx.partition(tree, eqx.is_array)
+    return eqx.combine(jax.device_put(arrays, device), rest)
+
+
+@eqx.filter_jit
+def _run(fn: Callable, inputs: PyTree, indices: Int[Array, "m n"]) -> PyTree:
+    return lax.map(jax.vmap(lambda index: fn(inputs, index)), indices)
+
+
+def _even_chunks(num_items: int, fitting: int, num_workers: int) -> tuple[int, int]:
+    """Batch size and batches in a call, so that all workers end about together."""
+    per_worker = -(-num_items // (num_workers * fitting))
+    batch_size = -(-num_items // (num_workers * per_worker))
+    return max(batch_size, SMALLEST_BATCH), -(-per_worker // CALLS_PER_WORKER)

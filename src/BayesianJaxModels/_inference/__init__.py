@@ -1,0 +1,74 @@
+from .counts import (
+    NegativeBinomialLikelihood as NegativeBinomialLikelihood,
+    PoissonLikelihood as PoissonLikelihood,
+)
+from .density import ForwardGradient as ForwardGradient
+from .diagnose import (
+    Diagnosis as Diagnosis,
+    diagnose as diagnose,
+)
+from .distribution import (
+    AbstractPrior as AbstractPrior,
+    Exponential as Exponential,
+    HalfCauchy as HalfCauchy,
+    HalfNormal as HalfNormal,
+    Laplace as Laplace,
+    LogNormal as LogNormal,
+    Normal as Normal,
+    OnNaturalScale as OnNaturalScale,
+    StudentT as StudentT,
+    TruncatedNormal as TruncatedNormal,
+)
+from .elbo import (
+    ELBO as ELBO,
+    elbo as elbo,
+)
+from .ensemble import (
+    EnsemblePosterior as EnsemblePosterior,
+    MixturePosterior as MixturePosterior,
+    ensemble as ensemble,
+)
+from .importance import (
+    ImportanceDiagnostics as ImportanceDiagnostics,
+    importance as importance,
+)
+from .joint import (
+    JointPosterior as JointPosterior,
+)
+from .laplace import (
+    Linearised as Linearised,
+    laplace as laplace,
+)
+from .likelihood import (
+    AbstractLikelihood as AbstractLikelihood,
+    LogNormalLikelihood as LogNormalLikelihood,
+    NormalLikelihood as NormalLikelihood,
+    StudentTLikelihood as StudentTLikelihood,
+)
+from .linear_response import (
+    linear_response as linear_response,
+)
+from .map_estimate import (
+    MAPEstimate as MAPEstimate,
+    map_estimate as map_estimate,
+)
+from .nuts import (
+    NUTSDiagnostics as NUTSDiagnostics,
+    nuts as nuts,
+)
+from .posterior import (
+    AbstractPosterior as AbstractPosterior,
+    DrawsPosterior as DrawsPosterior,
+    draw_model as draw_model,
+    model_of as model_of,
+)
+from .prior import (
+    Prior as Prior,
+    PriorDraws as PriorDraws,
+    kl_to_prior as kl_to_prior,
+    log_prior as log_prior,
+    sample_prior as sample_prior,
+)
+from .psis import (
+    pareto_smooth as pareto_smooth,
+)

@@ -1,0 +1,51 @@
+"""What priors and likelihoods are given, held to what they need."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+from .._parameter.convert import as_float_array, check_values
+
+
+def as_positive(name: str, value: Any) -> Float[Array, "..."]:
+    """Convert positive numbers to a float array.
+
+    Values that only a compiled function knows may be NaN or infinite: one draw of many
+    that came to nothing does not stop the others.
+
+    Raises:
+        ValueError: If an entry is not positive and finite (under a JAX transformation,
+            a `RuntimeError` if one is zero or negative).
+    """
+    with jax.ensure_compile_time_eval():
+        value = as_float_array(value, name)
+        if isinstance(value, Tracer):
+            got, is_bad = "a number that is not", jnp.any(value <= 0)
+        else:
+            got, is_bad = f"{value}", ~jnp.all((value > 0) & jnp.isfinite(value))
+    return check_values(value, is_bad, f"`{name}` must be positive, but got {got}.")
+
+
+def like(value: Float[Array, "..."], **fields: Array) -> list[Float[Array, "..."]]:
+    """The fields in the shape and dtype of `value`.
+
+    Raises:
+        ValueError: If a field does not broadcast to the shape; with its name.
+    """
+    for name, field in fields.items():
+        ends = value.shape[value.ndim - field.ndim :]
+        fits = field.ndim <= value.ndim and all(
+            size in (1, end) for size, end in zip(field.shape, ends, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"`{name}` has shape {field.shape}, which does not broadcast to "
+                f"{value.shape}, the shape of the entries that it belongs to."
+            )
+    return [
+        jnp.broadcast_to(field.astype(value.dtype), value.shape)
+        for field in fields.values()
+    ]

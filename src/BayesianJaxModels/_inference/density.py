@@ -1,0 +1,186 @@
+"""A log density over the vector of a model's entries, and its derivatives."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, PyTree
+
+from .._compute import CALLING, count_workers, map_chunks
+from .._model import flatten_means, unflatten_means
+from .._model.gradient import stop_gradient
+
+# Up to so many entries forward mode is the faster one through an ODE solve.
+FEW_ENTRIES = 32
+# What JAX says of a `custom_vjp` in forward mode, and of a loop in reverse mode.
+ONE_MODE_ONLY = ("forward-mode autodiff", "Reverse-mode differentiation")
+# Points that run in lock-step: few, for solves with as many steps as the slowest one.
+BATCH_SIZE = 8
+
+
+class FlatDensity(eqx.Module):
+    """A log density of drawn models, as a function of `flatten_means(model)`.
+
+    A callable pytree, so that compiled code takes the arrays in it as arguments.
+
+    Attributes:
+        log_density: From a drawn model to the logarithm of a density, a scalar.
+        model: Says what the parameters are.
+    """
+
+    log_density: Callable[[Any], Float[Array, ""]]
+    model: PyTree
+
+    def __call__(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
+        """The log density where the entries are `vector`.
+
+        Raises:
+            ValueError: If it is not one real number.
+        """
+        value = jnp.asarray(self.log_density(unflatten_means(self.model, vector)))
+        if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+            raise ValueError(
+                "`log_density` must return one real number, but returned shape "
+                f"{value.shape} and dtype {value.dtype}. Sum over data and parameters."
+            )
+        return value.astype(vector.dtype)
+
+    def value_and_gradient(
+        self, vector: Float[Array, " d"]
+    ) -> tuple[Float[Array, ""], Float[Array, " d"]]:
+        """The log density and its gradient, by whichever mode is fit for it.
+
+        Forward mode up to 32 entries, reverse mode beyond. A density that allows only
+        one of them, as the adjoints of diffrax do, gets that one.
+        """
+        modes = [_forward, _reverse]
+        first, second = modes if vector.size <= FEW_ENTRIES else modes[::-1]
+        try:
+            return first(self, vector)
+        except (TypeError, ValueError) as error:
+            if not any(words in str(error) for words in ONE_MODE_ONLY):
+                raise
+            return second(self, vector)
+
+    def differentiable(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
+        """The log density for optimisers and samplers that take their own gradient.
+
+        Its first derivative is right in either mode and costs them nothing more. There
+        is no second one.
+        """
+        fixed = lax.stop_gradient(vector)
+        value, gradient = self.value_and_gradient(fixed)
+        return value + jnp.vdot(lax.stop_gradient(gradient), vector - fixed)
+
+
+class ForwardGradient(eqx.Module):
+    """A log density whose gradient is taken forwards, inside a loss that goes back.
+
+    Through an ODE solve with few parameters, up to some thirty, forward mode compiles
+    in half the time of reverse mode and runs faster, but `jax.grad` of a loss such as
+    `-elbo(...).value` is reverse mode. Solves in the log density then need an adjoint
+    that allows forward mode, `diffrax.ForwardMode()`.
+
+    The gradient is that with respect to the `mean`s of the drawn model, which is all
+    that draws depend on; other arrays in it get none. There is no second derivative.
+
+    Attributes:
+        log_density: From a drawn model to the logarithm of a density, a scalar.
+
+    Example:
+        ```python
+        bound = elbo(
+            model, ForwardGradient(log_density), prior=None, key=key, num_samples=8
+        )
+        ```
+    """
+
+    log_density: Callable[[Any], Float[Array, ""]]
+
+    def __call__(self, drawn: PyTree) -> Float[Array, ""]:
+        """The log density at a drawn model."""
+        density = FlatDensity(self.log_density, stop_gradient(drawn))
+        return density.differentiable(flatten_means(drawn))
+
+
+def values_and_gradients(
+    density: FlatDensity,
+    points: Float[np.ndarray, "n d"],
+    batch_size: int | None = None,
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n d"]]:
+    """The log density and its gradient at many points, on all cores.
+
+    Runs on the host. One compiled function serves searches, Hessians and corrections.
+
+    Args:
+        density: From the entries to a number.
+        points: A row for each point; rounded to the precision of the model.
+        batch_size: How many points run in lock-step.
+
+    Returns:
+        Values and gradients in float64.
+    """
+    dtype, d = flatten_means(density.model).dtype, points.shape[1]
+    batch_size = batch_size or BATCH_SIZE
+    # The last batch is filled up, so that runs of any length share compiled code.
+    filled = np.resize(points, (-(-len(points) // batch_size) * batch_size, d))
+
+    def run(start, worker):
+        batch = jnp.asarray(filled[start : start + batch_size], dtype)
+        with CALLING:
+            found = _at_points(density, batch)
+        return [np.asarray(x, np.float64) for x in found]
+
+    starts = list(range(0, len(filled), batch_size))
+    found = [found for _, found in map_chunks(run, starts, num_workers=count_workers())]
+    values, gradients = (
+        np.concatenate(x)[: len(points)] for x in zip(*found, strict=True)
+    )
+    return values, gradients
+
+
+def hessians(
+    density: FlatDensity,
+    points: Float[np.ndarray, "n d"],
+    steps: Float[np.ndarray, " d"],
+    batch_size: int | None = None,
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d d"]]:
+    """Gradients, and matrices of second derivatives by their central differences.
+
+    Exact for quadratic densities. No automatic second derivative goes through every
+    solve, and compiling one takes longer than it saves.
+
+    Args:
+        density: From the entries to a number.
+        points: A row for each point.
+        steps: How far to go either way in each entry. A tenth of a standard deviation
+            is wide against a solver's noise and narrow against third derivatives.
+        batch_size: How many points run in lock-step.
+    """
+    n, d = points.shape
+    moves = np.concatenate([np.zeros((1, d)), np.diag(steps), -np.diag(steps)])
+    moved = (points[:, None] + moves).reshape(-1, d)
+    gradients = values_and_gradients(density, moved, batch_size)[1]
+    centre, above, below = np.split(gradients.reshape(n, 2 * d + 1, d), [1, d + 1], 1)
+    rows = (above - below) / (2 * steps[:, None])
+    return centre[:, 0], (rows + rows.swapaxes(1, 2)) / 2
+
+
+@eqx.filter_jit
+def _at_points(
+    density: FlatDensity, points: Float[Array, "n d"]
+) -> tuple[Float[Array, " n"], Float[Array, "n d"]]:
+    return jax.vmap(density.value_and_gradient)(points)
+
+
+def _forward(fn: Callable, vector: Array) -> tuple[Array, Array]:
+    gradient, value = jax.jacfwd(lambda x: (fn(x),) * 2, has_aux=True)(vector)
+    return value, gradient
+
+
+def _reverse(fn: Callable, vector: Array) -> tuple[Array, Array]:
+    return jax.value_and_grad(fn)(vector)

@@ -1,0 +1,147 @@
+"""Whether a posterior is the right one, as far as importance weights can tell."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from .._compute import collect, fold_in, spread
+from .._model import flatten_means, get_parameters
+from .density import FlatDensity
+from .joint import JointPosterior
+from .posterior import draw_model, model_of
+from .psis import effective_sample_size, pareto_smooth
+
+# Stan's rule for its own samplers: means within a quarter of a standard deviation, and
+# widths within a quarter.
+LARGEST_Z = 0.25
+SD_RATIOS = (0.8, 1.25)
+LARGEST_K_HAT = 0.7
+
+
+class Diagnosis(eqx.Module):
+    """A posterior beside its own importance-weighted draws; NumPy arrays.
+
+    Attributes:
+        z: By how many standard deviations the weighted mean of each entry differs from
+            the posterior's.
+        sd_ratio: The posterior's standard deviation of each entry over the weighted.
+        k_hat: The shape of the weights' tail. Above .7 the weights cannot correct the
+            posterior, and `z` and `sd_ratio` show only the direction.
+        ess: How many draws of equal weight the weighted ones are worth.
+        num_failed: For how many draws the log density was not finite.
+    """
+
+    z: Float[np.ndarray, " d"]
+    sd_ratio: Float[np.ndarray, " d"]
+    k_hat: Float[np.ndarray, ""]
+    ess: Float[np.ndarray, ""]
+    num_failed: Int[np.ndarray, ""]
+
+    @property
+    def trustworthy(self) -> bool:
+        """Whether nothing speaks against the posterior.
+
+        That certifies nothing: draws do not see what lies where they never go.
+        """
+        return bool(
+            self.k_hat <= LARGEST_K_HAT
+            and np.all(np.abs(self.z) <= LARGEST_Z)
+            and np.all(self.sd_ratio >= SD_RATIOS[0])
+            and np.all(self.sd_ratio <= SD_RATIOS[1])
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Diagnosis: k-hat {self.k_hat:.2f}, {self.ess:.0f} effective draws, "
+            f"greatest |z| {np.max(np.abs(self.z)):.2f}, sd ratios "
+            f"{np.min(self.sd_ratio):.2f} to {np.max(self.sd_ratio):.2f}, "
+            f"{self.num_failed} failed: "
+            + ("nothing speaks against it" if self.trustworthy else "not to be trusted")
+        )
+
+
+def diagnose(
+    log_density: Callable[[Any], Float[Array, ""]],
+    posterior: PyTree,
+    *,
+    key: PRNGKeyArray,
+    num_samples: int = 4_000,
+    batch_size: int | None = None,
+    progress: bool = False,
+) -> Diagnosis:
+    """Compare a fitted posterior with its draws weighted to the right one.
+
+    For plain models and `JointPosterior`s, whose densities are known: fits by
+    variational inference, `laplace` and `linear_response`. Runs on the host.
+
+    Args:
+        log_density: From a drawn model to the log joint density of data and parameters.
+        posterior: A plain model or a `JointPosterior`.
+        key: A JAX random key. Draw `i` has the key `fold_in(key, i)`.
+        num_samples: How many draws, at least 100.
+        batch_size: How many draws run in lock-step, as in `map_posterior`.
+        progress: Whether to show draws done (needs tqdm).
+
+    Raises:
+        ValueError: If `num_samples` is below 100, or the log density is finite for no
+            draw.
+
+    Warns:
+        UserWarning: If the posterior is not to be trusted, with what to do.
+    """
+    if num_samples < 100:
+        raise ValueError(f"`num_samples` must be at least 100, but got {num_samples}.")
+    chunks = spread(
+        _weigh,
+        (FlatDensity(log_density, model_of(posterior)), posterior, key),
+        num_samples,
+        bytes_per_item=flatten_means(model_of(posterior)).nbytes,
+        batch_size=batch_size,
+        progress="draws" if progress else None,
+    )
+    draws, log_target, log_own = (
+        np.asarray(x, np.float64) for x in collect(chunks, num_samples)
+    )
+    failed = ~np.isfinite(log_target)
+    log_weights = np.where(failed, -np.inf, log_target - log_own)
+    weights, k_hat = pareto_smooth(log_weights)
+    mean, weighted_mean = draws.mean(0), weights @ draws
+    variance = weights @ (draws - weighted_mean) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = (mean - weighted_mean) / np.sqrt(variance)
+        sd_ratio = draws.std(0) / np.sqrt(variance)
+    fixed = draws.std(0) == 0  # deterministic parameters
+    found = Diagnosis(
+        z=np.where(fixed, 0, z),
+        sd_ratio=np.where(fixed, 1, sd_ratio),
+        k_hat=np.asarray(k_hat),
+        ess=np.asarray(effective_sample_size(weights)),
+        num_failed=np.asarray(failed.sum()),
+    )
+    if not found.trustworthy:
+        warnings.warn(
+            f"{found!r}. Its means and widths may be wrong: use `importance` from this "
+            "posterior or `nuts`, or for a mean-field fit `linear_response` or a "
+            "`JointPosterior` with all correlations.",
+            stacklevel=2,
+        )
+    return found
+
+
+def _weigh(inputs: tuple, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
+    density, posterior, key = inputs
+    drawn = draw_model(posterior, fold_in(key, index))
+    vector = flatten_means(drawn)
+    if isinstance(posterior, JointPosterior):
+        log_own = posterior.log_prob(drawn)
+    else:
+        own, values = get_parameters(posterior), get_parameters(drawn)
+        log_own = jnp.sum(
+            jnp.stack([p.log_prob(values[name].mean) for name, p in own.items()])
+        )
+    return vector, density(vector), jnp.asarray(log_own, vector.dtype)

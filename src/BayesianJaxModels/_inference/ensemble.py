@@ -1,0 +1,216 @@
+"""Posteriors made of several: an ensemble, a mixture."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from .._compute import fold_in
+from .._model.tree import flatten_named, is_parameter, name_of, replace_mean
+from .._parameter.convert import as_float_array, check_shape, check_values
+from .posterior import AbstractPosterior, draw_model, model_of
+
+
+class EnsemblePosterior(AbstractPosterior):
+    """Members of one structure, stacked; made by `ensemble`.
+
+    Attributes:
+        members: A model or posterior, every array with a leading axis of members.
+        weights: The weights of the members, which sum to 1.
+    """
+
+    members: PyTree
+    weights: Float[Array, " m"]
+
+    def __init__(self, members: PyTree, weights: Any = None):
+        """See `ensemble`."""
+        sizes = {
+            name_of(path): jnp.shape(leaf)[:1]
+            for path, leaf in jax.tree_util.tree_leaves_with_path(members)
+            if _is_array(leaf)
+        }
+        if not sizes:
+            raise ValueError("`members` has no arrays, so there is nothing to draw.")
+        (first_name, first), *rest = sizes.items()
+        for name, size in [(first_name, first), *rest]:
+            if size != first or size in ((), (0,)):
+                raise ValueError(
+                    "Every array of `members` must have a leading axis of members, as "
+                    "`equinox.filter_vmap` gives it. That of "
+                    f"`{first_name}` is {first}, but that of `{name}` is {size}."
+                )
+        self.members = members
+        self.weights = _read_weights(weights, first[0])
+
+    @property
+    def model(self) -> PyTree:
+        """The model of the first member."""
+        return model_of(self.member(0))
+
+    def member(self, index: int | Int[Array, ""]) -> PyTree:
+        """The member with an index."""
+        return jax.tree.map(
+            lambda leaf: jnp.asarray(leaf)[index] if _is_array(leaf) else leaf,
+            self.members,
+        )
+
+    def draw(self, key: PRNGKeyArray) -> PyTree:
+        """Pick a member in proportion to the weights, and draw its parameters."""
+        index = _pick(fold_in(key, 0), self.weights)
+        return draw_model(self.member(index), fold_in(key, 1))
+
+
+def ensemble(members: PyTree, weights: Any = None) -> EnsemblePosterior:
+    """Make a posterior from models trained side by side.
+
+    Members that each found another mode tell more of the posterior than one of them
+    does (Lakshminarayanan et al. 2017, arXiv:1612.01474; with a distribution around
+    each, Wilson & Izmailov 2020, arXiv:2002.08791).
+
+    Args:
+        members: Stacked models or posteriors of one structure, as training under
+            `equinox.filter_vmap` returns them: every array has a leading axis of
+            members. For a list of them use `MixturePosterior`.
+        weights: A number for each member, not negative, up to a constant. Equal if
+            `None`.
+
+    Returns:
+        A posterior. A draw picks a member and then draws its parameters, so members
+        with `DeterministicParameter`s make an ensemble of points.
+
+    Raises:
+        ValueError: If arrays differ in their leading axis, or the weights do not fit.
+
+    Example:
+        ```python
+        keys = jax.random.split(jax.random.key(0), 5)
+        models = equinox.filter_vmap(
+            lambda key: BayesianMLP(2, 1, 16, 1, key=key)
+        )(keys)
+        drawn = ensemble(models).draw(jax.random.key(1))
+        ```
+    """
+    return EnsemblePosterior(members, weights)
+
+
+class MixturePosterior(AbstractPosterior):
+    """A weighted mixture of posteriors over models of one structure.
+
+    Attributes:
+        components: Models or posteriors. Their parameters have the same names and
+            shapes, and may be of different kinds.
+        weights: The weights of the components, which sum to 1.
+
+    Example:
+        ```python
+        mixture = MixturePosterior([mean_field, laplace_fit], weights=[1.0, 3.0])
+        drawn = mixture.draw(jax.random.key(0))
+        ```
+    """
+
+    components: tuple[PyTree, ...]
+    weights: Float[Array, " m"]
+
+    def __init__(self, components: Any, weights: Any = None):
+        """Make a mixture.
+
+        Args:
+            components: A list of at least one model or posterior.
+            weights: A number for each component, not negative, up to a constant. Equal
+                if `None`.
+
+        Raises:
+            ValueError: If the models of two components differ in structure, names or
+                shapes, or the weights do not fit.
+        """
+        if not isinstance(components, list | tuple) or len(components) == 0:
+            raise ValueError(
+                "`components` must be a list of at least one model or posterior, but "
+                f"got {type(components).__name__}. For stacked models use `ensemble`."
+            )
+        self.components = tuple(components)
+        self.weights = _read_weights(weights, len(components))
+        wanted = _signature(self.model)
+        for index, component in enumerate(self.components):
+            found = _signature(model_of(component))
+            if found != wanted:
+                differing = sorted(set(wanted[1].items()) ^ set(found[1].items()))
+                raise ValueError(
+                    f"Component {index} has another model than component 0: "
+                    f"{differing or 'their tree structures differ'}. All must have "
+                    "parameters of the same names and shapes."
+                )
+
+    @property
+    def model(self) -> PyTree:
+        """The model of the first component, whose structure all draws have."""
+        return model_of(self.components[0])
+
+    def draw(self, key: PRNGKeyArray) -> PyTree:
+        """Pick a component in proportion to the weights, and draw from it.
+
+        The drawn model has the kinds of parameters, and their widths, of the first
+        component. Under `jax.vmap` every component draws, and one draw is kept.
+        """
+        named, treedef = flatten_named(self.model)
+        nodes = [node for _, node in named]
+        dtypes = [value.dtype for value in _values(self.model)]
+
+        def drawer(component):
+            def draw(key):
+                values = _values(draw_model(component, key))
+                return [v.astype(t) for v, t in zip(values, dtypes, strict=True)]
+
+            return draw
+
+        branches = [drawer(component) for component in self.components]
+        index = _pick(fold_in(key, 0), self.weights)
+        values = iter(lax.switch(index, branches, fold_in(key, 1)))
+        for place, node in enumerate(nodes):
+            if is_parameter(node):
+                nodes[place] = replace_mean(node, next(values))
+            elif _is_array(node):
+                nodes[place] = next(values)
+        return jax.tree.unflatten(treedef, nodes)
+
+
+def _values(model: PyTree) -> list[Array]:
+    """The means of parameters and the arrays outside of them, in the tree's order."""
+    nodes = [node for _, node in flatten_named(model)[0]]
+    values = [node.mean if is_parameter(node) else node for node in nodes]
+    return [value for value in values if _is_array(value)]
+
+
+def _signature(model: PyTree) -> tuple[Any, dict[str, tuple[int, ...]]]:
+    """What draws of two models must share: the tree, and shapes by name."""
+    named, treedef = flatten_named(model)
+    shapes = {
+        name: jnp.shape(node.mean if is_parameter(node) else node)
+        for name, node in named
+        if is_parameter(node) or _is_array(node)
+    }
+    return treedef, shapes
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray)
+
+
+def _pick(key: PRNGKeyArray, weights: Float[Array, " m"]) -> Int[Array, ""]:
+    return jax.random.categorical(key, jnp.log(weights))
+
+
+def _read_weights(weights: Any, size: int) -> Float[Array, " m"]:
+    """Weights that sum to 1."""
+    if weights is None:
+        return jnp.full(size, 1 / size)
+    weights = as_float_array(weights, "weights")
+    check_shape("weights", weights, (size,))
+    is_good = jnp.all((weights >= 0) & jnp.isfinite(weights)) & (jnp.sum(weights) > 0)
+    weights = check_values(
+        weights, ~is_good, "`weights` must be finite, at least 0 and not all 0."
+    )
+    return weights / jnp.sum(weights)

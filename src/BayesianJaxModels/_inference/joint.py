@@ -1,0 +1,233 @@
+"""One distribution over all entries of a model together."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+
+from .._model import flatten_means, sample_all_parameters, unflatten_means
+from .._model.gradient import stop_gradient
+from .._parameter import (
+    AbstractParameter,
+    DeterministicParameter,
+    GaussianParameter,
+    LaplacianParameter,
+    LowRankGaussianParameter,
+    MultivariateGaussianParameter,
+)
+from .._parameter.base import MIN_WIDTH
+from .._parameter.convert import as_float_array, check_shape, check_values
+from .posterior import AbstractPosterior
+
+
+class JointPosterior(AbstractPosterior):
+    """All entries of a model as one random vector, correlations included.
+
+    A draw has the entries `flatten_means(model) + basis @ z` with `z` drawn from
+    `joint`. `DeterministicParameter`s are entries as all others are.
+
+    Only `joint` learns: gradients with respect to `model` and `basis` are zero. Train
+    it from a basis that is about right, as `gaussian` makes one from a Laplace fit: `z`
+    then has widths near 1, and one step size suits all its entries.
+
+    Attributes:
+        model: Its means are the centre; its own widths play no part.
+        joint: A parameter with a mean of shape `(n,)`, the distribution of `z`, where
+            `n` is the number of entries of `model`.
+        basis: A fixed invertible matrix of shape `(n, n)`, or `None` for the identity.
+
+    Example:
+        ```python
+        posterior = JointPosterior.full(model, init_stdv=0.1)
+        frozen = [name for name in get_parameters(posterior) if name != "joint"]
+        # With a basis, "basis" is frozen too.
+        dynamic, static = freeze_params(posterior, frozen)
+        optimiser = optax.adam(1e-2)
+        state = optimiser.init(dynamic)
+
+        @jax.jit
+        def step(dynamic, state, key):
+            def loss(dynamic):
+                posterior = unfreeze_all(dynamic, static)
+                bound = elbo(
+                    posterior, log_likelihood, prior=prior, key=key, num_samples=8
+                )
+                return -bound.value
+
+            gradient = jax.grad(loss)(dynamic)
+            updates, state = optimiser.update(gradient, state, dynamic)
+            return optax.apply_updates(dynamic, updates), state
+        ```
+    """
+
+    model: PyTree
+    joint: AbstractParameter
+    basis: Float[Array, "..."] | None = None
+
+    def __check_init__(self):
+        """Hold `joint` and `basis` to the size and dtype of `model`."""
+        means = flatten_means(self.model)
+        arrays = {"joint.mean": self.joint.mean, "basis": self.basis}
+        for axes, (name, array) in enumerate(arrays.items(), start=1):
+            if array is None:
+                continue
+            check_shape(name, array, (means.size,) * axes)
+            if array.dtype != means.dtype:
+                raise ValueError(
+                    f"`{name}` has dtype {array.dtype}, but the means of `model` have "
+                    f"{means.dtype}. They must be equal."
+                )
+
+    @classmethod
+    def full(cls, model: PyTree, init_stdv: Any) -> "JointPosterior":
+        """Normal with a full covariance, which starts as `init_stdv**2` times one.
+
+        Args:
+            model: Its means are the centre.
+            init_stdv: One number, above 1e-4. For narrower ones use `gaussian`.
+        """
+        centre = jnp.zeros_like(flatten_means(model))
+        raw_stdv = _raw_width(init_stdv)
+        return cls(model, MultivariateGaussianParameter.from_value(centre, raw_stdv))
+
+    @classmethod
+    def low_rank(cls, model: PyTree, rank: int, init_stdv: Any) -> "JointPosterior":
+        """Normal with a covariance of low rank plus a diagonal, for larger models.
+
+        Args:
+            model: Its means are the centre.
+            rank: How many directions may be correlated.
+            init_stdv: One number, above 1e-4: the diagonal of a start that is nearly
+                uncorrelated.
+        """
+        centre = jnp.zeros_like(flatten_means(model))
+        raw_stdv = _raw_width(init_stdv)
+        return cls(model, LowRankGaussianParameter.of_rank(centre, rank, raw_stdv))
+
+    @classmethod
+    def gaussian(
+        cls, model: PyTree, covariance: Float[ArrayLike, "n n"]
+    ) -> "JointPosterior":
+        """Normal with a given covariance, in coordinates where it is one.
+
+        Standard deviations may be of any size, and of different sizes.
+
+        Args:
+            model: Its means are the centre.
+            covariance: Symmetric and positive definite, of shape `(n, n)`, in the order
+                of `flatten_means`.
+
+        Raises:
+            ValueError: If the shape does not fit, or `covariance` is not symmetric and
+                positive definite (under `jax.jit`, a `RuntimeError` when it runs).
+        """
+        centre = jnp.zeros_like(flatten_means(model))
+        covariance = as_float_array(covariance, "covariance").astype(centre.dtype)
+        check_shape("covariance", covariance, (centre.size, centre.size))
+        stdv = jnp.sqrt(jnp.diagonal(covariance))
+        correlation = covariance / stdv[:, None] / stdv
+        factor = jnp.linalg.cholesky(correlation)
+        is_right = jnp.allclose(correlation, correlation.T, atol=1e-5)
+        basis = check_values(
+            stdv[:, None] * factor,
+            ~(is_right & jnp.all(jnp.isfinite(factor))),
+            "`covariance` must be symmetric and positive definite in the precision of "
+            f"the model, {centre.dtype}.",
+        )
+        raw_one = (1 - MIN_WIDTH) ** 0.5
+        standard = MultivariateGaussianParameter.from_value(centre, raw_one)
+        return cls(model, standard, basis)
+
+    def at(self, z: Float[Array, " n"]) -> PyTree:
+        """The drawn model with the entries `flatten_means(model) + basis @ z`."""
+        return unflatten_means(stop_gradient(self.model), self._centre + self._along(z))
+
+    def draw(self, key: PRNGKeyArray) -> PyTree:
+        """Draw `z` and place it. Differentiable with respect to `joint`."""
+        return self.at(sample_all_parameters(self.joint, key).mean)
+
+    def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
+        """The log density at a drawn model, over all its entries."""
+        z = flatten_means(drawn) - self._centre
+        if self.basis is not None:
+            basis = lax.stop_gradient(self.basis)
+            # Rows may differ by many magnitudes.
+            largest = jnp.max(jnp.abs(basis), axis=1)
+            z = jnp.linalg.solve(basis / largest[:, None], z / largest)
+        return self.joint.log_prob(z) - self.log_volume
+
+    def entropy(self) -> Float[Array, ""]:
+        """The exact differential entropy in nats."""
+        return self.joint.entropy() + self.log_volume
+
+    @property
+    def log_volume(self) -> Float[Array, ""]:
+        """`log |det basis|`."""
+        if self.basis is None:
+            return jnp.zeros((), self.joint.mean.dtype)
+        return jnp.linalg.slogdet(lax.stop_gradient(self.basis))[1]
+
+    @property
+    def mean(self) -> Float[Array, " n"]:
+        """The means of the entries, in the order of `flatten_means`."""
+        return self._centre + self._along(self.joint.mean)
+
+    @property
+    def covariance(self) -> Float[Array, "n n"]:
+        """The covariance of the entries.
+
+        Raises:
+            NotImplementedError: If `joint` is of a type of your own.
+        """
+        factor = self._along(_root_of_covariance(self.joint))
+        return jnp.matmul(factor, factor.T, precision="highest")
+
+    @property
+    def stdv(self) -> Float[Array, " n"]:
+        """The marginal standard deviations of the entries.
+
+        Raises:
+            NotImplementedError: If there is a basis and `joint` is of a type of your
+                own.
+        """
+        if self.basis is None:
+            return self.joint.stdv
+        return jnp.linalg.norm(self._along(_root_of_covariance(self.joint)), axis=1)
+
+    @property
+    def _centre(self) -> Float[Array, " n"]:
+        return lax.stop_gradient(flatten_means(self.model))
+
+    def _along(self, z: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+        if self.basis is None:
+            return z
+        return jnp.matmul(lax.stop_gradient(self.basis), z, precision="highest")
+
+
+def _root_of_covariance(joint: AbstractParameter) -> Float[Array, "n m"]:
+    """A matrix that times its transpose is the covariance."""
+    if isinstance(joint, MultivariateGaussianParameter):
+        return joint.cholesky
+    if isinstance(joint, LowRankGaussianParameter):
+        return joint.root
+    independent = DeterministicParameter | GaussianParameter | LaplacianParameter
+    if isinstance(joint, independent):
+        return jnp.diag(joint.stdv)
+    raise NotImplementedError(
+        f"The covariance of a {type(joint).__name__} is not known here. Take that of "
+        "draws: `jnp.cov` of `flatten_means(posterior.draw(key))` over keys."
+    )
+
+
+def _raw_width(stdv: Any) -> Float[Array, ""]:
+    """What `raw**2 + 1e-4` maps to a standard deviation."""
+    stdv = as_float_array(stdv, "init_stdv")
+    check_shape("init_stdv", stdv, ())
+    stdv = check_values(
+        stdv,
+        ~(stdv > MIN_WIDTH),
+        f"`init_stdv` must be above {MIN_WIDTH}. For a narrower start use "
+        "`JointPosterior.gaussian(model, covariance)`.",
+    )
+    return jnp.sqrt(stdv - MIN_WIDTH)

@@ -1,0 +1,279 @@
+"""How observations scatter around what a model predicts."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy import stats
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+
+from .._parameter import AbstractParameter
+from .check import as_positive, like
+from .observe import (
+    POSITIVE,
+    REAL,
+    Support,
+    as_observe,
+    check_observation,
+    observed,
+)
+
+
+class AbstractLikelihood(eqx.Module):
+    """The distribution of observations around what a model predicts.
+
+    Entries are independent given the prediction. What is observed of a prediction is
+    `observe`: all of it if `None`; one index, or a tuple of indices, into its last
+    axis; or a function of it.
+
+    The noise is given as a number, or as an array that broadcasts to the observation,
+    or learnt: build the likelihood from a drawn model inside your log density, or make
+    it a part of the model with `log_scale=make_parameter(...)`.
+
+    A subclass of your own works as those of the package do: give it `observe`,
+    `support`, `noise`, `log_density` and `draw`.
+
+    Attributes:
+        observe: What is observed of a prediction.
+        support: Which observations there can be, and which predictions they can have.
+
+    Example:
+        ```python
+        def log_density(drawn):
+            trajectory = integrate(drawn.field, jnp.ones(2), ts)
+            likelihood = NormalLikelihood(jnp.exp(drawn.log_sigma.mean), observe=0)
+            return likelihood.log_prob(trajectory.ys, observations, mask)
+        ```
+    """
+
+    observe: eqx.AbstractVar[Any]
+    support: eqx.AbstractClassVar[Support]
+
+    @property
+    @abstractmethod
+    def noise(self) -> dict[str, Float[Array, "..."]]:
+        """Positive numbers that the distribution has beside the prediction, by name."""
+
+    @abstractmethod
+    def log_density(
+        self,
+        prediction: Float[Array, "*shape"],
+        observation: Float[Array, "*shape"],
+        noise: dict[str, Float[Array, "*shape"]],
+    ) -> Float[Array, "*shape"]:
+        """The log density of every entry, all of which are inside the support."""
+
+    @abstractmethod
+    def draw(
+        self,
+        key: PRNGKeyArray,
+        prediction: Float[Array, "*shape"],
+        noise: dict[str, Float[Array, "*shape"]],
+    ) -> Float[Array, "*shape"]:
+        """Draw every entry of an observation."""
+
+    def log_prob(
+        self,
+        prediction: PyTree,
+        observation: ArrayLike,
+        mask: ArrayLike | None = None,
+    ) -> Float[Array, ""]:
+        """The log density of all observations together, the sum of `log_prob_each`."""
+        return jnp.sum(self.log_prob_each(prediction, observation, mask))
+
+    def log_prob_each(
+        self,
+        prediction: PyTree,
+        observation: ArrayLike,
+        mask: ArrayLike | None = None,
+    ) -> Float[Array, "..."]:
+        """The log density of every entry of an observation.
+
+        Args:
+            prediction: What `observe` takes: an array with any leading axes, or for a
+                function anything.
+            observation: In the shape of what is observed of the prediction.
+            mask: Which entries of the observation count, in its shape or in that of its
+                leading axes. Those that do not may hold anything, NaN included.
+
+        Returns:
+            An array in the shape of the observation and the dtype of the prediction, 0
+            where the mask is false. Entries whose prediction is not finite or outside
+            the support have minus infinity, and gradients of zero.
+
+        Raises:
+            ValueError: If shapes differ, or an observation that counts is not finite or
+                outside the support (under `jax.jit`, a `RuntimeError` when it runs).
+        """
+        prediction = observed(self.observe, prediction)
+        observation, counts = check_observation(
+            observation, mask, prediction, self.support
+        )
+        possible, prediction, noise = self._guarded(prediction, counts)
+        # What does not count is replaced before it meets a logarithm: in the backward
+        # pass zero times infinity would be NaN.
+        observation = jnp.where(counts & possible, observation, 1)
+        each = self.log_density(prediction, observation, noise)
+        return jnp.where(counts, jnp.where(possible, each, -jnp.inf), 0)
+
+    def sample(self, key: PRNGKeyArray, prediction: PyTree) -> Float[Array, "..."]:
+        """Draw an observation.
+
+        Args:
+            key: A JAX random key.
+            prediction: What `observe` takes.
+
+        Returns:
+            An array in the shape and dtype of what is observed of the prediction, NaN
+            where that is not finite or outside the support. Counts are whole numbers.
+        """
+        prediction = observed(self.observe, prediction)
+        possible, prediction, noise = self._guarded(prediction)
+        return jnp.where(possible, self.draw(key, prediction, noise), jnp.nan)
+
+    def _guarded(
+        self, prediction: Array, counts: Any = True
+    ) -> tuple[Array, Array, dict[str, Array]]:
+        """Which entries are possible, and prediction and noise with 1 in the others."""
+        noise = self.noise
+        noise = dict(zip(noise, like(prediction, **noise), strict=True))
+        possible = self.support.of_prediction(prediction)
+        for width in noise.values():
+            possible = possible & (width > 0) & jnp.isfinite(width)
+        prediction, noise = jax.tree.map(
+            lambda entries: jnp.where(possible & counts, entries, 1),
+            (prediction, noise),
+        )
+        return possible, prediction, noise
+
+
+class NormalLikelihood(AbstractLikelihood):
+    """Normal around the prediction, with the standard deviation `scale`."""
+
+    scale: Float[Array, "..."] | None
+    log_scale: AbstractParameter | None
+    observe: Any = eqx.field(static=True)
+    support: ClassVar[Support] = REAL
+
+    def __init__(
+        self,
+        scale: Any = None,
+        observe: Any = None,
+        *,
+        log_scale: Any = None,
+    ):
+        self.scale, self.log_scale = given_or_learnt("scale", scale, log_scale)
+        self.observe = as_observe(observe)
+
+    @property
+    def noise(self):
+        return {"scale": width_of(self.scale, self.log_scale)}
+
+    def log_density(self, prediction, observation, noise):
+        z = (observation - prediction) / noise["scale"]
+        return stats.norm.logpdf(z) - jnp.log(noise["scale"])
+
+    def draw(self, key, prediction, noise):
+        z = jax.random.normal(key, prediction.shape, prediction.dtype)
+        return prediction + noise["scale"] * z
+
+
+class StudentTLikelihood(AbstractLikelihood):
+    """Student's t around the prediction: `df` degrees of freedom, widened by `scale`.
+
+    With few degrees of freedom an outlier costs little.
+    """
+
+    df: Float[Array, "..."]
+    scale: Float[Array, "..."] | None
+    log_scale: AbstractParameter | None
+    observe: Any = eqx.field(static=True)
+    support: ClassVar[Support] = REAL
+
+    def __init__(
+        self,
+        df: Any,
+        scale: Any = None,
+        observe: Any = None,
+        *,
+        log_scale: Any = None,
+    ):
+        self.df = as_positive("df", df)
+        self.scale, self.log_scale = given_or_learnt("scale", scale, log_scale)
+        self.observe = as_observe(observe)
+
+    @property
+    def noise(self):
+        return {"df": self.df, "scale": width_of(self.scale, self.log_scale)}
+
+    def log_density(self, prediction, observation, noise):
+        z = (observation - prediction) / noise["scale"]
+        return stats.t.logpdf(z, noise["df"]) - jnp.log(noise["scale"])
+
+    def draw(self, key, prediction, noise):
+        z = jax.random.t(key, noise["df"], prediction.shape, prediction.dtype)
+        return prediction + noise["scale"] * z
+
+
+class LogNormalLikelihood(AbstractLikelihood):
+    """The logarithm is normal around that of the prediction, which is the median.
+
+    Observations and predictions are positive; `scale` is the standard deviation of the
+    logarithm.
+    """
+
+    scale: Float[Array, "..."] | None
+    log_scale: AbstractParameter | None
+    observe: Any = eqx.field(static=True)
+    support: ClassVar[Support] = POSITIVE
+
+    def __init__(
+        self,
+        scale: Any = None,
+        observe: Any = None,
+        *,
+        log_scale: Any = None,
+    ):
+        self.scale, self.log_scale = given_or_learnt("scale", scale, log_scale)
+        self.observe = as_observe(observe)
+
+    @property
+    def noise(self):
+        return {"scale": width_of(self.scale, self.log_scale)}
+
+    def log_density(self, prediction, observation, noise):
+        log_observation = jnp.log(observation)
+        z = (log_observation - jnp.log(prediction)) / noise["scale"]
+        return stats.norm.logpdf(z) - jnp.log(noise["scale"]) - log_observation
+
+    def draw(self, key, prediction, noise):
+        z = jax.random.normal(key, prediction.shape, prediction.dtype)
+        return prediction * jnp.exp(noise["scale"] * z)
+
+
+def given_or_learnt(
+    name: str, given: Any, learnt: Any
+) -> tuple[Array | None, AbstractParameter | None]:
+    """Hold a width to one of its two forms."""
+    if (given is None) == (learnt is None):
+        raise ValueError(
+            f"Give `{name}` as a number or `log_{name}` as a parameter, one of the two."
+        )
+    if given is not None:
+        return as_positive(name, given), None
+    if not isinstance(learnt, AbstractParameter):
+        raise TypeError(
+            f"`log_{name}` must be a parameter, as `make_parameter` makes one, but got "
+            f"{learnt!r}. A width that is no parameter is `{name}`."
+        )
+    return None, learnt
+
+
+def width_of(given: Array | None, learnt: AbstractParameter | None) -> Array:
+    """The number that a width of either form stands for."""
+    if learnt is not None:
+        return jnp.exp(learnt.mean)
+    assert given is not None
+    return given

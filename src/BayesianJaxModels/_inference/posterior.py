@@ -1,0 +1,97 @@
+"""What can be drawn from: a model, or a posterior over one."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from .._model import flatten_means, sample_all_parameters, unflatten_means
+from .._parameter.convert import check_finite, check_shape
+
+
+class AbstractPosterior(eqx.Module):
+    """A distribution over the parameters of a model, jointly.
+
+    A plain model with parameters needs no such class: it is its own mean-field
+    posterior. Every function that takes a posterior takes either.
+
+    Attributes:
+        model: A model with the parameters, shapes and dtypes that draws have.
+    """
+
+    model: eqx.AbstractVar[PyTree]
+
+    @abstractmethod
+    def draw(self, key: PRNGKeyArray) -> PyTree:
+        """Draw once, under `jax.jit` and `jax.vmap` too.
+
+        Returns:
+            A drawn model, as `sample_all_parameters` returns one.
+        """
+
+
+def draw_model(posterior: PyTree, key: PRNGKeyArray) -> PyTree:
+    """Draw once from an `AbstractPosterior`, or all parameters of a plain model."""
+    if isinstance(posterior, AbstractPosterior):
+        return posterior.draw(key)
+    return sample_all_parameters(posterior, key)
+
+
+def model_of(posterior: PyTree) -> PyTree:
+    """A model of the structure that draws have."""
+    return posterior.model if isinstance(posterior, AbstractPosterior) else posterior
+
+
+class DrawsPosterior(AbstractPosterior):
+    """A posterior made of draws, with equal weights or their own.
+
+    `draw(key)` picks one of them in proportion to the weights, so whatever is drawn
+    from here has equal weights. With `num_samples=None`, `map_posterior` and
+    `posterior_trajectories` take every draw once, in order; a trajectory then carries
+    the weights and summaries honour them.
+
+    Attributes:
+        model: Says what the parameters are.
+        draws: Of shape `(n, d)`: a row for each draw, its entries ordered as by
+            `flatten_means`.
+        log_weights: The logarithms of the weights up to a constant, of shape `(n,)`, or
+            `None` where all are equal.
+        diagnostics: What the engine that made the draws says of them, if one did.
+    """
+
+    model: PyTree
+    draws: Float[Array, "..."]
+    log_weights: Float[Array, "..."] | None = None
+    diagnostics: eqx.Module | None = None
+
+    def __check_init__(self):
+        """Hold draws and weights to the model's size and to each other."""
+        num_entries = flatten_means(self.model).size
+        check_shape("draws", self.draws, (len(self.draws), num_entries))
+        check_finite("draws", self.draws)
+        if self.log_weights is not None:
+            check_shape("log_weights", self.log_weights, (len(self.draws),))
+
+    @property
+    def weights(self) -> Float[Array, " n"]:
+        """The weights, which sum to 1."""
+        if self.log_weights is None:
+            return jnp.full(len(self.draws), 1 / len(self.draws), self.draws.dtype)
+        return jax.nn.softmax(self.log_weights)
+
+    def item(self, index: Int[Array, ""]) -> PyTree:
+        """The draw with an index, as a drawn model."""
+        return unflatten_means(self.model, self.draws[index])
+
+    def draw(self, key: PRNGKeyArray) -> PyTree:
+        """Pick one of the draws in proportion to the weights."""
+        if self.log_weights is None:
+            return self.item(jax.random.randint(key, (), 0, len(self.draws)))
+        # A uniform number against the cumulative weights: n additions, where a
+        # categorical draw would take n random numbers.
+        cumulative = jnp.cumsum(self.weights)
+        uniform = jax.random.uniform(key, (), cumulative.dtype) * cumulative[-1]
+        index = jnp.searchsorted(cumulative, uniform, side="right")
+        return self.item(jnp.minimum(index, len(self.draws) - 1))

@@ -1,0 +1,122 @@
+"""Draws whose noise is arranged: each parameter as a function of normal numbers."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
+
+from .._compute import fold_in, standard_normal
+from .._model import get_parameters
+from .._model.tree import Model, map_parameters, replace_mean
+from .._parameter import (
+    AbstractParameter,
+    DeterministicParameter,
+    GaussianParameter,
+    LaplacianParameter,
+    LowRankGaussianParameter,
+    MultivariateGaussianParameter,
+)
+
+
+def noise_size(model: PyTree) -> int:
+    """How many normal numbers a draw of all parameters takes.
+
+    Raises:
+        NotImplementedError: If a parameter is of a type of your own.
+    """
+    return sum(map(_noise_size, get_parameters(model).values()))
+
+
+def draw_from_noise(model: Model, noise: Float[Array, " d"]) -> Model:
+    """Draw all parameters as a function of standard normal numbers.
+
+    Minus the noise gives the draw reflected about the means.
+    """
+    parameters = list(get_parameters(model).values())
+    ends = np.cumsum([0, *map(_noise_size, parameters)])
+
+    def place(index, parameter):
+        part = noise[ends[index] : ends[index + 1]].astype(parameter.mean.dtype)
+        return replace_mean(parameter, _transport(parameter)(part))
+
+    return map_parameters(place, model)
+
+
+def antithetic_noise(
+    key: PRNGKeyArray, num: int, dim: int, dtype: DTypeLike
+) -> Float[Array, "num dim"]:
+    """Standard normal numbers, then minus the same. `num` must be even."""
+    if num % 2:
+        raise ValueError(
+            f"`num_samples` must be even for antithetic pairs of draws, but got {num}."
+        )
+    keys = fold_in(key, np.arange(num // 2))
+    half = jax.vmap(lambda key: standard_normal(key, (dim,), dtype))(keys)
+    return jnp.concatenate([half, -half])
+
+
+def sobol_noise(
+    key: PRNGKeyArray, num: int, dim: int, dtype: DTypeLike
+) -> Float[Array, "num dim"]:
+    """Sobol points moved by a random shift, normal, of mean zero and covariance one.
+
+    The shift is that of Cranley & Patterson 1976 (doi:10.1137/0713071). Mean and
+    covariance over the points are exact to rounding; `num` must be above `dim`.
+    """
+    if num <= dim:
+        raise ValueError(
+            f"`num_samples` must be above {dim}, the number of normal numbers in a "
+            f"draw, for Sobol points of covariance one, but got {num}. Take more, or "
+            "`draws='antithetic'`."
+        )
+    if dim == 0:
+        return jnp.zeros((num, 0), dtype)
+    from scipy.stats import qmc  # here, for importing it takes most of a second
+
+    sobol = qmc.Sobol(dim, rng=0)
+    points = sobol.random_base2(math.ceil(math.log2(num)))[:num].astype(dtype)
+    points = (points + jax.random.uniform(key, (dim,), dtype)) % 1
+    edge = jnp.finfo(dtype).eps
+    normal = jax.scipy.special.ndtri(jnp.clip(points, edge, 1 - edge))
+    # The orthogonal factor is the points whitened, column signs aside.
+    orthogonal, triangular = jnp.linalg.qr(normal - normal.mean(axis=0))
+    orthogonal = orthogonal - orthogonal.mean(axis=0)
+    return orthogonal * jnp.sign(jnp.diagonal(triangular)) * num**0.5
+
+
+def _noise_size(parameter: AbstractParameter) -> int:
+    if isinstance(parameter, DeterministicParameter):
+        return 0
+    if isinstance(parameter, LowRankGaussianParameter):
+        return sum(parameter.factor.shape)
+    _transport(parameter)
+    return parameter.mean.size
+
+
+def _transport(parameter: AbstractParameter) -> Callable:
+    """From standard normal numbers to a draw of one parameter."""
+    mean = parameter.mean
+    if isinstance(parameter, DeterministicParameter):
+        return lambda noise: mean
+    if isinstance(parameter, GaussianParameter):
+        return lambda noise: mean + parameter.stdv * noise.reshape(mean.shape)
+    if isinstance(parameter, LaplacianParameter):
+        return lambda noise: (
+            mean + parameter.scale * _laplace(noise).reshape(mean.shape)
+        )
+    if isinstance(parameter, MultivariateGaussianParameter | LowRankGaussianParameter):
+        return parameter.displaced
+    raise NotImplementedError(
+        f"Draws of a {type(parameter).__name__} are not known as a function of normal "
+        "numbers. Use `draws='independent'`, which every type of parameter allows."
+    )
+
+
+def _laplace(noise: Float[Array, " n"]) -> Float[Array, " n"]:
+    """The standard Laplace quantiles where standard normal ones are `noise`."""
+    # -log of twice the normal tail beyond |noise|.
+    tail = jax.scipy.special.log_ndtr(-jnp.abs(noise)) + math.log(2)
+    return -jnp.sign(noise) * tail

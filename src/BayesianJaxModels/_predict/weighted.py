@@ -1,0 +1,115 @@
+"""Statistics of draws that have weights, in float64 on the host."""
+
+import numpy as np
+from jaxtyping import Float, Int, Num, Shaped
+
+
+def read_weights(weights: Shaped[np.ndarray, "..."], num_draws: int) -> np.ndarray:
+    """Weights in float64.
+
+    Raises:
+        ValueError: If they are not one for each draw, finite, at least 0 and not all 0.
+    """
+    if weights.shape != (num_draws,):
+        raise ValueError(
+            f"`weights` must be one number for each of {num_draws} draws, but has "
+            f"shape {weights.shape}."
+        )
+    weights = weights.astype(float)
+    if not (np.all(np.isfinite(weights) & (weights >= 0)) and weights.any()):
+        raise ValueError(
+            "`weights` must be finite, at least 0 and not all 0. Logarithms of weights "
+            "are turned into weights by `jax.nn.softmax`."
+        )
+    return weights
+
+
+def effective_sample_size(weights: Float[np.ndarray, "n ..."]) -> np.ndarray:
+    """How many equal weights are worth as much (Kish, 1965), along the first axis.
+
+    Args:
+        weights: At least 0, up to a constant.
+
+    Returns:
+        `sum(w)**2 / sum(w**2)`, and 0 where all are 0.
+    """
+    squares = (weights**2).sum(axis=0)
+    ratio = weights.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1)
+    return np.asarray(np.where(squares > 0, ratio, 0.0))
+
+
+def quantiles(
+    values: Num[np.ndarray, "n ..."],
+    weights: Float[np.ndarray, " n"] | None,
+    probs: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, "k ..."]:
+    """Quantiles along the first axis, linear between draws.
+
+    A weighted draw stands in the middle of its weight, and the range is stretched so
+    that the least draw has probability 0 and the greatest 1. With equal weights that is
+    NumPy's linear quantile. Draws of weight 0 do not count.
+
+    Args:
+        values: The draws, at least one with a weight above 0.
+        weights: At least 0, up to a constant; `None` if all are equal.
+        probs: The probabilities.
+    """
+    if weights is None:
+        return np.quantile(values, probs, axis=0)
+    columns = values.reshape(len(values), -1).T
+    of_each = [_quantiles(*_sort(column, weights), probs) for column in columns]
+    return np.stack(of_each, axis=1).reshape(-1, *values.shape[1:])
+
+
+def representatives(
+    weights: Float[np.ndarray, " n"] | None, num_draws: int, count: int
+) -> Int[np.ndarray, " m"]:
+    """A few draws to show: the first, or at even steps of the weight if there is one.
+
+    Args:
+        weights: At least 0, up to a constant; `None` if all are equal.
+        num_draws: How many draws there are.
+        count: How many to show at most.
+    """
+    if weights is None:
+        return np.arange(min(num_draws, count))
+    up_to = weights.astype(float).cumsum()
+    steps = (np.arange(count) + 0.5) / count * up_to[-1]
+    return np.unique(np.searchsorted(up_to, steps))
+
+
+def summarise_weighted(
+    values: Num[np.ndarray, " n"],
+    weights: Float[np.ndarray, " n"],
+    probs: Float[np.ndarray, " k"],
+    interval_mass: float,
+) -> Float[np.ndarray, " k+4"]:
+    """Quantiles, mean, stdv and the ends of the shortest interval.
+
+    The shortest interval starts and ends at a draw and holds at least `interval_mass`.
+    """
+    values, weights = _sort(values, weights)
+    if values.size == 0:
+        return np.full(len(probs) + 4, np.nan)
+    quantiles = _quantiles(values, weights, probs)
+    mean = np.average(values, weights=weights)
+    stdv = np.sqrt(np.average((values - mean) ** 2, weights=weights))
+    up_to = weights.cumsum()
+    # The mass is reached up to rounding, as it is where draws are counted.
+    wanted = up_to - weights + (interval_mass - 1e-9) * up_to[-1]
+    last = np.searchsorted(up_to, wanted)
+    first = np.flatnonzero(last < len(values))
+    first = first[np.argmin(values[last[first]] - values[first])]
+    return np.array([*quantiles, mean, stdv, values[first], values[last[first]]])
+
+
+def _sort(values, weights):
+    values, weights = values[weights > 0].astype(float), weights[weights > 0]
+    order = np.argsort(values, kind="stable")
+    return values[order], weights[order]
+
+
+def _quantiles(values, weights, probs):
+    middle = weights.cumsum() - weights / 2
+    middle -= middle[0]
+    return np.interp(probs * middle[-1], middle, values)

@@ -1,0 +1,156 @@
+"""Laplace, linear response and the diagnosis of fits, where the answer is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import random
+from jax.scipy.stats import norm
+
+import BayesianJaxModels as bjm
+from tests._inference.targets import banana, banana_model, correlated
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_laplace_of_a_normal_is_exact(dtype, x64):
+    density, model = correlated(4, dtype)
+    fit = bjm.laplace(density, bjm.unflatten_means(model, density.mean))
+    rtol = 2e-2 if dtype == "float32" else 1e-8
+    np.testing.assert_allclose(fit.covariance, density.covariance, rtol=rtol)
+    np.testing.assert_array_equal(fit.mean, density.mean)
+
+
+def test_second_derivatives_of_a_curved_density(x64):
+    """A Gamma density of a logarithm, whose curvature changes over a width."""
+
+    def log_density(drawn):
+        return jnp.sum(4.0 * drawn.mean - jnp.exp(drawn.mean))
+
+    mode = bjm.GaussianParameter(jnp.log(jnp.array([4.0])), jnp.ones(1))
+    fit = bjm.laplace(log_density, mode)
+    np.testing.assert_allclose(fit.covariance, [[1 / 4]], rtol=1e-5)
+
+
+def test_gauss_newton_of_linear_residuals_is_exact(key, x64):
+    design, data = random.normal(key, (20, 3)), jnp.linspace(-1, 1, 20)
+    model = {"w": bjm.GaussianParameter(jnp.zeros(3), jnp.ones(3))}
+    prior = bjm.Prior({}, default=bjm.Normal(0.0, 2.0))
+
+    def residuals(drawn):
+        return (data - design @ drawn["w"].mean) / 0.3
+
+    def rest(drawn):
+        return bjm.log_prior(drawn, prior)
+
+    def whole(drawn):
+        return rest(drawn) - jnp.sum(residuals(drawn) ** 2) / 2
+
+    precision = design.T @ design / 0.09 + jnp.eye(3) / 4
+    mode = {
+        "w": bjm.GaussianParameter(
+            jnp.linalg.solve(precision, design.T @ data / 0.09), jnp.ones(3)
+        )
+    }
+    for fit in (
+        bjm.laplace(rest, mode, residuals=residuals),
+        bjm.laplace(whole, mode),
+    ):
+        np.testing.assert_allclose(fit.covariance, jnp.linalg.inv(precision), rtol=1e-8)
+    with pytest.warns(UserWarning, match="standard deviations away from the mode"):
+        bjm.laplace(whole, model)
+
+
+def test_saddles_are_refused():
+    model = bjm.GaussianParameter(jnp.zeros(2), jnp.ones(2))
+    with pytest.raises(ValueError, match="curved downwards in every direction"):
+        bjm.laplace(lambda m: m.mean[0] ** 2 - m.mean[1] ** 2, model)
+    with pytest.raises(ValueError, match="curved downwards"):
+        bjm.laplace(lambda m: -(m.mean[0] ** 2), model)
+
+
+def test_linearised_predictions(key):
+    """Of a linear function, the function; of another, a normal with J S J^T."""
+    model = bjm.GaussianParameter(jnp.array([0.5, -1.0]), jnp.ones(2))
+    covariance = jnp.array([[0.5, 0.3], [0.3, 0.4]])
+    fit = bjm.JointPosterior.gaussian(model, covariance)
+
+    def curved(drawn):
+        return {"y": jnp.exp(drawn.mean[0]) * drawn.mean[1]}
+
+    linear = bjm.Linearised(curved, model)
+    draws = bjm.map_posterior(linear, fit, key=key, num_samples=20_000)["y"]
+    slope = np.exp(0.5) * np.array([-1.0, 1.0])
+    np.testing.assert_allclose(draws.mean(), -np.exp(0.5), atol=0.03)
+    np.testing.assert_allclose(draws.var(), slope @ covariance @ slope, rtol=0.05)
+    same = bjm.Linearised(lambda m: m.mean @ jnp.array([1.0, 2.0]), model)
+    drawn = fit.draw(key)
+    np.testing.assert_allclose(same(drawn), drawn.mean @ jnp.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_linear_response_gives_a_normal_its_covariance(dtype, x64):
+    """From the mean-field optimum, and from a fit that has not got there yet."""
+    density, model = correlated(4, dtype)
+    precision = np.linalg.inv(np.asarray(density.covariance, float))
+    widths = np.diagonal(precision) ** -0.5
+    for shift, factor in ((0.0, 1.0), (0.4, 1.5)):
+        fit = {
+            name: bjm.GaussianParameter(
+                jnp.asarray(np.asarray(density.mean)[s] + shift * widths[s], dtype),
+                jnp.asarray((factor * widths[s] - 1e-4) ** 0.5, dtype),
+            )
+            for name, s in (("a", slice(0, 1)), ("b", slice(1, 4)))
+        }
+        found = bjm.linear_response(density, fit)
+        rtol = 5e-2 if dtype == "float32" else 1e-5
+        np.testing.assert_allclose(found.covariance, density.covariance, rtol=rtol)
+        np.testing.assert_allclose(
+            (np.asarray(found.mean) - np.asarray(density.mean)) / widths,
+            0,
+            atol=rtol + 1e-3,
+        )
+
+
+def test_linear_response_names_mistakes():
+    density, model = correlated(4)
+    with pytest.raises(ValueError, match="above the number of entries, 4, .* got 4"):
+        bjm.linear_response(density, model, num_samples=4)
+    with pytest.raises(TypeError, match=r"`\['a'\]` is a LaplacianParameter"):
+        bjm.linear_response(
+            density, {"a": bjm.LaplacianParameter(jnp.zeros(4), jnp.ones(4))}
+        )
+    flat = bjm.GaussianParameter(jnp.zeros(2), jnp.ones(2))
+    with pytest.raises(ValueError, match="Train the mean-field model longer"):
+        bjm.linear_response(lambda m: jnp.sum(m.mean**2), flat)
+
+
+def test_diagnosis(key):
+    """The right posterior passes; a mean-field fit of it does not, nor a skewed one."""
+
+    def log_density(drawn):
+        x, y = drawn.mean
+        return norm.logpdf(x) + norm.logpdf(y, 2 * x, 1.0)
+
+    model = bjm.GaussianParameter(jnp.zeros(2), jnp.ones(2))
+    right = bjm.JointPosterior.gaussian(model, jnp.array([[1.0, 2.0], [2.0, 5.0]]))
+    found = bjm.diagnose(log_density, right, key=key, num_samples=1_000)
+    assert found.trustworthy
+    assert "nothing speaks against it" in repr(found)
+    # Equal weights to rounding.
+    np.testing.assert_allclose(found.ess, 1_000, rtol=1e-3)
+    np.testing.assert_allclose(found.z, 0, atol=1e-2)
+
+    mean_field = bjm.GaussianParameter(
+        jnp.zeros(2), jnp.sqrt(jnp.array([0.2, 1.0]) ** 0.5 - 1e-4)
+    )
+    with pytest.warns(UserWarning, match="sd ratios .*not to be trusted.*`importance`"):
+        found = bjm.diagnose(log_density, mean_field, key=key)
+    # Narrower than .45 of the right one; weights of so narrow draws see part of that.
+    assert np.all(found.sd_ratio < 0.8)
+
+    wide = bjm.JointPosterior.full(banana_model(), init_stdv=1.0)
+    with pytest.warns(UserWarning, match="not to be trusted"):
+        found = bjm.diagnose(banana, wide, key=key)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    with pytest.raises(ValueError, match="at least 100, but got 5"):
+        bjm.diagnose(banana, wide, key=key, num_samples=5)

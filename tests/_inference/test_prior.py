@@ -1,0 +1,240 @@
+"""Priors against SciPy, exact integrals and draws, and by their errors."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from jax import random
+
+import BayesianJaxModels as bjm
+
+from ..registry import LogisticParameter
+
+LOG_OF_HALF_NORMAL = bjm.OnNaturalScale(bjm.HalfNormal(2.0), jnp.exp, jnp.log)
+LOG_OF_LOG_NORMAL = bjm.OnNaturalScale(bjm.LogNormal(0.25, 0.5), jnp.exp, jnp.log)
+# Every number is one of float32, so that double precision sees the same.
+PRIORS = {
+    "normal": (bjm.Normal(0.5, 2.0), scipy.stats.norm(0.5, 2.0)),
+    "Laplace": (bjm.Laplace(0.5, 2.0), scipy.stats.laplace(0.5, 2.0)),
+    "Student t": (bjm.StudentT(4.0, 0.5, 2.0), scipy.stats.t(4.0, 0.5, 2.0)),
+    "half-normal": (bjm.HalfNormal(2.0), scipy.stats.halfnorm(scale=2.0)),
+    "truncated normal": (
+        bjm.TruncatedNormal(0.5, 2.0, high=4.5),
+        scipy.stats.truncnorm(-0.25, 2.0, 0.5, 2.0),
+    ),
+    "normal above 0": (
+        bjm.TruncatedNormal(0.5, 2.0),
+        scipy.stats.truncnorm(-0.25, np.inf, 0.5, 2.0),
+    ),
+    "half-Cauchy": (bjm.HalfCauchy(2.0), scipy.stats.halfcauchy(scale=2.0)),
+    "log-normal": (
+        bjm.LogNormal(0.25, 0.5),
+        scipy.stats.lognorm(0.5, scale=np.exp(0.25)),
+    ),
+    "exponential": (bjm.Exponential(2.0), scipy.stats.expon(scale=0.5)),
+    "log of exponential": (
+        bjm.OnNaturalScale(bjm.Exponential(2.0), jnp.exp, jnp.log),
+        scipy.stats.loggamma(1.0, loc=-np.log(2.0)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_density_and_draws(name, key, x64):
+    prior, expected = PRIORS[name]
+    x = jnp.linspace(-3.0, 6.0, 37)  # with 0, the edge of most supports
+    density = jax.jit(lambda prior: prior.log_density(x))(prior)
+    slopes = jax.vmap(jax.grad(prior.log_density))(x)
+    np.testing.assert_allclose(density, expected.logpdf(x), rtol=1e-12, atol=1e-12)
+    assert jnp.all(jnp.isfinite(slopes))
+    assert prior.log_density(x.astype(jnp.float32)).dtype == jnp.float32
+    draws = prior.sample(key, jnp.zeros(20_000, jnp.float32))
+    assert draws.dtype == jnp.float32
+    # A statistic beyond 1.95 / sqrt(n) has probability .001.
+    statistic = scipy.stats.kstest(np.asarray(draws, float), expected.cdf).statistic
+    assert statistic < 1.95 / 20_000**0.5
+
+
+def test_a_density_on_another_scale_integrates_to_one(x64):
+    x = jnp.linspace(-25.0, 5.0, 30_001)
+    mass = jnp.trapezoid(jnp.exp(LOG_OF_HALF_NORMAL.log_density(x)), x)
+    np.testing.assert_allclose(mass, 1, rtol=1e-9)
+    # The logarithm of what is log-normal is normal.
+    expected = scipy.stats.norm(0.25, 0.5).logpdf(x)
+    np.testing.assert_allclose(LOG_OF_LOG_NORMAL.log_density(x), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("prior", [LOG_OF_HALF_NORMAL, LOG_OF_LOG_NORMAL])
+@pytest.mark.parametrize("differentiate", [jax.grad, jax.jacfwd])
+def test_overflow_of_the_natural_scale_is_outside_the_support(prior, differentiate):
+    far = jnp.float32(200.0)
+    assert prior.log_density(far) == -jnp.inf
+    assert differentiate(prior.log_density)(far) == 0
+
+
+def model_of(key):
+    return {
+        "rates": bjm.make_parameter([0.5, -1.0], init_raw_stdv=0.3),
+        "net": bjm.BayesianLinear(2, 1, param_type=bjm.LaplacianParameter, key=key),
+        "sigma": bjm.make_parameter(0.7, bayesian=False),
+    }
+
+
+def is_bias(name, parameter):
+    return name.endswith(".b")
+
+
+RULES = {
+    bjm.LaplacianParameter: bjm.Laplace(0.0, 0.5),
+    is_bias: bjm.Normal(0.0, 3.0),
+    "['rates']": bjm.Normal(np.array([0.0, 1.0]), 2.0),
+    "['sigma']": bjm.HalfNormal(1.0),
+}
+
+
+def test_names_decide_first_then_the_others_in_their_order(key):
+    model = model_of(key)
+    found = bjm.Prior(RULES).of_parameters(model)
+    kinds = {name: type(prior) for name, prior in found.items()}
+    assert kinds == {
+        "['net'].W": bjm.Laplace,
+        "['net'].b": bjm.Laplace,
+        "['rates']": bjm.Normal,
+        "['sigma']": bjm.HalfNormal,
+    }
+    everything = {bjm.AbstractParameter: bjm.StudentT(3.0), **RULES}
+    found = bjm.Prior({is_bias: bjm.Normal(), **everything}).of_parameters(model)
+    assert [type(prior) for prior in found.values()] == [
+        bjm.StudentT,
+        bjm.Normal,
+        bjm.Normal,
+        bjm.HalfNormal,
+    ]
+
+
+def expected_log_prior(drawn):
+    net = drawn["net"]
+    of_net = scipy.stats.laplace(0.0, 0.5).logpdf
+    of_rates = scipy.stats.norm([0.0, 1.0], 2.0).logpdf(drawn["rates"].mean)
+    of_sigma = scipy.stats.halfnorm.logpdf(drawn["sigma"].mean)
+    return of_net(net.W.mean).sum() + of_net(net.b.mean) + of_rates.sum() + of_sigma
+
+
+def test_log_prior_of_many_draws(key, x64):
+    """One trace serves every draw, in double precision as in single."""
+    traces = []
+
+    @jax.jit
+    @jax.vmap
+    def log_priors(drawn):
+        traces.append(None)
+        return bjm.log_prior(drawn, bjm.Prior(RULES))
+
+    model = model_of(key)
+    draws = [bjm.sample_all_parameters(model, random.key(i)) for i in range(3)]
+    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *draws)
+    expected = [expected_log_prior(drawn).item() for drawn in draws]
+    np.testing.assert_allclose(log_priors(batch), expected, rtol=1e-12)
+    assert log_priors(batch).dtype == jnp.float64
+    assert len(traces) == 1
+    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), draws[0])
+    found = jax.jit(bjm.log_prior)(single, bjm.Prior(RULES))
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, expected[0], rtol=1e-5)
+
+
+def test_draws_from_the_prior(key):
+    model, prior = model_of(key), bjm.Prior(RULES)
+    draws = jax.vmap(lambda key: bjm.sample_prior(model, prior, key))(
+        random.split(key, 4_000)
+    )
+    assert jax.tree.structure(draws) == jax.tree.structure(model)
+    rates, sigma = draws["rates"].mean, draws["sigma"].mean
+    error = 4 * 2.0 / 4_000**0.5
+    np.testing.assert_allclose(rates.mean(0), [0, 1], atol=error)
+    np.testing.assert_allclose(draws["net"].W.mean.std(), 0.5**0.5, rtol=0.05)
+    assert jnp.all(sigma > 0)
+    independent = np.corrcoef(np.column_stack([rates, sigma]), rowvar=False)
+    assert np.all(np.abs(independent - np.eye(3)) < 4 / 4_000**0.5)
+
+
+class Decay(bjm.AbstractVectorField):
+    log_rate: bjm.AbstractParameter
+
+    def __call__(self, t, y, args):
+        return -jnp.exp(self.log_rate.mean) * y
+
+
+def test_prior_predictive_trajectories(key):
+    """Draws of exp(-rate t) have the log-normal quantiles of the rate."""
+    field = Decay(bjm.make_parameter(0.0))
+    prior = bjm.Prior(default=bjm.Normal(-1.0, 0.5))
+    ts = jnp.array([0.0, 1.0])
+    trajectories = bjm.posterior_trajectories(
+        bjm.PriorDraws(field, prior), jnp.ones(()), ts, key=key, num_samples=1_000
+    )
+    rates = -np.log(np.asarray(trajectories.ys[:, 1], float))
+    rate = scipy.stats.lognorm(0.5, scale=np.exp(-1.0))
+    assert scipy.stats.kstest(rates, rate.cdf).statistic < 1.95 / 1_000**0.5
+
+
+def test_divergence_from_the_prior(key):
+    """It is minus the mean log prior less the entropy, by draws."""
+    model = model_of(key) | {
+        "correlated": bjm.MultivariateGaussianParameter.from_covariance(
+            jnp.array([0.3, -1.0]), jnp.array([[0.3, 0.2], [0.2, 0.4]])
+        ),
+        "own": LogisticParameter(jnp.array([0.3, 1.0]), jnp.array([0.9, 0.5])),
+    }
+    prior = bjm.Prior(RULES, default=bjm.Normal(0.5, 1.5))
+
+    @jax.jit
+    @jax.vmap
+    def log_priors(key):
+        return bjm.log_prior(bjm.sample_all_parameters(model, key), prior)
+
+    draws = log_priors(random.split(key, 20_000))
+    error = 4 * draws.std() / 20_000**0.5
+    expected = -draws.mean() - bjm.entropy(model)
+    divergence = jax.jit(bjm.kl_to_prior)(model, prior)
+    np.testing.assert_allclose(divergence, expected, atol=error)
+
+
+@pytest.mark.parametrize("sd", [1e-6, 1e-4, 1e3])
+def test_divergence_from_narrow_and_wide_priors(sd, x64):
+    q = bjm.GaussianParameter(jnp.array(2e-4), jnp.array(0.01))
+    of_normal = bjm.kl_to_prior(q, bjm.Prior(default=bjm.Normal(1e-4, sd)))
+    expected = np.log(sd / 2e-4) + (2e-4**2 + 1e-4**2) / (2 * sd**2) - 0.5
+    np.testing.assert_allclose(of_normal, expected, rtol=1e-11)
+    q = bjm.LaplacianParameter(jnp.array(2e-4), jnp.array(0.01))
+    of_laplace = bjm.kl_to_prior(q, bjm.Prior(default=bjm.Laplace(1e-4, sd)))
+    expected = np.log(sd / 2e-4) + (2e-4 * np.exp(-0.5) + 1e-4) / sd - 1
+    np.testing.assert_allclose(of_laplace, expected, rtol=1e-11)
+
+
+def test_mistakes_are_named(key):
+    model = model_of(key)
+    with pytest.raises(ValueError, match=r"says nothing of .*\['net'\].W.*`default`"):
+        bjm.log_prior(model, bjm.Prior({"['rates']": bjm.Normal()}))
+    with pytest.raises(ValueError, match=r"'rats'.*Near matches: .*rates"):
+        bjm.log_prior(model, bjm.Prior({"rats": bjm.Normal()}, bjm.Normal()))
+    for rule in (3, float):
+        with pytest.raises(TypeError, match="A rule must be a name, a type"):
+            bjm.Prior({rule: bjm.Normal()})
+    with pytest.raises(TypeError, match="must lead to a prior"):
+        bjm.Prior({"rates": 1.0})
+    for width in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"`sd` must be positive, but got {width}"):
+            bjm.Normal(0.0, width)
+    with pytest.raises(ValueError, match="`low` must be below `high`"):
+        bjm.TruncatedNormal(low=1.0, high=0.5)
+    with pytest.raises(RuntimeError, match="`scale` must be positive"):
+        eqx.filter_jit(bjm.HalfNormal)(jnp.zeros(()))
+    wide = bjm.Prior(default=bjm.Normal(jnp.zeros(3)))
+    with pytest.raises(ValueError, match=r"`mean` has shape \(3,\), .* to \(2,\)"):
+        bjm.log_prior({"rates": model["rates"]}, wide)
+    heavy = bjm.Prior(RULES, default=bjm.StudentT(3.0))
+    with pytest.raises(NotImplementedError, match=r"Gaussian.* StudentT\) of `\['x'\]"):
+        bjm.kl_to_prior(model | {"x": model["rates"]}, heavy)

@@ -1,0 +1,142 @@
+import sys
+
+import numpy as np
+import pytest
+from scipy.special import ndtr, ndtri
+from scipy.stats import norm
+
+from BayesianJaxModels import (
+    crps,
+    energy_score,
+    leave_future_out,
+    log_predictive_density,
+)
+
+
+@pytest.fixture
+def small():
+    rng = np.random.default_rng(0)
+    draws, truth = rng.normal(size=(9, 2, 4, 3)), rng.normal(size=(2, 4, 3))
+    return draws, truth, rng.random(9)
+
+
+def energy(draws, truth, weights):
+    """`draws` of shape (n, d), pair by pair."""
+    weights = weights / weights.sum()
+    pairs = np.linalg.norm(draws[:, None] - draws[None], axis=-1)
+    to_truth = np.linalg.norm(draws - truth, axis=-1)
+    return weights @ to_truth - weights @ pairs @ weights / 2
+
+
+def test_crps_of_a_normal():
+    draws = 2.0 + 3.0 * ndtri((np.arange(10_000) + 0.5) / 10_000)
+    for y in (-1.0, 2.0, 7.5):
+        z = (y - 2.0) / 3.0
+        exact = 3 * (z * (2 * ndtr(z) - 1) + 2 * norm.pdf(z) - np.pi**-0.5)
+        found = crps(draws[:, None], np.array([y]))
+        np.testing.assert_allclose(found, exact, rtol=1e-4)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_pair_by_pair(small, weighted):
+    draws, truth, weights = small
+    settings = {"time_axis": 1, "weights": weights if weighted else None}
+    weights = weights if weighted else np.ones(9)
+    found = crps(draws, truth, **settings)
+    of_states = energy_score(draws, truth, **settings)
+    of_whole = energy_score(draws, truth, joint=True, **settings)
+    for i in range(2):
+        exact = energy(draws[:, i].reshape(9, -1), truth[i].ravel(), weights)
+        np.testing.assert_allclose(of_whole[i], exact, rtol=1e-12)
+        for t in range(4):
+            exact = energy(draws[:, i, t], truth[i, t], weights)
+            np.testing.assert_allclose(of_states[i, t], exact, rtol=1e-12)
+            for k in range(3):
+                one = energy(draws[:, i, t, k, None], truth[i, t, k], weights)
+                np.testing.assert_allclose(found[i, t, k], one, rtol=1e-10)
+
+
+def test_what_is_missing_or_failed_does_not_count(small):
+    draws, truth, _ = small
+    mask = np.ones(truth.shape, bool)
+    mask[0, 1, 2], mask[1, 3] = False, False
+    settings = {"time_axis": 1, "mask": mask}
+    there = np.where(mask, truth, np.nan)
+    np.testing.assert_array_equal(np.isnan(crps(draws, there, **settings)), ~mask)
+    found = energy_score(draws, there, **settings)
+    exact = energy(draws[:, 0, 1, :2], truth[0, 1, :2], np.ones(9))
+    np.testing.assert_allclose(found[0, 1], exact, rtol=1e-12)
+    np.testing.assert_array_equal(np.argwhere(np.isnan(found)), [[1, 3]])
+    broken = draws.copy()
+    broken[4, :, 2] = np.nan
+    for score in (crps, energy_score):
+        with pytest.warns(UserWarning, match="2 of 18 draws failed"):
+            found = score(broken, truth, time_axis=1)
+        desired = score(np.delete(draws, 4, axis=0), truth, time_axis=1)
+        np.testing.assert_allclose(found, desired, rtol=1e-12)
+
+
+def test_scoringrules_is_missing(small, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scoringrules", None)
+    for score in (crps, energy_score):
+        with pytest.raises(ImportError, match=r'"BayesianJaxModels\[calibration\]"'):
+            score(*small[:2])
+
+
+def test_log_predictive_density_of_a_conjugate_normal():
+    # y ~ N(theta, 1) and theta ~ N(0, 1) make y ~ N(0, 2).
+    theta = ndtri((np.arange(4_000) + 0.5) / 4_000)
+    y = np.array([[-1.0, 0.3], [2.0, 0.0]])
+    log_probs = norm.logpdf(y, theta[:, None, None])
+    exact = norm.logpdf(y, scale=2**0.5)
+    found = log_predictive_density(log_probs)
+    np.testing.assert_allclose(found.pointwise, exact, rtol=2e-4)
+    np.testing.assert_allclose(found.elpd, exact.sum(), rtol=2e-4)
+    np.testing.assert_allclose(found.mnll, -exact.mean(), rtol=2e-4)
+    error = 2 * found.pointwise.std(ddof=1)
+    np.testing.assert_allclose(found.standard_error, error, rtol=1e-12)
+    # The same from even steps and weights, without an observation.
+    theta = np.linspace(-7, 7, 500)
+    mask = np.array([[True, False], [True, True]])
+    log_probs = norm.logpdf(np.where(mask, y, np.nan), theta[:, None, None])
+    found = log_predictive_density(log_probs, mask, weights=norm.pdf(theta))
+    np.testing.assert_allclose(found.pointwise, np.where(mask, exact, np.nan), 1e-7)
+    np.testing.assert_allclose(found.elpd, exact[mask].sum(), rtol=1e-7)
+
+
+def test_draws_without_density():
+    # Minus infinity is a density of zero; NaN is a failure.
+    log_probs = np.log([[0.4, 0.2], [1.0, 0.6], [0.1, 0.1]])
+    log_probs[1, 0], log_probs[2, 1] = -np.inf, np.nan
+    found = log_predictive_density(log_probs)
+    np.testing.assert_allclose(found.pointwise, np.log([0.2, 0.4]))
+    assert (found.num_draws, found.num_failed) == (3, 1)
+    impossible = log_predictive_density(np.full((2, 3), -np.inf))
+    assert (impossible.elpd, impossible.mnll) == (-np.inf, np.inf)
+    assert np.isnan(log_predictive_density(log_probs[:1, :1]).standard_error)
+    with pytest.raises(ValueError, match="NaN or infinity in every draw"):
+        log_predictive_density(log_probs[2:])
+    with pytest.raises(ValueError, match=r"shapes \(3, 2\) and \(2, 1\)"):
+        log_predictive_density(log_probs, np.ones((2, 1), bool))
+    with pytest.raises(ValueError, match="0 are true"):
+        log_predictive_density(log_probs, np.zeros(2, bool))
+
+
+def test_leave_future_out():
+    times = np.array([0.0, 0.1, 0.5, 2.0, 3.0, 7.0])
+    splits = leave_future_out(times, min_train=2, horizon=2, step=1)
+    found = [[list(times[part]) for part in split] for split in splits]
+    assert found == [
+        [[0.0, 0.1], [0.5, 2.0]],
+        [[0.0, 0.1, 0.5], [2.0, 3.0]],
+        [[0.0, 0.1, 0.5, 2.0], [3.0, 7.0]],
+    ]
+    assert len(list(leave_future_out(times, min_train=1, horizon=1, step=2))) == 3
+    for name in ("min_train", "horizon", "step"):
+        settings = {"min_train": 1, "horizon": 1, "step": 1} | {name: 0}
+        with pytest.raises(ValueError, match=f"`{name}` must be at least 1"):
+            leave_future_out(times, **settings)
+    with pytest.raises(ValueError, match="6 `times`.*need 7"):
+        leave_future_out(times, min_train=4, horizon=3)
+    with pytest.raises(ValueError, match="`times` must be strictly increasing"):
+        leave_future_out(times[::-1], min_train=1, horizon=1)
