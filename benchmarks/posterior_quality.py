@@ -11,6 +11,8 @@ the machinery. Times are of all that a user waits for, from the prior to the pos
 
 import argparse
 import json
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -187,7 +189,31 @@ def picture(case, quantities, path):
     figure.savefig(path, dpi=100)
 
 
-def compare(name, engines, num_seeds, json_path, picture_path):
+def ask_peer(rows):
+    """NumPyro's row, in a process of its own, and effective draws a second beside it.
+
+    A second of a first call, compilation included.
+    """
+    command = [sys.executable, str(Path(__file__).with_name("posterior_peer.py"))]
+    output = subprocess.check_output(command, text=True)
+    peer = json.loads(output.splitlines()[-1])
+    peer["ess_per_s"] = peer["ess"] / peer["seconds"]
+    cells = [("engine", "", "ess", "seconds", "ess a second", "times NumPyro's")]
+    lines = [(peer["engine"], peer["ess"], peer["seconds"])]
+    for name in ("nuts", "importance"):
+        own = [row for row in rows if row["engine"] == name]
+        lines += [
+            (name, row["ess"], row["compile_s"] + row["run_s"]) for row in own[:1]
+        ]
+    for name, ess, seconds in lines:
+        rate = ess / seconds
+        times = f"{rate / peer['ess_per_s']:.1f}"
+        cells.append((name, "", f"{ess:.0f}", f"{seconds:.1f}", f"{rate:.1f}", times))
+    print_aligned(cells)
+    return peer
+
+
+def compare(name, engines, num_seeds, json_path, picture_path, peers=False):
     """Measure, print, write down and draw one case."""
     case, rows, quantities = CASES[name](), [], []
     for engine in engines:
@@ -203,6 +229,8 @@ def compare(name, engines, num_seeds, json_path, picture_path):
         "engines": rows,
         "quantities": quantities,
     }
+    if peers:
+        results["peers"] = [ask_peer(rows)]
     if json_path:
         Path(json_path).write_text(json.dumps(results, indent=1, default=float) + "\n")
     if picture_path:
@@ -218,6 +246,9 @@ def main(arguments=None):
     parser.add_argument("--seeds", type=int, default=NUM_SEEDS)
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--picture", metavar="FILE")
+    parser.add_argument(
+        "--peers", action="store_true", help="lynx_hare: NumPyro's NUTS in the same run"
+    )
     parser.add_argument("--draws", metavar="PATH", help="reference draws, for `score`")
     chosen = parser.parse_args(arguments)
     if chosen.case == "score":
@@ -228,7 +259,11 @@ def main(arguments=None):
     unknown = set(engines) - set(ENGINES)
     if unknown:
         parser.error(f"unknown engines {sorted(unknown)}; there are {list(ENGINES)}.")
-    return compare(chosen.case, engines, chosen.seeds, chosen.json, chosen.picture)
+    if chosen.peers and chosen.case != "lynx_hare":
+        parser.error("`--peers` is for lynx_hare.")
+    return compare(
+        chosen.case, engines, chosen.seeds, chosen.json, chosen.picture, chosen.peers
+    )
 
 
 if __name__ == "__main__":

@@ -111,16 +111,17 @@ def exact_terms(posterior):
     return log_lik, -0.5 * square / T2 - 1.5 * np.log(2 * np.pi * T2)
 
 
-@pytest.mark.parametrize("name", exact_posteriors())
+STL = {"stick_the_landing": True}
+
+
 @pytest.mark.parametrize(
-    ("options", "is_flat"),
+    ("name", "options", "is_flat"),
     [
-        ({"stick_the_landing": True, "num_samples": 3}, True),
-        ({"stick_the_landing": True, "draws": "antithetic", "num_samples": 2}, True),
-        ({"draws": "sobol", "num_samples": 4}, True),
-        ({"draws": "sobol", "num_samples": 6, "kl": "analytic"}, True),
-        ({"num_samples": 3}, False),
-        ({"num_samples": 3, "importance_weighted": True}, False),
+        ("whitened", STL | {"num_samples": 3}, True),
+        ("one parameter", STL | {"num_samples": 2, "draws": "antithetic"}, True),
+        ("whitened", {"num_samples": 4, "draws": "sobol"}, True),
+        ("identity", {"num_samples": 4, "draws": "sobol", "kl": "analytic"}, True),
+        ("whitened", {"num_samples": 3, "importance_weighted": True}, False),
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else "",
 )
@@ -131,8 +132,10 @@ def test_log_evidence_at_the_exact_posterior(name, options, is_flat, key, x64):
     assert bound.num_failed == 0
 
 
-@pytest.mark.parametrize("kl", ["sampled", "analytic"])
-@pytest.mark.parametrize("name", inexact_posteriors())
+@pytest.mark.parametrize(
+    ("name", "kl"),
+    [("low rank", "sampled"), ("low rank", "analytic"), ("with a point", "analytic")],
+)
 def test_sobol_draws_are_exact_for_quadratic_densities(name, kl, key, x64):
     posterior = inexact_posteriors()[name]
     bound, _ = bound_and_gradient(posterior, key, draws="sobol", num_samples=11, kl=kl)
@@ -152,8 +155,6 @@ def test_sobol_draws_are_exact_for_quadratic_densities(name, kl, key, x64):
     [
         {},
         {"kl": "analytic"},
-        {"stick_the_landing": True},
-        {"draws": "antithetic", "kl": "analytic"},
         {"draws": "antithetic", "stick_the_landing": True},
         {"draws": "sobol", "num_samples": 5},
     ],
@@ -194,24 +195,25 @@ def test_antithetic_pairs_have_no_noise_in_odd_functions(key, x64):
         distance = bjm.flatten_means(drawn) - bjm.flatten_means(model)
         return jnp.sum(distance**3) + 2.0
 
-    options = {"prior": None, "fn": odd, "draws": "antithetic", "num_samples": 6}
-    bound, _ = bound_and_gradient(model, key, kl="analytic", **options)
+    options = {"prior": None, "draws": "antithetic", "kl": "analytic"}
+    bound = jax.jit(partial(elbo, log_likelihood=odd, num_samples=6, **options))(
+        model, key=key
+    )
     np.testing.assert_allclose(bound.log_likelihood, 2.0, rtol=1e-12)
     assert bound.log_prior == 0
     np.testing.assert_allclose(bound.value, 2.0 + bjm.entropy(model), rtol=1e-12)
 
 
-@pytest.mark.parametrize("num", [13, 512])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("num", "dtype"), [(13, np.float32), (512, np.float64)])
 def test_sobol_noise(num, dtype, key, x64):
     noise = jax.jit(sobol_noise, static_argnums=(1, 2, 3))(key, num, 12, dtype)
     assert noise.dtype == dtype
     tolerance = 2e-6 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(noise.mean(0), 0, atol=tolerance)
     np.testing.assert_allclose(noise.T @ noise / num, np.eye(12), atol=tolerance)
-    other = sobol_noise(random.fold_in(key, 1), num, 12, dtype)
-    assert jnp.max(jnp.abs(noise - other)) > 0.1
     if num == 512:
+        other = sobol_noise(random.fold_in(key, 1), num, 12, dtype)
+        assert jnp.max(jnp.abs(noise - other)) > 0.1
         for column in np.asarray(noise, float).T:
             assert scipy.stats.kstest(column, "norm").statistic < 0.03
 
@@ -223,8 +225,13 @@ def test_noise_has_the_distributions_of_draws(key):
         "normal": bjm.GaussianParameter(jnp.array([1.0]), jnp.array([0.8])),
         "point": bjm.DeterministicParameter(jnp.array([3.0])),
     }
-    noise = antithetic_noise(key, 20_000, noise_size(model), np.float32)
-    drawn = jax.vmap(lambda row: draw_from_noise(model, row))(noise)
+
+    @jax.jit
+    def draw(key):
+        noise = antithetic_noise(key, 20_000, noise_size(model), np.float32)
+        return jax.vmap(lambda row: draw_from_noise(model, row))(noise)
+
+    drawn = draw(key)
     laplace = scipy.stats.laplace(1.0, 0.6401).cdf
     values = np.asarray(drawn["laplace"].mean[:10_000, 0], float)
     assert scipy.stats.kstest(values, laplace).statistic < 1.95 / 100
@@ -239,11 +246,9 @@ def test_noise_has_the_distributions_of_draws(key):
 def test_minibatches_average_to_the_whole(key, x64):
     model = inexact_posteriors()["mean field"]
     whole, gradient = bound_and_gradient(model, key, num_samples=2)
+    options = {"num_samples": 2, "num_data": 4, "batch_size": 1}
     parts = [
-        bound_and_gradient(
-            model, key, fn=Likelihood([i]), num_samples=2, num_data=4, batch_size=1
-        )
-        for i in range(4)
+        bound_and_gradient(model, key, fn=Likelihood([i]), **options) for i in range(4)
     ]
     values = [bound.value for bound, _ in parts]
     np.testing.assert_allclose(np.mean(values), whole.value, rtol=1e-12)
@@ -256,7 +261,6 @@ def test_minibatches_average_to_the_whole(key, x64):
 def test_importance_weighted_bound(key, x64):
     """At most the evidence, at least the plain bound, and close with many draws."""
     posterior = JointPosterior.gaussian(model_of(EXACT_MEAN), 1.5 * EXACT_COVARIANCE)
-    one, _ = bound_and_gradient(posterior, key, num_samples=1)
     options = {"prior": PRIOR, "importance_weighted": True}
     likelihood = Likelihood()
 
@@ -265,8 +269,6 @@ def test_importance_weighted_bound(key, x64):
         call = partial(elbo, posterior, likelihood, num_samples=num_samples, **options)
         return jax.vmap(lambda key: call(key=key))(keys)
 
-    same = bounds_of(1, key[None])
-    np.testing.assert_allclose(same.value[0], one.value, rtol=1e-12)
     few = bounds_of(4, random.split(key, 400))
     # Jensen's inequality, draw by draw.
     assert jnp.all(few.value >= few.log_likelihood - few.kl)
@@ -278,125 +280,123 @@ def test_importance_weighted_bound(key, x64):
 
 
 class Failing(eqx.Module):
-    """A log likelihood that fails at part of the draws, each way with another fault."""
+    """A log likelihood that fails where the first entry is negative."""
 
     fault: str = eqx.field(static=True)
 
     def __call__(self, drawn):
-        first, *_ = values = bjm.flatten_means(drawn)
-        if self.fault == "NaN":  # with an infinite slope beside it
-            return jnp.sum(jnp.sqrt(values[0])) + jnp.sum(jnp.sin(values))
-        if self.fault == "inf":
-            return jnp.where(first > 0, 1 / jnp.maximum(first, 0), jnp.inf)
-        return jnp.where(first > 0, 1.0, -jnp.inf) * jnp.exp(1e6 * (1 + first**2))
+        values = bjm.flatten_means(drawn)
+        if self.fault == "NaN":
+            return jnp.sqrt(values[0]) + jnp.sum(jnp.sin(values))
+        # Minus infinity, with an infinite slope.
+        return jnp.log(jnp.maximum(values[0], 0)) * jnp.sum(jnp.cos(values))
 
 
-@pytest.mark.parametrize("fault", ["NaN", "inf"])
-@pytest.mark.parametrize("is_joint", [False, True])
+@pytest.mark.parametrize(("fault", "is_joint"), [("NaN", False), ("inf", True)])
 def test_failed_draws_are_counted_and_left_out(fault, is_joint, key, x64):
-    posterior = model_of()
-    if is_joint:
-        posterior = JointPosterior.full(model_of(), 0.5)
-    fn, keys = Failing(fault), random.split(key, 1)[0]
-    bound, gradient = bound_and_gradient(posterior, keys, fn=fn, num_samples=8)
-
+    posterior = JointPosterior.full(model_of(), 0.5) if is_joint else model_of()
     variables = posterior.joint if is_joint else posterior
-    draws = [
-        bjm.sample_all_parameters(variables, random.fold_in(keys, i)) for i in range(8)
-    ]
-    good = [i for i, z in enumerate(draws) if bjm.flatten_means(z)[0] > 0]
-    assert 0 < len(good) < 8
-    assert bound.num_failed == 8 - len(good)
+    fn, keys = Failing(fault), jax.vmap(partial(random.fold_in, key))(jnp.arange(8))
 
-    def by_hand(variables):
-        total = jnp.zeros(())
-        for i in good:
-            z = bjm.sample_all_parameters(variables, random.fold_in(keys, i))
-            parameters = bjm.get_parameters(variables)
-            values = bjm.get_parameters(z)
-            log_q = sum(p.log_prob(values[n].mean) for n, p in parameters.items())
-            drawn = bjm.unflatten_means(model_of(), bjm.flatten_means(z))
-            total += fn(drawn) + bjm.log_prior(drawn, PRIOR) - log_q
-        return total / len(good)
+    @jax.jit
+    def draw(keys):
+        return jax.vmap(
+            lambda key: bjm.flatten_means(bjm.sample_all_parameters(variables, key))
+        )(keys)
 
-    value, expected = jax.jit(jax.value_and_grad(by_hand))(variables)
+    good = draw(keys)[:, 0] > 0
+    assert 0 < jnp.sum(good) < 8
+
+    @jax.jit
+    @jax.value_and_grad
+    def by_hand(variables, keys):
+        """The bound over the draws of the keys, none of which fails."""
+
+        def term(key):
+            drawn = bjm.sample_all_parameters(variables, key)
+            values = bjm.get_parameters(drawn)
+            parameters = bjm.get_parameters(variables).items()
+            log_q = sum(p.log_prob(values[name].mean) for name, p in parameters)
+            drawn = bjm.unflatten_means(model_of(), bjm.flatten_means(drawn))
+            return fn(drawn) + bjm.log_prior(drawn, PRIOR) - log_q
+
+        return jnp.mean(jax.vmap(term)(keys))
+
+    bound, gradient = bound_and_gradient(posterior, key, fn=fn, num_samples=8)
+    value, expected = by_hand(variables, keys[good])
     expected = jnp.concatenate([x.ravel() for x in jax.tree.leaves(expected)])
+    assert bound.num_failed == 8 - jnp.sum(good)
     np.testing.assert_allclose(bound.value, value, rtol=1e-10)
-    found = gradient[-expected.size :] if is_joint else gradient
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    own = gradient[-expected.size :] if is_joint else gradient
+    np.testing.assert_allclose(own, expected, rtol=1e-9, atol=1e-12)
     assert jnp.all(jnp.isfinite(gradient))
 
 
-@pytest.mark.parametrize("importance_weighted", [False, True])
-def test_when_all_draws_fail(importance_weighted, key):
-    bound, gradient = bound_and_gradient(
-        model_of((-9.0, 0.0, 0.0)),
-        key,
-        fn=Failing("NaN"),
-        num_samples=3,
-        importance_weighted=importance_weighted,
-    )
-    assert bound.num_failed == 3
+def test_all_draws_may_fail(key, x64):
+    lost = model_of((-9.0, 0.0, 0.0))
+    bound, gradient = bound_and_gradient(lost, key, fn=Failing("NaN"), num_samples=8)
+    assert bound.num_failed == 8
     assert bound.value == -jnp.inf
     assert jnp.all(jnp.isfinite(gradient))
 
 
 def test_failed_draws_have_weight_zero_in_the_importance_weighted_bound(key, x64):
-    options = {"num_samples": 8, "fn": Failing("inf")}
-    bound, gradient = bound_and_gradient(
-        model_of(), key, importance_weighted=True, **options
-    )
-    assert bound.num_failed > 0
-    assert jnp.all(jnp.isfinite(gradient))
+    @jax.jit
+    @partial(jax.value_and_grad, has_aux=True)
+    def bound_of(model):
+        def log_likelihood(drawn):
+            """What makes all log weights 1 that are not lost."""
+            pairs = [(model[name], drawn[name].mean) for name in model]
+            log_q = sum(parameter.log_prob(value) for parameter, value in pairs)
+            return 1 + log_q + 0 * jnp.sqrt(drawn["a"].mean[0])
 
-    def zero_likelihood(drawn):
-        value = Failing("inf")(drawn)
-        return jnp.where(jnp.isfinite(value), value, -1e6)
+        options = {"num_samples": 8, "importance_weighted": True, "prior": None}
+        bound = elbo(model, log_likelihood, key=key, **options)
+        return bound.value, bound
 
-    options["fn"] = zero_likelihood
-    expected, _ = bound_and_gradient(
-        model_of(), key, importance_weighted=True, **options
-    )
-    np.testing.assert_allclose(bound.value, expected.value, rtol=1e-12)
+    for model in (model_of(), model_of((-9.0, 0.0, 0.0))):
+        (value, bound), gradient = bound_of(model)
+        assert bound.num_failed > 0
+        share = 1 - bound.num_failed.astype(float) / 8
+        np.testing.assert_allclose(value, 1 + jnp.log(share), rtol=1e-12)
+        assert all(jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
 
 
 def test_a_prior_without_density_at_a_draw_is_a_failure(key):
     prior = Prior({}, default=bjm.HalfNormal(1.0))
-    bound, gradient = bound_and_gradient(model_of(), key, prior=prior, num_samples=16)
-    drawn = [
-        bjm.sample_all_parameters(model_of(), random.fold_in(key, i)) for i in range(16)
-    ]
-    assert bound.num_failed == sum(
-        bool(jnp.any(bjm.flatten_means(d) < 0)) for d in drawn
-    )
+
+    @jax.jit
+    def count(key):
+        bound = elbo(model_of(), Likelihood(), prior=prior, key=key, num_samples=16)
+        keys = jax.vmap(partial(random.fold_in, key))(jnp.arange(16))
+        draws = jax.vmap(partial(bjm.sample_all_parameters, model_of()))(keys)
+        is_outside = (draws["a"].mean < 0).any(1) | (draws["b"].mean < 0).any(1)
+        return bound, jnp.sum(is_outside)
+
+    bound, num_outside = count(key)
     assert 0 < bound.num_failed < 16
-    assert jnp.all(jnp.isfinite(gradient))
+    assert bound.num_failed == num_outside
+    assert jnp.isfinite(bound.value)
 
 
-def test_temperature_is_reported(key):
+def test_temperature_is_reported(key, x64):
     model = inexact_posteriors()["mean field"]
-    for options in ({}, {"kl": "analytic"}):
-        plain, _ = bound_and_gradient(model, key, num_samples=2, **options)
-        warm, _ = bound_and_gradient(
-            model, key, num_samples=2, temperature=jnp.array(0.3), **options
-        )
-        assert plain.temperature == 1
-        np.testing.assert_allclose(warm.temperature, 0.3, rtol=1e-6)
-        assert warm.kl == plain.kl
-        expected = plain.log_likelihood - 0.3 * plain.kl
-        np.testing.assert_allclose(warm.value, expected, rtol=1e-6)
+    plain, _ = bound_and_gradient(model, key, num_samples=2)
+    warm, _ = bound_and_gradient(model, key, num_samples=2, temperature=0.3)
+    assert (plain.temperature, warm.temperature) == (1.0, 0.3)
+    np.testing.assert_allclose(warm.kl, plain.kl, rtol=1e-12)
+    expected = plain.log_likelihood - 0.3 * plain.kl
+    np.testing.assert_allclose(warm.value, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("draws", ["independent", "antithetic", "sobol"])
-def test_precisions_batches_and_compiling_once(draws, key, x64):
+def test_precisions_batches_and_compiling_once(key, x64):
     traces = []
 
     def log_likelihood(drawn):
         traces.append(None)
         return -jnp.sum(bjm.flatten_means(drawn) ** 2)
 
-    @jax.jit
-    def value(posterior, key):
+    def bound_of(posterior, key, draws):
         options = {"draws": draws, "num_samples": 4, "prior": None, "key": key}
         return elbo(posterior, log_likelihood, **options)
 
@@ -406,47 +406,57 @@ def test_precisions_batches_and_compiling_once(draws, key, x64):
             model_of(),
             model_of((1.0, 2.0, 3.0)),
         )
-        batch = jax.vmap(value)(models, random.split(key, 2))
         one = jax.tree.map(lambda leaf: leaf[1], models)
-        alone = value(one, random.split(key, 2)[1])
-        assert {x.dtype for x in jax.tree.leaves(alone)} == {
-            jnp.dtype(dtype),
-            jnp.dtype(int),
-        }
-        np.testing.assert_allclose(batch.value[1], alone.value, rtol=2e-5)
+        for draws in ("independent", "antithetic", "sobol"):
+            bound = jax.eval_shape(partial(bound_of, draws=draws), one, key)
+            assert bound.value.dtype == bound.kl.dtype == bound.temperature.dtype
+            assert bound.value.dtype == dtype
+    keys = random.split(key, 2)
+    compiled = jax.jit(partial(bound_of, draws="sobol"))
+    alone = compiled(one, keys[1])
+    batch = jax.vmap(compiled)(models, keys)
+    np.testing.assert_allclose(batch.value[1], alone.value, rtol=1e-10)
     count = len(traces)
-    value(one, key)
+    compiled(jax.tree.map(lambda leaf: leaf[0], models), keys[0])
     assert len(traces) == count
 
 
 def test_forward_mode(key, x64):
     model = inexact_posteriors()["mean field"]
+    _, gradient = bound_and_gradient(model, key, num_samples=2)
+    direction = random.normal(key, gradient.shape)
 
-    def value(shift, forward_mode):
-        moved = bjm.unflatten_means(model, bjm.flatten_means(model) + shift)
-        options = {"prior": PRIOR, "key": key, "num_samples": 2}
-        return elbo(moved, Likelihood(), forward_mode=forward_mode, **options).value
+    @jax.jit
+    def slope(model, direction):
+        leaves, treedef = jax.tree.flatten(model)
+        ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
+        tangent = treedef.unflatten(jnp.split(direction, ends))
 
-    forward = jax.jit(jax.jacfwd(partial(value, forward_mode=True)))(jnp.zeros(3))
-    reverse = jax.jit(jax.jacrev(partial(value, forward_mode=False)))(jnp.zeros(3))
-    np.testing.assert_allclose(forward, reverse, rtol=1e-10)
+        def value(model):
+            options = {"prior": PRIOR, "key": key, "num_samples": 2}
+            return elbo(model, Likelihood(), forward_mode=True, **options).value
+
+        return jax.jvp(value, (model,), (tangent,))[1]
+
+    np.testing.assert_allclose(slope(model, direction), gradient @ direction)
 
 
 def test_priors_of_your_own_and_leaves_that_are_no_arrays(key):
     model = [model_of(), "a label", jnp.tanh]
 
-    def log_prior(drawn):
-        return bjm.log_prior(drawn, PRIOR)
+    @jax.jit
+    def both(key):
+        options = {"key": key, "num_samples": 3, "stick_the_landing": True}
+        call = partial(elbo, model, Likelihood(), **options)
+        own = call(prior=lambda drawn: bjm.log_prior(drawn, PRIOR))
+        return call(prior=PRIOR).value, own.value
 
-    options = {"key": key, "num_samples": 3, "stick_the_landing": True}
-    fn = Likelihood()
-    found = elbo(model, fn, prior=log_prior, **options)
-    assert found.value == elbo(model, fn, prior=PRIOR, **options).value
+    with_prior, with_function = both(key)
+    np.testing.assert_allclose(with_prior, with_function, rtol=1e-6)
 
 
 def test_mistakes_are_named(key):
     model, fn = model_of(), Likelihood()
-    call = partial(elbo, prior=PRIOR, key=key)
     wrong = {
         "`kl` must be 'sampled' or 'analytic', but got 'exact'": {"kl": "exact"},
         "`draws` must be .* but got 'halton'": {"draws": "halton"},
@@ -468,23 +478,26 @@ def test_mistakes_are_named(key):
         "no larger than the data, but got 4 and 5": {"num_data": 4, "batch_size": 5},
         "`temperature` must be at least 0": {"temperature": -1.0},
         r"`temperature` has shape \(2,\)": {"temperature": jnp.ones(2)},
-        "`kl='analytic'` needs a `Prior`": {"kl": "analytic", "prior": lambda d: 0.0},
+        "`kl='analytic'` needs": {"kl": "analytic"},
     }
+    wrong["`kl='analytic'` needs"]["prior"] = lambda drawn: jnp.zeros(())
+
+    def call(posterior=model, fn=fn, **options):
+        options = {"prior": PRIOR, "key": key, "num_samples": 2} | options
+        # Traced, not run: what is wrong is seen without numbers.
+        return jax.eval_shape(lambda: elbo(posterior, fn, **options))
+
     for message, options in wrong.items():
-        options = {"num_samples": 2} | options
-        if "prior" in options:
-            options["prior"] = lambda drawn: jnp.zeros(())
         with pytest.raises(ValueError, match=message):
-            call(model, fn, **options)
+            call(**options)
     with pytest.raises(ValueError, match=r"`log_likelihood` must return .* \(3,\)"):
-        call(model, bjm.flatten_means, num_samples=1)
+        call(fn=bjm.flatten_means)
     own = {"w": LogisticParameter(jnp.zeros(3), jnp.zeros(3))}
     with pytest.raises(NotImplementedError, match="LogisticParameter.*'independent'"):
-        call(own, fn, num_samples=2, draws="antithetic")
-    draws = bjm.DrawsPosterior(model, jnp.zeros((2, 3)))
+        call(own, draws="antithetic")
     with pytest.raises(TypeError, match="but got a DrawsPosterior"):
-        call(draws, fn, num_samples=1)
+        call(bjm.DrawsPosterior(model, jnp.zeros((2, 3))))
     heavy = Prior({}, default=bjm.StudentT(3.0))
     for posterior in (model, JointPosterior.full(model, 0.1)):
         with pytest.raises(NotImplementedError, match="StudentT"):
-            elbo(posterior, fn, prior=heavy, key=key, num_samples=1, kl="analytic")
+            call(posterior, prior=heavy, kl="analytic")

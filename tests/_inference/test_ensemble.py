@@ -62,9 +62,14 @@ def test_members_are_drawn_in_proportion(weights, key):
     assert abs(np.corrcoef(residuals.T)[0, 1]) < 0.1
 
 
+@eqx.filter_jit
+def draws_of(posterior, keys):
+    return jax.vmap(lambda key: entries(posterior.draw(key)))(keys)
+
+
 def test_an_ensemble_of_points_and_of_posteriors(key):
     points = ensemble(stacked(bayesian=False))
-    draws = jax.vmap(lambda key: entries(points.draw(key)))(random.split(key, 50))
+    draws = draws_of(points, random.split(key, 50))
     assert set(np.asarray(draws)[:, 0]) == set(MEANS)
 
     def fit(mean):
@@ -72,7 +77,7 @@ def test_an_ensemble_of_points_and_of_posteriors(key):
         return bjm.JointPosterior.gaussian(model, 1e-4 * jnp.eye(2))
 
     fits = ensemble(eqx.filter_vmap(fit)(jnp.array(MEANS)), weights=[0, 1, 0])
-    draws = jax.vmap(lambda key: entries(fits.draw(key)))(random.split(key, 50))
+    draws = draws_of(fits, random.split(key, 50))
     np.testing.assert_allclose(draws[:, 0], 10.0, atol=0.05)
     assert jax.tree.structure(fits.draw(key)) == jax.tree.structure(model_at(1.0))
 

@@ -251,7 +251,7 @@ def test_mistakes_are_named():
         with pytest.raises(ValueError, match="`scale` must be positive, but got"):
             bjm.NormalLikelihood(scale)
     with pytest.raises(RuntimeError, match="`dispersion` must be positive"):
-        eqx.filter_jit(bjm.NegativeBinomialLikelihood)(jnp.zeros(()))
+        eqx.filter_jit(bjm.NegativeBinomialLikelihood)(-jnp.ones(()))
     with pytest.raises(ValueError, match="`df` must be positive"):
         bjm.StudentTLikelihood(0.0, 1.0)
     for widths in ({}, {"scale": 1.0, "log_scale": bjm.make_parameter(0.0)}):

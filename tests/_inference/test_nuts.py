@@ -98,7 +98,9 @@ def by_chain(posterior, num_chains=4):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-def test_a_correlated_gaussian_is_recovered_from_a_rough_start(dtype, x64, key):
+def test_a_correlated_gaussian_is_recovered_from_a_rough_start(dtype, request, key):
+    if dtype == jnp.float64:
+        request.getfixturevalue("x64")
     model = start(dtype=dtype)
     rough = COVARIANCE * 1.5 + np.diag(np.diag(COVARIANCE)) * 0.02
     centre = bjm.unflatten_means(model, jnp.asarray(CENTRE + 0.2, dtype))
@@ -117,6 +119,19 @@ def test_a_correlated_gaussian_is_recovered_from_a_rough_start(dtype, x64, key):
     assert found.complaints() == []
     assert np.all((found.acceptance > 0.7) & (found.acceptance < 0.97))
     assert "4 chains" in repr(found)
+
+
+def test_a_model_keeps_its_precision_where_another_is_the_default(x64, key):
+    density = FlatDensity(target(GAUSSIAN), start())
+    whitened = Whitened(density, jnp.zeros(D), jnp.eye(D))
+    plan = np.zeros((2, 3), np.int32)
+    numbers = np.int32(0), np.int32(2), jnp.asarray(2.0), jnp.asarray(0.8)
+    chain = nowhere(D, jnp.float64)
+    arguments = whitened, chain, key, plan, *numbers, 10
+    after, moves = eqx.filter_eval_shape(advance, *arguments)
+    assert moves.z.dtype == jnp.float64
+    for one, other in zip(*map(jax.tree.leaves, (chain, after)), strict=True):
+        assert one.dtype == other.dtype
 
 
 def test_a_skewed_density_has_its_moments(key):

@@ -231,7 +231,7 @@ def test_mistakes_are_named(key):
     with pytest.raises(ValueError, match="`low` must be below `high`"):
         bjm.TruncatedNormal(low=1.0, high=0.5)
     with pytest.raises(RuntimeError, match="`scale` must be positive"):
-        eqx.filter_jit(bjm.HalfNormal)(jnp.zeros(()))
+        eqx.filter_jit(bjm.HalfNormal)(-jnp.ones(()))
     wide = bjm.Prior(default=bjm.Normal(jnp.zeros(3)))
     with pytest.raises(ValueError, match=r"`mean` has shape \(3,\), .* to \(2,\)"):
         bjm.log_prior({"rates": model["rates"]}, wide)

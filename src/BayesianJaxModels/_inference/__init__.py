@@ -1,3 +1,7 @@
+from .clip import (
+    ClipState as ClipState,
+    clip_finite_by_global_norm as clip_finite_by_global_norm,
+)
 from .counts import (
     NegativeBinomialLikelihood as NegativeBinomialLikelihood,
     PoissonLikelihood as PoissonLikelihood,

@@ -19,6 +19,8 @@ from .density import FlatDensity
 
 # What a move is for.
 SAMPLING, WARMING_UP, LAST_OF_WARM_UP, PLACING = range(4)
+# Up to so many entries the metric of a chain is a full matrix, else a diagonal one.
+MOST_DENSE = 64
 # The log density of a chain that has no place yet, for which any other is better.
 NOWHERE = -1e30
 
@@ -72,7 +74,8 @@ def nowhere(size: int, dtype: Any) -> Chain:
     from blackjax.mcmc.hmc import HMCState
 
     one, zeros = np.ones((), dtype), np.zeros(size, dtype)
-    learning = mass_matrix.WelfordAlgorithmState(zeros, zeros, np.int32(0))
+    metric = np.eye(size, dtype=dtype) if size <= MOST_DENSE else zeros + 1
+    learning = mass_matrix.WelfordAlgorithmState(zeros, 0 * metric, np.int32(0))
     return Chain(
         HMCState(zeros, 0 * one, zeros),
         one,
@@ -80,7 +83,7 @@ def nowhere(size: int, dtype: Any) -> Chain:
         step_size.DualAveragingAdaptationState(
             0 * one, 0 * one, np.int32(1), 0 * one, np.log(10 * one)
         ),
-        mass_matrix.MassMatrixAdaptationState(zeros + 1, learning),
+        mass_matrix.MassMatrixAdaptationState(metric, learning),
     )
 
 
@@ -119,8 +122,9 @@ def advance(
 
     kernel = nuts.build_kernel(_verlet)
     restart, average, averaged = dual_averaging_adaptation(target_acceptance)
-    _, learn, learnt = mass_matrix_adaptation()
-    dtype = whitened.mean.dtype
+    size, dtype = whitened.mean.size, whitened.mean.dtype
+    # The metric of the last window counts as much as one draw for each entry.
+    _, learn, learnt = mass_matrix_adaptation(size > MOST_DENSE, float(size))
 
     def adapt(chain, acceptance, purpose, learning, window_ends):
         averaging = average(chain.averaging, acceptance)
@@ -189,7 +193,7 @@ def advance(
 
     n = len(plan)
     moves = Move(
-        jnp.zeros((n, whitened.mean.size), dtype),
+        jnp.zeros((n, size), dtype),
         jnp.zeros(n, dtype),
         jnp.zeros(n, jnp.int32),
         *[jnp.zeros(n, bool)] * 3,

@@ -13,17 +13,18 @@ from .._parameter.convert import as_float_array, check_values
 def as_positive(name: str, value: Any) -> Float[Array, "..."]:
     """Convert positive numbers to a float array.
 
-    Values that only a compiled function knows may be NaN or infinite: one draw of many
-    that came to nothing does not stop the others.
+    Values that only a compiled function knows may be zero, to which an exponential
+    underflows, NaN or infinite: one draw of many that came to nothing does not stop the
+    others.
 
     Raises:
         ValueError: If an entry is not positive and finite (under a JAX transformation,
-            a `RuntimeError` if one is zero or negative).
+            a `RuntimeError` if one is negative).
     """
     with jax.ensure_compile_time_eval():
         value = as_float_array(value, name)
         if isinstance(value, Tracer):
-            got, is_bad = "a number that is not", jnp.any(value <= 0)
+            got, is_bad = "a negative number", jnp.any(value < 0)
         else:
             got, is_bad = f"{value}", ~jnp.all((value > 0) & jnp.isfinite(value))
     return check_values(value, is_bad, f"`{name}` must be positive, but got {got}.")

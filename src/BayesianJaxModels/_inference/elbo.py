@@ -66,7 +66,7 @@ def elbo(
     importance_weighted: bool = False,
     num_data: int | None = None,
     batch_size: int | None = None,
-    temperature: Float[ArrayLike, ""] | float = 1.0,
+    temperature: Float[ArrayLike, "..."] | float = 1.0,
     forward_mode: bool = False,
 ) -> ELBO:
     """Estimate the evidence lower bound of a posterior.
@@ -136,14 +136,22 @@ def elbo(
             f"have a density and an entropy, but got a {type(posterior).__name__}."
         )
     _check_options(kl, draws, num_samples, stick_the_landing or importance_weighted)
+    if kl == "analytic" and not (prior is None or isinstance(prior, Prior)):
+        raise ValueError(
+            "`kl='analytic'` needs a `Prior`; a function has no closed form. Pass "
+            "`kl='sampled'`."
+        )
     if stick_the_landing and importance_weighted:
         raise ValueError(
             "`stick_the_landing` would bias the gradient of the bound that is "
             "`importance_weighted`. Choose one of them."
         )
     scale = _likelihood_scale(num_data, batch_size)
-    temperature = as_float_array(temperature, "temperature")
-    check_shape("temperature", temperature, ())
+    with jax.ensure_compile_time_eval():
+        tempered = as_float_array(temperature, "temperature")
+        check_shape("temperature", tempered, ())
+        is_bad = ~(tempered >= 0)
+    tempered = check_values(tempered, is_bad, "`temperature` must be at least 0.")
     # A draw of the random variables becomes a drawn model, and their density its own.
     variables = posterior.joint if is_joint else posterior
     log_volume = posterior.log_volume if is_joint else jnp.zeros(())
@@ -174,11 +182,7 @@ def elbo(
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(*terms)
     log_liks, log_priors, log_densities = (term.astype(dtype) for term in terms)
-    temperature = check_values(
-        temperature.astype(dtype),
-        ~(temperature >= 0),
-        "`temperature` must be at least 0.",
-    )
+    tempered = tempered.astype(dtype)
     log_densities = log_densities - log_volume.astype(dtype)
     is_good = jnp.isfinite(log_liks) & jnp.isfinite(log_priors)
     num_good = jnp.sum(is_good)
@@ -195,9 +199,9 @@ def elbo(
         mean_log_prior = _mean_log_prior(posterior, prior, own_entropy).astype(dtype)
         own_entropy = own_entropy.astype(dtype)
     divergence = -(mean_log_prior + own_entropy)
-    value = mean_log_lik - temperature * divergence
+    value = mean_log_lik - tempered * divergence
     if importance_weighted:
-        log_weights = log_liks + temperature * (log_priors - log_densities)
+        log_weights = log_liks + tempered * (log_priors - log_densities)
         value = _log_mean_exp(log_weights, is_good)
     return ELBO(
         value=value,
@@ -206,7 +210,7 @@ def elbo(
         entropy=own_entropy,
         kl=divergence,
         num_failed=num_samples - num_good,
-        temperature=temperature,
+        temperature=tempered,
     )
 
 
@@ -226,16 +230,11 @@ def _log_prior(drawn: PyTree, prior: Prior | LogDensity | None) -> Float[Array, 
 
 
 def _mean_log_prior(
-    posterior: PyTree, prior: Prior | LogDensity | None, own_entropy: Float[Array, ""]
+    posterior: PyTree, prior: Any, own_entropy: Float[Array, ""]
 ) -> Float[Array, ""]:
     """The exact mean of the log prior density over draws."""
     if prior is None:
         return jnp.zeros(())
-    if not isinstance(prior, Prior):
-        raise ValueError(
-            "`kl='analytic'` needs a `Prior`; a function has no closed form. Pass "
-            "`kl='sampled'`."
-        )
     if not isinstance(posterior, JointPosterior):
         return -kl_to_prior(posterior, prior) - own_entropy
     model = posterior.model

@@ -1,5 +1,6 @@
 """Adaptive importance sampling: a posterior from forward solves alone."""
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
-from scipy.special import gammaln, logsumexp
 
 from .._compute import collect, fold_in, spread, standard_normal
 from .._model import flatten_means
@@ -43,6 +43,13 @@ class ImportanceDiagnostics(eqx.Module):
     num_failed: Int[np.ndarray, ""]
     num_evaluations: Int[np.ndarray, ""]
     log_evidence: Float[np.ndarray, ""]
+
+    def __repr__(self) -> str:
+        return (
+            f"ImportanceDiagnostics: k-hat {self.k_hat:.2f}, {self.ess:.0f} effective "
+            f"draws of {self.num_evaluations}, {self.num_failed} failed, log evidence "
+            f"{self.log_evidence:.4g}"
+        )
 
 
 def importance(
@@ -144,7 +151,9 @@ def importance(
         ess=np.asarray(effective_sample_size(weights)),
         num_failed=np.asarray(np.sum(~np.isfinite(log_weights))),
         num_evaluations=np.asarray(len(weights)),
-        log_evidence=np.asarray(logsumexp(log_weights) - np.log(len(weights))),
+        log_evidence=np.asarray(
+            np.logaddexp.reduce(log_weights) - np.log(len(weights))
+        ),
     )
     _warn(diagnostics)
     return DrawsPosterior(
@@ -185,7 +194,7 @@ def _pool(
             "nearer to the posterior, or look at the log density of one draw."
         )
     log_proposals = [_log_student(pooled, *proposal, df) for proposal in proposals]
-    mixture = logsumexp(log_proposals, axis=0) - np.log(len(proposals))
+    mixture = np.logaddexp.reduce(log_proposals, axis=0) - np.log(len(proposals))
     return pooled, log_target - mixture
 
 
@@ -194,7 +203,7 @@ def _log_student(
 ) -> np.ndarray:
     d = len(mean)
     t = np.linalg.solve(factor, (draws - mean).T)
-    constant = gammaln((df + d) / 2) - gammaln(df / 2)
+    constant = math.lgamma((df + d) / 2) - math.lgamma(df / 2)
     constant -= d / 2 * np.log(df * np.pi) + np.sum(np.log(np.diagonal(factor)))
     return constant - (df + d) / 2 * np.log1p(np.sum(t**2, axis=0) / df)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
@@ -222,11 +223,13 @@ def _root_of_covariance(joint: AbstractParameter) -> Float[Array, "n m"]:
 
 def _raw_width(stdv: Any) -> Float[Array, ""]:
     """What `raw**2 + 1e-4` maps to a standard deviation."""
-    stdv = as_float_array(stdv, "init_stdv")
-    check_shape("init_stdv", stdv, ())
+    with jax.ensure_compile_time_eval():
+        stdv = as_float_array(stdv, "init_stdv")
+        check_shape("init_stdv", stdv, ())
+        is_bad = ~(stdv > MIN_WIDTH)
     stdv = check_values(
         stdv,
-        ~(stdv > MIN_WIDTH),
+        is_bad,
         f"`init_stdv` must be above {MIN_WIDTH}. For a narrower start use "
         "`JointPosterior.gaussian(model, covariance)`.",
     )

@@ -102,11 +102,12 @@ class NUTSDiagnostics(eqx.Module):
     def __repr__(self) -> str:
         return (
             f"NUTSDiagnostics: {len(self.step_size)} chains, greatest R-hat "
-            f"{np.max(self.r_hat):.4f}, least effective draws {np.min(self.ess_bulk):.0f} "
-            f"(bulk) and {np.min(self.ess_tail):.0f} (tail), "
-            f"{np.sum(self.num_divergent)} divergent, {np.sum(self.num_failed)} failed, "
-            f"{np.sum(self.num_saturated)} saturated, acceptance "
-            f"{np.mean(self.acceptance):.2f}, {np.sum(self.num_gradients)} gradients"
+            f"{np.max(self.r_hat):.4f}, least effective draws "
+            f"{np.min(self.ess_bulk):.0f} (bulk) and {np.min(self.ess_tail):.0f} "
+            f"(tail), {np.sum(self.num_divergent)} divergent, "
+            f"{np.sum(self.num_failed)} failed, {np.sum(self.num_saturated)} "
+            f"saturated, acceptance {np.mean(self.acceptance):.2f}, "
+            f"{np.sum(self.num_gradients)} gradients"
         )
 
 
@@ -116,7 +117,7 @@ def nuts(
     *,
     key: PRNGKeyArray,
     num_chains: int = 4,
-    num_warmup: int = 500,
+    num_warmup: int = 400,
     num_samples: int = 1_000,
     target_acceptance: float = 0.8,
     max_tree_depth: int = 10,
@@ -126,18 +127,20 @@ def nuts(
     """Sample a posterior by the No-U-Turn sampler, through BlackJAX.
 
     Positions are `mean + L z` with the mean and the Cholesky factor of the start's
-    covariance, so that chains move in coordinates where a good start is round; warm-up
-    adapts the step size and a diagonal mass matrix there (Hoffman & Gelman 2014, JMLR
-    15; Stan's windows). Chains run side by side on the cores, each by the same compiled
-    program, and give the same draws whatever the number of cores.
+    covariance, so that chains move in coordinates where a good start is round. Warm-up
+    adapts the step size and, in the windows of Stan, a mass matrix: a full one up to 64
+    entries, which makes up for a start without correlations, and a diagonal one beyond
+    (Hoffman & Gelman 2014, JMLR 15). Chains run side by side on the cores, each by the
+    same compiled program, and give the same draws whatever the number of cores.
 
     Runs on the host, not under `jax.jit`.
 
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,
             up to a constant. Where it or its gradient is not finite, a move is rejected
-            and counted. Gradients are in forward mode up to 32 entries, else in reverse.
-            Pass the same function again to use its compiled code again.
+            and counted. Gradients are in forward mode up to 32 entries, in reverse
+            beyond; a solve that allows only one of them gets that. Pass the same
+            function again to use its compiled code again.
         start: A posterior to start at, such as the result of `laplace`: a plain model,
             a `JointPosterior` or a `DrawsPosterior`.
         key: A JAX random key. Chain `c` has the key `fold_in(key, c)`.

@@ -1,0 +1,64 @@
+"""A horizon that grows with training."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
+
+from .check import check_times
+
+
+def growing_horizon(
+    step: Int[ArrayLike, ""],
+    num_steps: int,
+    ts: Float[ArrayLike, " T"],
+    *,
+    initial_share: float = 0.1,
+) -> Bool[Array, " T"]:
+    """Which times count at a training step: the first ones at first, all at the end.
+
+    A long series that is fitted as a whole may end in a flat line. Fitted from its
+    beginning on, each stretch starts from a solve that already follows those before.
+
+    Args:
+        step: The training step, from 0; may be traced, so that nothing recompiles.
+        num_steps: At which step all times count. Until then the horizon grows by the
+            same time in every step.
+        ts: The times, strictly monotone.
+        initial_share: The share, above 0 and up to 1, of the time from first to last
+            that counts at step 0.
+
+    Returns:
+        True for the times that count: always for the first two. It is a weight for the
+        loss; given to `integrate` as `mask`, the times beyond are not solved for.
+
+    Raises:
+        ValueError: If an argument is not as above (for traced times a `RuntimeError`
+            when it runs).
+
+    Example:
+        ```python
+        ts = jnp.linspace(0.0, 8.0, 17)
+        observations = jnp.cos(ts)
+
+        def loss(frequency, step):
+            mask = growing_horizon(step, 1_000, ts)
+            solve = integrate(
+                lambda t, y, args: -frequency * jnp.sin(frequency * t),
+                jnp.array(1.0),
+                ts,
+                mask=mask,
+            )
+            return jnp.sum(jnp.where(mask, solve.ys - observations, 0.0) ** 2)
+
+        jax.jit(loss)(1.5, 100)
+        ```
+    """
+    ts = check_times(ts)
+    if num_steps < 1 or not 0 < initial_share <= 1:
+        raise ValueError(
+            "`num_steps` must be at least 1 and `initial_share` above 0 and at most 1, "
+            f"but got {num_steps} and {initial_share}."
+        )
+    left = 1 - jnp.asarray(step).astype(ts.dtype) / num_steps
+    horizon = 1 - (1 - initial_share) * jnp.clip(left, 0, 1)
+    share = (ts - ts[0]) / (ts[-1] - ts[0])
+    return (share <= horizon) | (jnp.arange(ts.size) < 2)
