@@ -6,6 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.integrate import solve_ivp
+
+import BayesianJaxModels as bjm
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -80,3 +84,82 @@ def test_a_missing_gpu_is_named_and_not_guessed(load, monkeypatch, tmp_path, cap
     assert "gpu: not measured (no such device)" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="no gpu"):
         cost.main(device="gpu")
+
+
+@pytest.mark.parametrize("name", ["lynx_hare", "influenza"])
+def test_log_densities_are_those_of_the_models(load, name, x64):
+    """By hand, with SciPy's solver and densities, up to a constant of the prior."""
+    case = load("posterior_cases").CASES[name]()
+    density = jax.jit(
+        lambda vector: case.log_density(bjm.unflatten_means(case.model, vector))
+    )
+    centre = np.asarray(bjm.flatten_means(case.model))
+    points = centre + 0.1 * np.random.default_rng(0).normal(size=(4, centre.size))
+    found = np.array([density(point) for point in points])
+    expected = np.array([BY_HAND[name](point) for point in points])
+    np.testing.assert_allclose(found - found[0], expected - expected[0], atol=1e-3)
+
+
+def lynx_hare_by_hand(vector):
+    reference = json.loads((BENCHMARKS / "references" / "lynx_hare.json").read_text())
+    theta = np.exp(vector)
+    alpha, beta, gamma, delta = theta[:4]
+    solution = solve_ivp(
+        lambda t, z: [(alpha - beta * z[1]) * z[0], (delta * z[0] - gamma) * z[1]],
+        (0, 20),
+        theta[4:6],
+        t_eval=reference["years"],
+        rtol=1e-10,
+        atol=1e-10,
+    )
+    counts = np.array(reference["counts"])
+    total = stats.lognorm.logpdf(counts, theta[6:], scale=solution.y.T).sum()
+    total += stats.norm.logpdf(theta[:4], [1, 0.05] * 2, [0.5, 0.05] * 2).sum()
+    total += stats.lognorm.logpdf(theta[4:6], 1.0, scale=10).sum()
+    total += stats.lognorm.logpdf(theta[6:], 1.0, scale=np.exp(-1)).sum()
+    return total + vector.sum()  # the Jacobian of the logarithms
+
+
+def influenza_by_hand(vector):
+    reference = json.loads((BENCHMARKS / "references" / "influenza.json").read_text())
+    beta, gamma, inverse = np.exp(vector)
+    n = reference["population"]
+    solution = solve_ivp(
+        lambda t, z: [-beta * z[0] * z[1] / n, z[1] * (beta * z[0] / n - gamma)],
+        (0, 14),
+        [n - 1, 1],
+        t_eval=reference["days"],
+        rtol=1e-10,
+        atol=1e-10,
+    )
+    size = 1 / inverse
+    chance = size / (size + solution.y[1])
+    total = stats.nbinom.logpmf(reference["in_bed"], size, chance).sum()
+    total += stats.norm.logpdf(beta, 2, 1) + stats.norm.logpdf(gamma, 0.4, 0.5)
+    return total + stats.expon.logpdf(inverse, scale=0.2) + vector.sum()
+
+
+BY_HAND = {"lynx_hare": lynx_hare_by_hand, "influenza": influenza_by_hand}
+
+
+def test_an_engine_beside_the_reference(load, tmp_path, x64):
+    """Importance sampling on influenza, whole: figures, files and picture."""
+    quality = load("posterior_quality")
+    out, picture = tmp_path / "influenza.json", tmp_path / "influenza.png"
+    arguments = ["influenza", "--engines", "importance", "--seeds", "1"]
+    quality.main([*arguments, "--json", str(out), "--picture", str(picture)])
+    results = json.loads(out.read_text())
+    assert set(results) == {"case", "device", "versions", "engines", "quantities"}
+    [row] = results["engines"]
+    assert row["max_abs_z"] < 0.08
+    assert 0.92 < row["min_sd_ratio"] < row["max_sd_ratio"] < 1.1
+    assert row["failed_draws"] == 0
+    assert len(results["quantities"]) == 19
+    first = results["quantities"][0]
+    assert first["quantity"] == "beta"
+    assert abs(first["mean"] - first["reference_mean"]) < 0.1 * first["reference_sd"]
+    assert picture.stat().st_size > 10_000
+    with pytest.raises(SystemExit):
+        quality.main(["influenza", "--engines", "guessing"])
+    with pytest.raises(SystemExit):
+        quality.main(["score"])

@@ -85,7 +85,7 @@ def test_correlated_normal_from_a_poor_start(key, dtype, x64):
 def test_skewed_posterior(key):
     """Skewness 2.65: what no Gaussian fits. Laplace and its like are flagged."""
     mode = bjm.map_estimate(banana, banana_model(), key=key, num_starts=4)
-    np.testing.assert_allclose(mode.model.mean, 0, atol=1e-3)
+    np.testing.assert_allclose(mode.model.mean, 0, atol=0.05)
     start = bjm.laplace(banana, mode.model)
     with pytest.warns(UserWarning, match="not to be trusted"):
         diagnosis = bjm.diagnose(banana, start, key=key)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
 from jax import lax
 from scipy import stats
 
@@ -15,7 +15,6 @@ import BayesianJaxModels as bjm
 from BayesianJaxModels._inference.chain import (
     NOWHERE,
     PLACING,
-    Whitened,
     advance,
     nowhere,
 )
@@ -122,14 +121,12 @@ def test_a_correlated_gaussian_is_recovered_from_a_rough_start(dtype, request, k
 
 
 def test_a_model_keeps_its_precision_where_another_is_the_default(x64, key):
+    chain = nowhere(np.eye(D))
+    plan, numbers = np.zeros((2, 3), np.int32), (np.int32(0), np.int32(2), 2.0, 0.8)
+    arguments = jnp.zeros(D), chain, key, plan, *map(jnp.asarray, numbers), 10
     density = FlatDensity(target(GAUSSIAN), start())
-    whitened = Whitened(density, jnp.zeros(D), jnp.eye(D))
-    plan = np.zeros((2, 3), np.int32)
-    numbers = np.int32(0), np.int32(2), jnp.asarray(2.0), jnp.asarray(0.8)
-    chain = nowhere(D, jnp.float64)
-    arguments = whitened, chain, key, plan, *numbers, 10
-    after, moves = eqx.filter_eval_shape(advance, *arguments)
-    assert moves.z.dtype == jnp.float64
+    after, moves = eqx.filter_eval_shape(advance, density, *arguments)
+    assert moves.draw.dtype == jnp.float32
     for one, other in zip(*map(jax.tree.leaves, (chain, after)), strict=True):
         assert one.dtype == other.dtype
 
@@ -188,28 +185,25 @@ def test_a_second_run_compiles_nothing_and_cores_change_nothing(key, monkeypatch
 
 def test_chains_start_at_spread_draws_of_the_start(key):
     density = FlatDensity(target(LOG_GAMMA), start())
-    factor = jnp.diag(jnp.arange(1.0, D + 1))
-    whitened = Whitened(density, jnp.ones(D), factor)
+    factor = np.diag(np.arange(1.0, D + 1, dtype=np.float32))
     plan = np.tile(np.asarray([PLACING, 0, 0], np.int32), (100, 1))
 
-    def place(whitened):
+    def place(density):
         numbers = np.int32(0), np.int32(100), jnp.float32(2.0), jnp.float32(0.8)
-        chain = nowhere(D, jnp.float32)
-        return advance(whitened, chain, key, plan, *numbers, 10)
+        chain = nowhere(factor)
+        return advance(density, jnp.ones(D), chain, key, plan, *numbers, 10)
 
-    chain, moves = place(whitened)
+    chain, moves = place(density)
     assert np.all(np.asarray(moves.num_gradients) == 1)
-    assert stats.kstest(np.ravel(moves.z) / 2, "norm").pvalue > 0.01
-    value, gradient = density.value_and_gradient(1 + factor @ moves.z[-1])
+    z = (np.asarray(moves.draw) - 1) / np.arange(1, D + 1)
+    assert stats.kstest(np.ravel(z) / 2, "norm").pvalue > 0.01
+    value, gradient = density.value_and_gradient(moves.draw[-1])
     assert float(chain.position.logdensity) == pytest.approx(float(value), rel=1e-5)
-    np.testing.assert_allclose(
-        chain.position.logdensity_grad, factor @ gradient, rtol=1e-4, atol=1e-4
-    )
-    never = eqx.tree_at(
-        lambda w: w.density.log_density.kind, whitened, jnp.int32(NEVER)
-    )
+    by_z = chain.position.logdensity_grad
+    np.testing.assert_allclose(by_z, factor @ gradient, rtol=1e-4, atol=1e-4)
+    never = eqx.tree_at(lambda d: d.log_density.kind, density, jnp.int32(NEVER))
     chain, moves = place(never)
-    assert chain.position.logdensity == NOWHERE
+    assert chain.position.logdensity == np.float32(NOWHERE)
     assert np.all(moves.failed)
 
 

@@ -84,7 +84,7 @@ def shooting_segments(
             return jnp.sum((gaps / scale) ** 2) / 2 - log_likelihood
 
         # Minimised over rate and starts; smaller scales follow.
-        loss(0.3, segments.observations[:, 0], 0.1)
+        jax.jit(loss)(0.3, segments.observations[:, 0], 0.1)
         ```
 
     References:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .._compute import fold_in, standard_normal
@@ -19,13 +20,13 @@ from .density import FlatDensity
 
 # What a move is for.
 SAMPLING, WARMING_UP, LAST_OF_WARM_UP, PLACING = range(4)
-# Up to so many entries the metric of a chain is a full matrix, else a diagonal one.
-MOST_DENSE = 64
+# Up to so many entries a chain learns all correlations, and beyond the widths alone.
+MOST_DENSE = 100
 # The log density of a chain that has no place yet, for which any other is better.
 NOWHERE = -1e30
 
 
-class Whitened(eqx.Module):
+class Whitened(NamedTuple):
     """A log density at `mean + factor @ z`, as a function of `z`.
 
     Where it or its gradient is not finite it is minus infinity, with gradient zero. `z`
@@ -36,10 +37,14 @@ class Whitened(eqx.Module):
     mean: Float[Array, " d"]
     factor: Float[Array, "d d"]
 
+    def vector(self, z: Float[Array, " d"]) -> Float[Array, " d"]:
+        """The entries of the model at `z`."""
+        vector = self.mean + jnp.matmul(self.factor, z, precision="highest")
+        return vector.astype(flatten_means(self.density.model).dtype)
+
     def __call__(self, z: Float[Array, " d"]) -> Float[Array, ""]:
         """The log density, whose derivative costs nothing more."""
-        vector = self.mean + jnp.matmul(self.factor, z, precision="highest")
-        vector = vector.astype(flatten_means(self.density.model).dtype)
+        vector = self.vector(z)
         fixed = lax.stop_gradient(vector)
         value, gradient = _value_and_gradient(self.density, fixed)
         ok = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
@@ -49,18 +54,27 @@ class Whitened(eqx.Module):
 
 
 class Chain(NamedTuple):
-    """Where a chain is, and what it has learnt of its steps."""
+    """Where a chain is, and what it has learnt.
+
+    Attributes:
+        position: `z`, the log density there and its gradient by `z`.
+        factor: The coordinates of the chain: its entries are `mean + factor @ z`.
+        covariance: Of `z`, as far as it is known in this window.
+        step_size: In the coordinates of the chain.
+        averaging: How the step size is found.
+    """
 
     position: Any
+    factor: Float[Array, "d d"]
+    covariance: Any
     step_size: Float[Array, ""]
     averaging: Any
-    metric: Any
 
 
 class Move(NamedTuple):
     """What is kept of a move, or of several."""
 
-    z: Float[Array, "*n d"]
+    draw: Float[Array, "*n d"]
     acceptance: Float[Array, "*n"]
     num_gradients: Int[Array, "*n"]
     diverged: Bool[Array, "*n"]
@@ -68,28 +82,29 @@ class Move(NamedTuple):
     saturated: Bool[Array, "*n"]
 
 
-def nowhere(size: int, dtype: Any) -> Chain:
+def nowhere(factor: Float[np.ndarray, "d d"]) -> Chain:
     """A chain that has no place yet and has learnt nothing, in NumPy."""
     from blackjax.adaptation import mass_matrix, step_size
     from blackjax.mcmc.hmc import HMCState
 
-    one, zeros = np.ones((), dtype), np.zeros(size, dtype)
-    metric = np.eye(size, dtype=dtype) if size <= MOST_DENSE else zeros + 1
-    learning = mass_matrix.WelfordAlgorithmState(zeros, 0 * metric, np.int32(0))
+    one, zeros = np.ones((), factor.dtype), 0 * factor[0]
+    squares = 0 * factor if len(factor) <= MOST_DENSE else zeros
     return Chain(
         HMCState(zeros, 0 * one, zeros),
+        factor,
+        mass_matrix.WelfordAlgorithmState(zeros, squares, np.int32(0)),
         one,
-        # Dual averaging, from a step of one standard deviation.
+        # From a step of one standard deviation.
         step_size.DualAveragingAdaptationState(
             0 * one, 0 * one, np.int32(1), 0 * one, np.log(10 * one)
         ),
-        mass_matrix.MassMatrixAdaptationState(metric, learning),
     )
 
 
 @eqx.filter_jit
 def advance(
-    whitened: Whitened,
+    density: FlatDensity,
+    mean: Float[Array, " d"],
     chain: Chain,
     key: PRNGKeyArray,
     plan: Int[Array, "n 3"],
@@ -102,10 +117,11 @@ def advance(
     """Move a chain `count` times, at most as often as the plan has rows.
 
     Args:
-        whitened: The log density.
+        density: The log density.
+        mean: Where the coordinates of all chains have their origin.
         chain: From where.
         key: The key of the chain; move `i` has the key `fold_in(key, i)`.
-        plan: For each move, what it is for, whether the metric learns from it, and
+        plan: For each move, what it is for, whether the coordinates learn from it, and
             whether a window of the warm-up ends with it.
         first: The index of the first move.
         count: How many moves.
@@ -116,46 +132,54 @@ def advance(
     Returns:
         The chain after that, and its moves; those from `count` on mean nothing.
     """
-    from blackjax.adaptation.mass_matrix import mass_matrix_adaptation
+    from blackjax.adaptation.mass_matrix import welford_algorithm
     from blackjax.adaptation.step_size import dual_averaging_adaptation
     from blackjax.mcmc import nuts
 
     kernel = nuts.build_kernel(_verlet)
     restart, average, averaged = dual_averaging_adaptation(target_acceptance)
-    size, dtype = whitened.mean.size, whitened.mean.dtype
-    # The metric of the last window counts as much as one draw for each entry.
-    _, learn, learnt = mass_matrix_adaptation(size > MOST_DENSE, float(size))
+    size, dtype = mean.size, mean.dtype
+    _, learn, learnt = welford_algorithm(size > MOST_DENSE)
 
-    def adapt(chain, acceptance, purpose, learning, window_ends):
-        averaging = average(chain.averaging, acceptance)
-        metric = lax.cond(
-            learning,
-            lambda m: _cast(learn(m, chain.position.position), dtype),
-            lambda m: m,
-            chain.metric,
+    def end_window(chain):
+        covariance, num_draws, _ = learnt(chain.covariance)
+        step_size = averaged(chain.averaging)
+        return Chain(
+            *_turn(chain.position, chain.factor, covariance, num_draws),
+            jax.tree.map(jnp.zeros_like, chain.covariance),
+            step_size,
+            restart(step_size),
         )
-        metric, averaging = lax.cond(
-            window_ends,
-            lambda m, a: _cast((learnt(m), restart(averaged(a))), dtype),
-            lambda m, a: _cast((m, a), dtype),
-            metric,
-            averaging,
+
+    def adapt(chain, acceptance, row):
+        purpose, learning, window_ends = row
+        averaging = average(chain.averaging, acceptance)
+        covariance = lax.cond(
+            learning != 0,
+            lambda c: _cast(learn(c, chain.position.position), dtype),
+            lambda c: c,
+            chain.covariance,
         )
         last = purpose == LAST_OF_WARM_UP
-        step_size = jnp.where(
-            last, averaged(averaging), jnp.exp(averaging.log_step_size)
+        step_size = jnp.where(last, averaged(averaging), jnp.exp(averaging[0]))
+        chain = chain._replace(
+            covariance=covariance, step_size=step_size, averaging=averaging
         )
-        return _cast(Chain(chain.position, step_size, averaging, metric), dtype)
+        return lax.cond(
+            window_ends != 0,
+            lambda c: _cast(end_window(c), dtype),
+            lambda c: _cast(c, dtype),
+            chain,
+        )
 
     def move(i, carry):
         chain, moves = carry
-        purpose, learning, window_ends = plan[i]
+        purpose = plan[i, 0]
         key_of_one = fold_in(key, first + i)
+        whitened = Whitened(density, mean, chain.factor)
         # A chain is put somewhere by a move of length zero from there.
         placing = purpose == PLACING
-        start = spread * standard_normal(
-            key_of_one, chain.position.position.shape, dtype
-        )
+        start = spread * standard_normal(key_of_one, (size,), dtype)
         position = chain.position._replace(
             position=jnp.where(placing, start, chain.position.position),
             logdensity=jnp.where(placing, NOWHERE, chain.position.logdensity),
@@ -165,21 +189,19 @@ def advance(
             position,
             whitened,
             jnp.where(placing, 0, chain.step_size),
-            chain.metric.inverse_mass_matrix,
+            jnp.ones(size, dtype),
             max_tree_depth,
         )
         chain = lax.cond(
             (purpose == WARMING_UP) | (purpose == LAST_OF_WARM_UP),
-            lambda c: adapt(
-                c, info.acceptance_rate, purpose, learning != 0, window_ends != 0
-            ),
+            lambda c: adapt(c, info.acceptance_rate, plan[i]),
             lambda c: c,
             chain._replace(position=position),
         )
         ends = info.trajectory_leftmost_state, info.trajectory_rightmost_state
         failed = ~jnp.all(jnp.isfinite(jnp.stack([end.logdensity for end in ends])))
         made = Move(
-            position.position,
+            whitened.vector(position.position),
             info.acceptance_rate,
             info.num_integration_steps,
             info.is_divergent & ~failed,
@@ -193,13 +215,36 @@ def advance(
 
     n = len(plan)
     moves = Move(
-        jnp.zeros((n, size), dtype),
+        jnp.zeros((n, size), flatten_means(density.model).dtype),
         jnp.zeros(n, dtype),
         jnp.zeros(n, jnp.int32),
         *[jnp.zeros(n, bool)] * 3,
     )
     with jax.numpy_dtype_promotion("standard"):
         return lax.fori_loop(0, count, move, (chain, moves))
+
+
+def _turn(position: Any, factor: Array, covariance: Array, num_draws: Array) -> Any:
+    """Change to coordinates where draws of a given covariance are round.
+
+    The coordinates so far, where it was taken to be one, count as much as one draw for
+    each entry: with fewer draws than entries the covariance has no inverse.
+    """
+    z, _, gradient = position
+    if covariance.ndim == 1:
+        scale = jnp.sqrt((num_draws * covariance + 5) / (num_draws + 5))
+        position = position._replace(
+            position=z / scale, logdensity_grad=scale * gradient
+        )
+        return position, factor * scale
+    size = z.size
+    covariance = (num_draws * covariance + size * jnp.eye(size)) / (num_draws + size)
+    root = jnp.linalg.cholesky(covariance)
+    position = position._replace(
+        position=solve_triangular(root, z, lower=True),
+        logdensity_grad=jnp.matmul(gradient, root, precision="highest"),
+    )
+    return position, jnp.matmul(factor, root, precision="highest")
 
 
 @eqx.filter_jit

@@ -146,6 +146,7 @@ def importance(
         if index < num_rounds - 1:
             mean, covariance = weighted_moments(pooled, _tempered(weights, mean.size))
     positive = weights > 0
+    log_evidence = np.logaddexp.reduce(log_weights) - np.log(len(weights))
     diagnostics = ImportanceDiagnostics(
         k_hat=np.asarray(k_hat),
         ess=np.asarray(effective_sample_size(weights)),

@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._compute import fold_in, map_chunks, progress_bar
-from .._model import flatten_means
 from .chain import (
     LAST_OF_WARM_UP,
     NOWHERE,
@@ -21,7 +20,6 @@ from .chain import (
     WARMING_UP,
     Chain,
     Move,
-    Whitened,
     advance,
     nowhere,
 )
@@ -56,7 +54,7 @@ class NUTSDiagnostics(eqx.Module):
         num_saturated: In how many draws the trajectory had its greatest length.
         num_gradients: How many gradients the chain took after warm-up.
         acceptance: The mean acceptance probability of each chain.
-        step_size: The step size of each chain, in standard deviations of the start.
+        step_size: The step size of each chain, in standard deviations.
     """
 
     r_hat: Float[np.ndarray, " d"]
@@ -127,10 +125,10 @@ def nuts(
     """Sample a posterior by the No-U-Turn sampler, through BlackJAX.
 
     Positions are `mean + L z` with the mean and the Cholesky factor of the start's
-    covariance, so that chains move in coordinates where a good start is round. Warm-up
-    adapts the step size and, in the windows of Stan, a mass matrix: a full one up to 64
-    entries, which makes up for a start without correlations, and a diagonal one beyond
-    (Hoffman & Gelman 2014, JMLR 15). Chains run side by side on the cores, each by the
+    covariance, so that chains move in coordinates where a good start is round. In the
+    windows of Stan's warm-up each chain adapts the step size (Hoffman & Gelman 2014,
+    JMLR 15) and `L`: up to 100 entries with all correlations, which makes up for a
+    start without them, and beyond the widths alone. Chains run side by side on the cores, each by the
     same compiled program, and give the same draws whatever the number of cores.
 
     Runs on the host, not under `jax.jit`.
@@ -197,8 +195,7 @@ def nuts(
     dtype = jnp.result_type(float)
     mean, covariance = moments(start)
     factor = cholesky(covariance)
-    density = FlatDensity(log_density, model)
-    whitened = Whitened(density, jnp.asarray(mean, dtype), jnp.asarray(factor, dtype))
+    density, origin = FlatDensity(log_density, model), jnp.asarray(mean, dtype)
     num_moves = num_warmup + num_samples
     plan = np.zeros((num_moves + CHUNK, 3), np.int32)
     plan[:num_warmup, 0] = WARMING_UP
@@ -214,10 +211,18 @@ def nuts(
         def advance_by(chain, rows, first, count):
             first, count = np.int32(first), np.int32(count)
             return advance(
-                whitened, chain, chain_key, rows, first, count, *numbers, max_tree_depth
+                density,
+                origin,
+                chain,
+                chain_key,
+                rows,
+                first,
+                count,
+                *numbers,
+                max_tree_depth,
             )
 
-        chain = _place(advance_by, nowhere(len(mean), dtype), index, spread)
+        chain = _place(advance_by, nowhere(factor.astype(dtype)), index, spread)
         moves = []
         for first in range(0, num_moves, CHUNK):
             count = min(CHUNK, num_moves - first)
@@ -235,9 +240,8 @@ def nuts(
         chains = map_chunks(run, list(range(num_chains)), num_workers=num_workers)
         results = [result for _, result in chains]
     moves, step_size = jax.tree.map(lambda *leaves: np.stack(leaves), *results)
-    draws = mean + moves.z.astype(np.float64) @ factor.T
     diagnostics = NUTSDiagnostics(
-        *_agreement(draws),
+        *_agreement(moves.draw.astype(np.float64)),
         num_divergent=moves.diverged.sum(1),
         num_failed=moves.failed.sum(1),
         num_saturated=moves.saturated.sum(1),
@@ -247,8 +251,8 @@ def nuts(
     )
     if complaints := diagnostics.complaints():
         warnings.warn("NUTS: " + " ".join(complaints), stacklevel=2)
-    flat = jnp.asarray(draws.reshape(-1, len(mean)), flatten_means(model).dtype)
-    return DrawsPosterior(model, flat, None, diagnostics)
+    draws = jnp.asarray(moves.draw.reshape(-1, len(mean)))
+    return DrawsPosterior(model, draws, None, diagnostics)
 
 
 def _place(advance_by: Callable, chain: Chain, index: int, spread: float) -> Chain:
@@ -268,7 +272,7 @@ def _place(advance_by: Callable, chain: Chain, index: int, spread: float) -> Cha
 
 def _agreement(draws: Float[np.ndarray, "chains n d"]) -> list[np.ndarray]:
     """R-hat and the effective sample sizes of the bulk and of the tails."""
-    from arviz_stats.base import array_stats
+    from arviz_stats.base.array import array_stats
 
     axes = {"chain_axis": 0, "draw_axis": 1}
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -76,7 +76,7 @@ def sobol_noise(
         return jnp.zeros((num, 0), dtype)
     from scipy.stats import qmc  # here, for importing it takes most of a second
 
-    sobol = qmc.Sobol(dim, rng=0)
+    sobol = qmc.Sobol(dim, scramble=False)
     points = sobol.random_base2(math.ceil(math.log2(num)))[:num].astype(dtype)
     points = (points + jax.random.uniform(key, (dim,), dtype)) % 1
     edge = jnp.finfo(dtype).eps
