@@ -4,7 +4,9 @@ Finding a start, warm-up and sampling are the same loop over single moves, so th
 gradient of the log density is compiled once for all of them.
 """
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -26,7 +28,7 @@ MOST_DENSE = 100
 NOWHERE = -1e30
 
 
-class Whitened(NamedTuple):
+class Whitened(eqx.Module):
     """A log density at `mean + factor @ z`, as a function of `z`.
 
     Where it or its gradient is not finite it is minus infinity, with gradient zero. `z`
@@ -53,7 +55,7 @@ class Whitened(NamedTuple):
         return (value + jnp.vdot(gradient, vector - fixed)).astype(z.dtype)
 
 
-class Chain(NamedTuple):
+class Chain(eqx.Module):
     """Where a chain is, and what it has learnt.
 
     Attributes:
@@ -65,13 +67,13 @@ class Chain(NamedTuple):
     """
 
     position: Any
-    factor: Float[Array, "d d"]
+    factor: Any
     covariance: Any
-    step_size: Float[Array, ""]
+    step_size: Any
     averaging: Any
 
 
-class Move(NamedTuple):
+class Move(eqx.Module):
     """What is kept of a move, or of several."""
 
     draw: Float[Array, "*n d"]
@@ -82,22 +84,34 @@ class Move(NamedTuple):
     saturated: Bool[Array, "*n"]
 
 
+def extra(name: str) -> Any:
+    """Import what only the extra `nuts` brings.
+
+    Raises:
+        ImportError: If it is missing.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            "`nuts` needs BlackJAX and ArviZ: pip install 'BayesianJaxModels[nuts]'."
+        ) from error
+
+
 def nowhere(factor: Float[np.ndarray, "d d"]) -> Chain:
     """A chain that has no place yet and has learnt nothing, in NumPy."""
-    from blackjax.adaptation import mass_matrix, step_size
-    from blackjax.mcmc.hmc import HMCState
-
+    blackjax = extra("blackjax")
+    welford_state = blackjax.adaptation.mass_matrix.WelfordAlgorithmState
+    averaging_state = blackjax.adaptation.step_size.DualAveragingAdaptationState
     one, zeros = np.ones((), factor.dtype), 0 * factor[0]
     squares = 0 * factor if len(factor) <= MOST_DENSE else zeros
     return Chain(
-        HMCState(zeros, 0 * one, zeros),
+        blackjax.mcmc.hmc.HMCState(zeros, 0 * one, zeros),
         factor,
-        mass_matrix.WelfordAlgorithmState(zeros, squares, np.int32(0)),
+        welford_state(zeros, squares, np.int32(0)),
         one,
         # From a step of one standard deviation.
-        step_size.DualAveragingAdaptationState(
-            0 * one, 0 * one, np.int32(1), 0 * one, np.log(10 * one)
-        ),
+        averaging_state(0 * one, 0 * one, np.int32(1), 0 * one, np.log(10 * one)),
     )
 
 
@@ -132,20 +146,20 @@ def advance(
     Returns:
         The chain after that, and its moves; those from `count` on mean nothing.
     """
-    from blackjax.adaptation.mass_matrix import welford_algorithm
-    from blackjax.adaptation.step_size import dual_averaging_adaptation
-    from blackjax.mcmc import nuts
-
-    kernel = nuts.build_kernel(_verlet)
-    restart, average, averaged = dual_averaging_adaptation(target_acceptance)
-    size, dtype = mean.size, mean.dtype
-    _, learn, learnt = welford_algorithm(size > MOST_DENSE)
+    blackjax = extra("blackjax")
+    adaptation, size, dtype = blackjax.adaptation, mean.size, mean.dtype
+    kernel = blackjax.nuts.build_kernel(_verlet)
+    _, learn, learnt = adaptation.mass_matrix.welford_algorithm(size > MOST_DENSE)
+    averager = adaptation.step_size.dual_averaging_adaptation
+    restart, average, averaged = averager(target_acceptance)
 
     def end_window(chain):
         covariance, num_draws, _ = learnt(chain.covariance)
         step_size = averaged(chain.averaging)
+        position, factor = _turn(chain.position, chain.factor, covariance, num_draws)
         return Chain(
-            *_turn(chain.position, chain.factor, covariance, num_draws),
+            position,
+            factor,
             jax.tree.map(jnp.zeros_like, chain.covariance),
             step_size,
             restart(step_size),
@@ -162,8 +176,8 @@ def advance(
         )
         last = purpose == LAST_OF_WARM_UP
         step_size = jnp.where(last, averaged(averaging), jnp.exp(averaging[0]))
-        chain = chain._replace(
-            covariance=covariance, step_size=step_size, averaging=averaging
+        chain = replace(
+            chain, covariance=covariance, step_size=step_size, averaging=averaging
         )
         return lax.cond(
             window_ends != 0,
@@ -177,7 +191,8 @@ def advance(
         purpose = plan[i, 0]
         key_of_one = fold_in(key, first + i)
         whitened = Whitened(density, mean, chain.factor)
-        # A chain is put somewhere by a move of length zero from there.
+        # A chain is put somewhere by a move of length zero from there, in which what
+        # else comes of the key plays no part.
         placing = purpose == PLACING
         start = spread * standard_normal(key_of_one, (size,), dtype)
         position = chain.position._replace(
@@ -196,7 +211,7 @@ def advance(
             (purpose == WARMING_UP) | (purpose == LAST_OF_WARM_UP),
             lambda c: adapt(c, info.acceptance_rate, plan[i]),
             lambda c: c,
-            chain._replace(position=position),
+            replace(chain, position=position),
         )
         ends = info.trajectory_leftmost_state, info.trajectory_rightmost_state
         failed = ~jnp.all(jnp.isfinite(jnp.stack([end.logdensity for end in ends])))
@@ -224,7 +239,9 @@ def advance(
         return lax.fori_loop(0, count, move, (chain, moves))
 
 
-def _turn(position: Any, factor: Array, covariance: Array, num_draws: Array) -> Any:
+def _turn(
+    position: Any, factor: Array, covariance: Array, num_draws: Array
+) -> tuple[Any, Array]:
     """Change to coordinates where draws of a given covariance are round.
 
     The coordinates so far, where it was taken to be one, count as much as one draw for
@@ -240,6 +257,7 @@ def _turn(position: Any, factor: Array, covariance: Array, num_draws: Array) -> 
     size = z.size
     covariance = (num_draws * covariance + size * jnp.eye(size)) / (num_draws + size)
     root = jnp.linalg.cholesky(covariance)
+    root = jnp.where(jnp.all(jnp.isfinite(root)), root, jnp.eye(size))
     position = position._replace(
         position=solve_triangular(root, z, lower=True),
         logdensity_grad=jnp.matmul(gradient, root, precision="highest"),
@@ -260,9 +278,8 @@ def _verlet(log_density: Any, kinetic_energy: Any) -> Any:
 
     A trajectory ends where it turns, so with that size it is a single step.
     """
-    from blackjax.mcmc.integrators import velocity_verlet
-
-    verlet = velocity_verlet(log_density, kinetic_energy)
+    integrators = extra("blackjax").mcmc.integrators
+    verlet = integrators.velocity_verlet(log_density, kinetic_energy)
 
     def step(state, step_size):
         state = verlet(state, step_size)

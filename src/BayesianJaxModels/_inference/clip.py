@@ -77,4 +77,4 @@ def clip_finite_by_global_norm(max_norm: float) -> optax.GradientTransformation:
         num_left_out = state.num_left_out + (~finite).astype(jnp.int32)
         return jax.tree.map(clip, updates), ClipState(num_left_out)
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformation(init, update)  # pyright: ignore

@@ -121,6 +121,10 @@ def importance(
     mean, covariance = moments(start)
     proposals, draws, log_densities = [], [], []
     for index in range(num_rounds):
+        if index > 0:
+            pooled, log_weights = _pool(proposals, draws, log_densities, df)
+            weights = _tempered(pareto_smooth(log_weights)[0], mean.size)
+            mean, covariance = weighted_moments(pooled, weights)
         factor = cholesky(covariance)
         proposals.append((mean, factor))
         inputs = (
@@ -141,10 +145,8 @@ def importance(
         found = collect(chunks, num_samples)
         draws.append(np.asarray(found[0], np.float64))
         log_densities.append(np.asarray(found[1], np.float64))
-        pooled, log_weights = _pool(proposals, draws, log_densities, df, index)
-        weights, k_hat = pareto_smooth(log_weights)
-        if index < num_rounds - 1:
-            mean, covariance = weighted_moments(pooled, _tempered(weights, mean.size))
+    pooled, log_weights = _pool(proposals, draws, log_densities, df)
+    weights, k_hat = pareto_smooth(log_weights)
     positive = weights > 0
     log_evidence = np.logaddexp.reduce(log_weights) - np.log(len(weights))
     diagnostics = ImportanceDiagnostics(
@@ -152,9 +154,7 @@ def importance(
         ess=np.asarray(effective_sample_size(weights)),
         num_failed=np.asarray(np.sum(~np.isfinite(log_weights))),
         num_evaluations=np.asarray(len(weights)),
-        log_evidence=np.asarray(
-            np.logaddexp.reduce(log_weights) - np.log(len(weights))
-        ),
+        log_evidence=np.asarray(log_evidence),
     )
     _warn(diagnostics)
     return DrawsPosterior(
@@ -183,7 +183,7 @@ def _evaluate(inputs: tuple, index: Any) -> tuple[Array, Array]:
 
 
 def _pool(
-    proposals: list, draws: list, log_densities: list, df: int, index: int
+    proposals: list, draws: list, log_densities: list, df: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """All draws so far, and log weights against the mixture of all proposals."""
     pooled = np.concatenate(draws)
@@ -194,7 +194,7 @@ def _pool(
             f"`log_density` was not finite for any of the {len(pooled)} draws. Start "
             "nearer to the posterior, or look at the log density of one draw."
         )
-    log_proposals = [_log_student(pooled, *proposal, df) for proposal in proposals]
+    log_proposals = [_log_student(pooled, mean, f, df) for mean, f in proposals]
     mixture = np.logaddexp.reduce(log_proposals, axis=0) - np.log(len(proposals))
     return pooled, log_target - mixture
 

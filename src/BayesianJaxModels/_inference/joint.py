@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 
 from .._model import flatten_means, sample_all_parameters, unflatten_means
 from .._model.gradient import stop_gradient
@@ -123,21 +124,15 @@ class JointPosterior(AbstractPosterior):
             ValueError: If the shape does not fit, or `covariance` is not symmetric and
                 positive definite (under `jax.jit`, a `RuntimeError` when it runs).
         """
-        centre = jnp.zeros_like(flatten_means(model))
-        covariance = as_float_array(covariance, "covariance").astype(centre.dtype)
-        check_shape("covariance", covariance, (centre.size, centre.size))
-        stdv = jnp.sqrt(jnp.diagonal(covariance))
-        correlation = covariance / stdv[:, None] / stdv
-        factor = jnp.linalg.cholesky(correlation)
-        is_right = jnp.allclose(correlation, correlation.T, atol=1e-5)
-        basis = check_values(
-            stdv[:, None] * factor,
-            ~(is_right & jnp.all(jnp.isfinite(factor))),
-            "`covariance` must be symmetric and positive definite in the precision of "
-            f"the model, {centre.dtype}.",
+        standard, basis, is_right = _whitening(
+            model, as_float_array(covariance, "covariance")
         )
-        raw_one = (1 - MIN_WIDTH) ** 0.5
-        standard = MultivariateGaussianParameter.from_value(centre, raw_one)
+        basis = check_values(
+            basis,
+            ~is_right,
+            "`covariance` must be symmetric and positive definite in the precision of "
+            f"the model, {basis.dtype}.",
+        )
         return cls(model, standard, basis)
 
     def at(self, z: Float[Array, " n"]) -> PyTree:
@@ -204,6 +199,23 @@ class JointPosterior(AbstractPosterior):
         if self.basis is None:
             return z
         return jnp.matmul(lax.stop_gradient(self.basis), z, precision="highest")
+
+
+@eqx.filter_jit
+def _whitening(
+    model: PyTree, covariance: Float[Array, "..."]
+) -> tuple[MultivariateGaussianParameter, Float[Array, "n n"], Bool[Array, ""]]:
+    """A standard normal, the factor that gives it a covariance, and whether it does."""
+    centre = jnp.zeros_like(flatten_means(model))
+    covariance = covariance.astype(centre.dtype)
+    check_shape("covariance", covariance, (centre.size, centre.size))
+    stdv = jnp.sqrt(jnp.diagonal(covariance))
+    correlation = covariance / stdv[:, None] / stdv
+    factor = jnp.linalg.cholesky(correlation)
+    is_right = jnp.allclose(correlation, correlation.T, atol=1e-5)
+    raw_one = (1 - MIN_WIDTH) ** 0.5
+    standard = MultivariateGaussianParameter.from_value(centre, raw_one)
+    return standard, stdv[:, None] * factor, is_right & jnp.all(jnp.isfinite(factor))
 
 
 def _root_of_covariance(joint: AbstractParameter) -> Float[Array, "n m"]:

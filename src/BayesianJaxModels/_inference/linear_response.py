@@ -74,40 +74,51 @@ def linear_response(
     noise = as_float64(sobol_noise(jax.random.key(0), num_samples, d, entries.dtype))
     mean = as_float64(entries)
     log_width = np.log(as_float64(flatten_stdvs(model)))
-    for _ in range(MAX_NEWTON_STEPS):
-        width = np.exp(log_width)
-        points = mean + width * noise
-        at_points = hessians(density, points, 0.1 * width, batch_size)
-        gradient, hessian = _of_negative_elbo(*at_points, width * noise)
-        try:
-            if not np.isfinite(hessian).all():
-                raise np.linalg.LinAlgError
-            # In units of the widths, which may differ by many magnitudes.
-            units = np.concatenate([width, np.ones(d)])
-            scaled = hessian * np.outer(units, units)
-            np.linalg.cholesky(scaled)
-        except np.linalg.LinAlgError:
-            raise ValueError(
-                "The ELBO must be finite and have a maximum near the fit, but its "
-                "Hessian there is not negative definite. Train the mean-field model "
-                "longer, with its means free."
-            ) from None
-        step = -np.linalg.solve(scaled, units * gradient)
+    steps_taken = 0
+    step, covariance = _newton_step(density, mean, log_width, noise, batch_size)
+    while np.max(np.abs(step)) > LARGEST_STEP and steps_taken < MAX_NEWTON_STEPS:
         step *= min(1.0, 1 / np.max(np.abs(step)))
-        mean = mean + width * step[:d]
+        mean = mean + np.exp(log_width) * step[:d]
         log_width = log_width + step[d:]
-        if np.max(np.abs(step)) < LARGEST_STEP:
-            break
-    else:
+        step, covariance = _newton_step(density, mean, log_width, noise, batch_size)
+        steps_taken += 1
+    if np.max(np.abs(step)) > LARGEST_STEP:
         warnings.warn(
             f"The fit is not at the maximum of the ELBO after {MAX_NEWTON_STEPS} "
-            f"Newton steps; the last was {np.max(np.abs(step)):.2g} standard "
+            f"Newton steps; the next would be {np.max(np.abs(step)):.2g} standard "
             "deviations. Train the mean-field model longer.",
             stacklevel=2,
         )
-    covariance = np.linalg.inv(scaled)[:d, :d] * np.outer(width, width)
     centre = unflatten_means(model, jnp.asarray(mean, entries.dtype))
     return JointPosterior.gaussian(centre, jnp.asarray(covariance, entries.dtype))
+
+
+def _newton_step(
+    density: FlatDensity,
+    mean: Float[np.ndarray, " d"],
+    log_width: Float[np.ndarray, " d"],
+    noise: Float[np.ndarray, "n d"],
+    batch_size: int | None,
+) -> tuple[Float[np.ndarray, " two_d"], Float[np.ndarray, "d d"]]:
+    """The step to the optimum, in units of the widths, and the response there."""
+    d, width = len(mean), np.exp(log_width)
+    at_points = hessians(density, mean + width * noise, 0.1 * width, batch_size)
+    gradient, hessian = _of_negative_elbo(*at_points, width * noise)
+    # In units of the widths, which may differ by many magnitudes.
+    units = np.concatenate([width, np.ones(d)])
+    scaled = hessian * np.outer(units, units)
+    try:
+        if not np.isfinite(scaled).all():
+            raise np.linalg.LinAlgError
+        np.linalg.cholesky(scaled)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            "The ELBO must be finite and have a maximum near the fit, but its Hessian "
+            "there is not negative definite. Train the mean-field model longer, with "
+            "its means free."
+        ) from None
+    step = -np.linalg.solve(scaled, units * gradient)
+    return step, np.linalg.inv(scaled)[:d, :d] * np.outer(width, width)
 
 
 def _of_negative_elbo(

@@ -135,13 +135,16 @@ def map_estimate(
             stacklevel=2,
         )
     return MAPEstimate(
-        model=unflatten_means(model, jnp.asarray(ends[best], entries.dtype)),
+        model=_place(model, jnp.asarray(ends[best], entries.dtype)),
         log_density=np.asarray(log_densities[best]),
         log_densities=log_densities,
         ends=ends,
         failed=failed,
         converged=converged,
     )
+
+
+_place = eqx.filter_jit(unflatten_means)
 
 
 @eqx.filter_jit

@@ -1,5 +1,6 @@
 """Mean and covariance of a posterior, and draws of a distribution that has them."""
 
+import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float, PyTree
@@ -22,7 +23,8 @@ def moments(
         TypeError: For another posterior, whose moments are not known.
     """
     if isinstance(posterior, JointPosterior):
-        return as_float64(posterior.mean), as_float64(posterior.covariance)
+        mean, covariance = _moments_of_joint(posterior)
+        return as_float64(mean), as_float64(covariance)
     if isinstance(posterior, DrawsPosterior):
         return weighted_moments(
             as_float64(posterior.draws), as_float64(posterior.weights)
@@ -34,6 +36,11 @@ def moments(
         )
     covariance = np.diag(as_float64(flatten_stdvs(posterior)) ** 2)
     return as_float64(flatten_means(posterior)), covariance
+
+
+@eqx.filter_jit
+def _moments_of_joint(posterior: JointPosterior) -> tuple[jax.Array, jax.Array]:
+    return posterior.mean, posterior.covariance
 
 
 def weighted_moments(

@@ -21,6 +21,7 @@ from .chain import (
     Chain,
     Move,
     advance,
+    extra,
     nowhere,
 )
 from .density import FlatDensity
@@ -73,7 +74,7 @@ class NUTSDiagnostics(eqx.Module):
         found = []
         if num_chains > 1 and not np.all(self.r_hat <= LARGEST_R_HAT):
             found.append(
-                f"R-hat is {np.max(self.r_hat):.3g} (good up to {LARGEST_R_HAT}): the "
+                f"R-hat is {np.max(self.r_hat):.4g} (good up to {LARGEST_R_HAT}): the "
                 "chains are in different modes or too short. Look at each chain, take "
                 "more warm-up and draws, or start from a better fit."
             )
@@ -128,8 +129,9 @@ def nuts(
     covariance, so that chains move in coordinates where a good start is round. In the
     windows of Stan's warm-up each chain adapts the step size (Hoffman & Gelman 2014,
     JMLR 15) and `L`: up to 100 entries with all correlations, which makes up for a
-    start without them, and beyond the widths alone. Chains run side by side on the cores, each by the
-    same compiled program, and give the same draws whatever the number of cores.
+    start without them, and beyond the widths alone. Chains run side by side on the
+    cores, each by the same compiled program, and give the same draws whatever the
+    number of cores.
 
     Runs on the host, not under `jax.jit`.
 
@@ -188,9 +190,7 @@ def nuts(
         )
     if not 0 < spread < np.inf:
         raise ValueError(f"`spread` must be positive and finite, but got {spread}.")
-    _check_extra()
-    from blackjax.adaptation.staged_adaptation import build_schedule
-
+    build_schedule = extra("blackjax.adaptation.window_adaptation").build_schedule
     model = model_of(start)
     dtype = jnp.result_type(float)
     mean, covariance = moments(start)
@@ -202,23 +202,22 @@ def nuts(
     plan[num_warmup - 1, 0] = LAST_OF_WARM_UP
     with jax.numpy_dtype_promotion("standard"):
         plan[:num_warmup, 1:] = build_schedule(num_warmup)
-    numbers = [jnp.asarray(x, dtype) for x in (spread, target_acceptance)]
     lock = threading.Lock()
 
     def run(index: int, worker: int) -> tuple[Move, np.ndarray]:
         chain_key = fold_in(key, index)
 
         def advance_by(chain, rows, first, count):
-            first, count = np.int32(first), np.int32(count)
             return advance(
                 density,
                 origin,
                 chain,
                 chain_key,
                 rows,
-                first,
-                count,
-                *numbers,
+                jnp.asarray(first, jnp.int32),
+                jnp.asarray(count, jnp.int32),
+                jnp.asarray(spread, dtype),
+                jnp.asarray(target_acceptance, dtype),
                 max_tree_depth,
             )
 
@@ -272,8 +271,7 @@ def _place(advance_by: Callable, chain: Chain, index: int, spread: float) -> Cha
 
 def _agreement(draws: Float[np.ndarray, "chains n d"]) -> list[np.ndarray]:
     """R-hat and the effective sample sizes of the bulk and of the tails."""
-    from arviz_stats.base.array import array_stats
-
+    array_stats = extra("arviz_stats.base").array_stats
     axes = {"chain_axis": 0, "draw_axis": 1}
     with np.errstate(divide="ignore", invalid="ignore"):
         # A chain that never moved has no variance.
@@ -284,13 +282,3 @@ def _agreement(draws: Float[np.ndarray, "chains n d"]) -> list[np.ndarray]:
         bulk = array_stats.ess(draws, **axes, method="bulk")
         tail = array_stats.ess(draws, **axes, method="tail", prob=(0.05, 0.95))
     return [np.asarray(x, np.float64) for x in (r_hat, bulk, tail)]
-
-
-def _check_extra() -> None:
-    try:
-        import arviz_stats  # noqa: F401
-        import blackjax  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "`nuts` needs BlackJAX and ArviZ: pip install 'BayesianJaxModels[nuts]'."
-        ) from error
