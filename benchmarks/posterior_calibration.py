@@ -10,16 +10,15 @@ exponential. Two engines, each as it is and with a fault that must show:
   and with the Jacobian of that left out.
 """
 
-import functools
 import time
 import warnings
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
+from posterior_cases import solve
 from scipy.linalg import expm
 
 import BayesianJaxModels as bjm
@@ -27,7 +26,9 @@ import BayesianJaxModels as bjm
 STIFFNESS, DAMPING, NOISE = 4.0, 0.5, 0.5
 TIMES, FORECAST = np.arange(1.0, 6.0), 7.0
 NUM_DRAWS = 100
-TOLERANCE = 1e-6
+# The observed positions of each unit vector of start and force.
+DRIFT = np.array([[0, 1, 0], [-STIFFNESS, -DAMPING, 1], [0, 0, 0]])
+DESIGN = np.stack([expm(DRIFT * t)[0] for t in TIMES])
 NAMES = ["start position", "start velocity", "force", "forecast"]
 VARIANTS = {
     "Laplace": ("laplace", None),
@@ -38,11 +39,7 @@ VARIANTS = {
 
 
 class Oscillator(bjm.Module):
-    """The vector field, with a position and a velocity to start at.
-
-    Attributes:
-        log_force: Whether `force` holds a logarithm.
-    """
+    """The vector field and its start; `force` may hold a logarithm."""
 
     start: bjm.AbstractParameter
     force: bjm.AbstractParameter
@@ -57,15 +54,8 @@ class Oscillator(bjm.Module):
 
     def positions(self):
         """At the observed times, and at that of the forecast."""
-        trajectory = bjm.integrate(
-            self,
-            self.start.mean,
-            jnp.asarray([0.0, *TIMES, FORECAST], self.start.mean.dtype),
-            stepsize_controller=diffrax.PIDController(rtol=TOLERANCE, atol=TOLERANCE),
-            adjoint=diffrax.ForwardMode(),
-            max_steps=500,
-        )
-        return trajectory.ys[1:, 0]
+        ts = jnp.asarray([0.0, *TIMES, FORECAST], self.start.mean.dtype)
+        return solve(self, self.start.mean, ts).ys[1:, 0]
 
     def quantities(self):
         """What is ranked, in the order of `NAMES`."""
@@ -74,10 +64,9 @@ class Oscillator(bjm.Module):
 
 
 class Density(eqx.Module):
-    """The log joint density; the data are a field, so that nothing recompiles.
+    """The log joint density, less a share of the Jacobian of the force.
 
-    Attributes:
-        left_out: The share of the force's Jacobian that is left out.
+    The data are a field, so that nothing recompiles.
     """
 
     prior: bjm.Prior
@@ -95,9 +84,7 @@ class Density(eqx.Module):
 
 def make_model(engine):
     """The model that an engine is for, and its prior."""
-    start, force = (
-        bjm.make_parameter(np.zeros(size), init_raw_stdv=1.0) for size in (2, 1)
-    )
+    start, force = (bjm.make_parameter(np.zeros(size)) for size in (2, 1))
     positive = bjm.OnNaturalScale(bjm.LogNormal(0.0, 1.0), jnp.exp, jnp.log)
     rules = {"force": positive} if engine == "importance" else {}
     prior = bjm.Prior(rules, default=bjm.Normal(0.0, 1.0))
@@ -118,26 +105,22 @@ def simulate(model, key, truth):
 
 
 def infer(engine, fault, model, prior, key, data):
-    """The posterior by an engine, with a fault or without."""
+    """The posterior by an engine, with a fault or without, and how often to draw."""
     density = Density(prior, data, jnp.asarray(fault == "jacobian", data.dtype))
-    mode = bjm.map_estimate(density, model, key=key, num_starts=8, prior=prior)
+    keys = jax.random.split(key, 3)
+    mode = bjm.map_estimate(density, model, key=keys[0], num_starts=8, prior=prior)
     fit = bjm.laplace(density, mode.model)
     if engine == "laplace":
         narrow = bjm.JointPosterior.gaussian(fit.model, fit.covariance / 4)
-        return narrow if fault == "sd" else fit
+        return narrow if fault == "sd" else fit, NUM_DRAWS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the ranks are the judge
-        return bjm.importance(density, fit, key=key, num_samples=500, num_rounds=3)
+        found = bjm.importance(density, fit, key=keys[1], num_samples=500, num_rounds=3)
+    return equal_draws(found, keys[2]), None  # each of them once
 
 
 def equal_draws(posterior, key):
-    """`NUM_DRAWS` draws with equal weights.
-
-    Picked from weighted ones on the host: how many there are to pick from varies, and
-    would recompile.
-    """
-    if not isinstance(posterior, bjm.DrawsPosterior):
-        return posterior
+    """As many draws with equal weights for all data, so that nothing recompiles."""
     log_weights = np.asarray(posterior.log_weights, float)
     weights = np.exp(log_weights - log_weights.max())
     pick = np.random.default_rng(np.asarray(jax.random.key_data(key)))
@@ -146,16 +129,9 @@ def equal_draws(posterior, key):
     return bjm.DrawsPosterior(posterior.model, draws)
 
 
-@functools.cache
-def design_matrix():
-    """The observed positions of each unit vector of start and force."""
-    drift = np.array([[0, 1, 0], [-STIFFNESS, -DAMPING, 1], [0, 0, 0]])
-    return np.stack([expm(drift * t)[0] for t in TIMES])
-
-
 def largest_error(fit, data):
     """How far a fit is from the exact posterior, in its standard deviations."""
-    design = design_matrix() / NOISE
+    design = DESIGN / NOISE
     covariance = np.linalg.inv(np.eye(3) + design.T @ design)
     mean = covariance @ design.T @ np.asarray(data) / NOISE
     stdv = np.sqrt(np.diagonal(covariance))
@@ -171,16 +147,12 @@ def calibrate(variant, seed, num_simulations):
     errors = []
 
     def posterior_draws(key, data):
-        keys = jax.random.split(key, 3)
-        posterior = infer(engine, fault, model, prior, keys[0], data)
+        keys = jax.random.split(key)
+        posterior, count = infer(engine, fault, model, prior, keys[0], data)
         if (engine, fault) == ("laplace", None):
             errors.append(largest_error(posterior, data))
-        return bjm.map_posterior(
-            Oscillator.quantities,
-            equal_draws(posterior, keys[1]),
-            key=keys[2],
-            num_samples=None if engine == "importance" else NUM_DRAWS,
-        )
+        quantities = Oscillator.quantities
+        return bjm.map_posterior(quantities, posterior, key=keys[1], num_samples=count)
 
     start = time.perf_counter()
     sbc = bjm.simulation_based_calibration(
@@ -220,16 +192,11 @@ def picture(results, path):
         low, high = (end - share for end in sbc.band)
         label = f"{100 * sbc.level:g} % band"
         axes.fill_between(share, low, high, color="0.88", lw=0, label=label)
-        lines = axes.plot(share, sbc.ecdf - share[:, None], lw=1.2)
-        for line, name in zip(lines, sbc.names, strict=True):
-            line.set_label(name)
+        axes.plot(share, sbc.ecdf - share[:, None], lw=1.2, label=sbc.names)
         verdict = "inside the band" if row["passes"] else "outside the band"
         axes.set_title(f"{row['variant']}: {verdict}", fontsize="medium")
         axes.set(xlabel="share of ranks", ylabel="ECDF less uniform")
         axes.label_outer()
     panels[0, 0].legend(fontsize="small", ncols=2)
-    figure.suptitle(
-        f"{len(sbc.ranks)} simulations: ranks of the truth in {sbc.num_ranks - 1} "
-        "posterior draws"
-    )
+    figure.suptitle(f"Truth among posterior draws, {len(sbc.ranks)} simulations")
     figure.savefig(path, dpi=100)

@@ -13,6 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -43,8 +44,7 @@ def clock(call, *args):
 def measure(case, name, seeds):
     """The rows of one engine and of its quantities, over all seeds."""
     engine, rows, quantities = ENGINES[name], [], []
-    jax.clear_caches()
-    # What a first call costs, with another key than those that are measured.
+    # What a first call of the process costs, with a key that no seed has.
     _, cold_s = clock(engine, case, jax.random.key(10_000))
     for seed in seeds:
         key = jax.random.key(seed)
@@ -71,6 +71,17 @@ def measure(case, name, seeds):
                 {"engine": name, "seed": seed, **dict(zip(fields, line, strict=True))}
             )
     return rows, quantities
+
+
+def measure_apart(name, engine, num_seeds):
+    """`measure` in a process of its own, where nothing is compiled yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "rows.json"
+        command = [sys.executable, __file__, name, "--engines", engine]
+        command += ["--seeds", str(num_seeds), "--json", str(output)]
+        subprocess.run(command, check=True)
+        found = json.loads(output.read_text())
+    return found["engines"], found["quantities"]
 
 
 def describe(case, posterior, key):
@@ -217,10 +228,11 @@ def compare(name, engines, num_seeds, json_path, picture_path, peers=False):
     """Measure, print, write down and draw one case."""
     case, rows, quantities = CASES[name](), [], []
     for engine in engines:
-        found = measure(case, engine, range(num_seeds))
+        if len(engines) == 1:
+            found = measure(case, engine, range(num_seeds))
+        else:
+            found = measure_apart(name, engine, num_seeds)
         rows, quantities = rows + found[0], quantities + found[1]
-        print_engines(found[0])
-    print()
     print_engines(rows)
     results = {
         "case": name,

@@ -3,7 +3,7 @@ from .chunk import (
     items_in_memory as items_in_memory,
 )
 from .map_chunks import (
-    CALLING as CALLING,
+    compiled_once as compiled_once,
     count_workers as count_workers,
     map_chunks as map_chunks,
 )

@@ -4,14 +4,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
 import jax
+import numpy as np
 
-# To be held while a compiled function is called, which returns before its result is
-# ready: two threads that meet it for the first time would both compile it.
-CALLING = Lock()
+_COMPILING = Lock()
+_COMPILED: set[int] = set()
 
 
 def map_chunks(
@@ -68,3 +69,33 @@ def count_workers() -> int:
     on_cpu = devices[0].platform == "cpu"
     # One CPU device runs a loop on one core, so as many threads as cores share it.
     return max(os.cpu_count() or 1, len(devices)) if on_cpu else len(devices)
+
+
+@contextmanager
+def compiled_once(*inputs: Any) -> Iterator[None]:
+    """Around a call of a compiled function: threads that come first do so one by one.
+
+    Two of them that meet a function for the first time would both compile it.
+
+    Args:
+        *inputs: What the function is, and what it is called with.
+    """
+    signature = _signature(inputs)
+    with _COMPILING if signature not in _COMPILED else nullcontext():
+        first = signature not in _COMPILED
+        if first:
+            yield
+            _COMPILED.add(signature)
+    if not first:
+        yield
+
+
+def _signature(inputs: Any) -> int:
+    """The same for inputs that JAX would compile for once."""
+    leaves, treedef = jax.tree.flatten(inputs)
+    kinds = [
+        (leaf.shape, leaf.dtype) if isinstance(leaf, jax.Array | np.ndarray) else leaf
+        for leaf in leaves
+    ]
+    double = jax.config.jax_enable_x64  # pyright: ignore
+    return hash((treedef, tuple(kinds), double))

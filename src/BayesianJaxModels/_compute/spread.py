@@ -12,7 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Int, PyTree
 
 from .chunk import items_in_cache, items_in_memory
-from .map_chunks import CALLING, count_workers, map_chunks
+from .map_chunks import compiled_once, count_workers, map_chunks
 from .processes import gather_shares, share_of_process
 
 # Calls that each worker makes in a run, where there are enough items: enough for a
@@ -71,8 +71,9 @@ def spread(
     placed = [_put(inputs, d) for d in devices] if len(devices) > 1 else [inputs]
 
     def run(start, worker):
-        with CALLING:
-            stacked = _run(fn, placed[worker % len(devices)], start + offsets)
+        call = (fn, placed[worker % len(devices)], start + offsets)
+        with compiled_once(_run, call, worker % len(devices)):
+            stacked = _run(*call)
         keep = min(per_call, share.stop - start)
         return jax.tree.map(
             lambda leaf: np.asarray(leaf).reshape(per_call, *leaf.shape[2:])[:keep],

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
-from .._compute import CALLING, count_workers, map_chunks
+from .._compute import compiled_once, count_workers, map_chunks
 from .._model import flatten_means, unflatten_means
 from .._model.gradient import stop_gradient
 
@@ -131,7 +131,7 @@ def values_and_gradients(
 
     def run(start, worker):
         batch = jnp.asarray(filled[start : start + batch_size], dtype)
-        with CALLING:
+        with compiled_once(_at_points, density, batch):
             found = _at_points(density, batch)
         return [np.asarray(x, np.float64) for x in found]
 
