@@ -32,6 +32,14 @@ NUM_SEEDS = 5
 # Stan's rule for its own samplers, the grey bands of the picture.
 LARGEST_Z = 0.25
 SD_RATIOS = (0.8, 1.25)
+# What the engines are held to by `--check`: the greatest |z|, the least and greatest
+# ratio of standard deviations, and the seconds of a run and of a first call.
+BARS = {
+    "importance": (0.08, 0.92, 1.10, 2.0, 12.0),
+    "full_covariance": (0.18, 0.80, 1.10, np.inf, np.inf),
+    "linear_response": (0.18, 0.80, 1.10, np.inf, np.inf),
+    "nuts": (0.12, 0.88, 1.12, np.inf, 30.0),
+}
 
 
 def clock(call, *args):
@@ -170,6 +178,29 @@ def print_engines(rows):
     print_aligned(cells)
 
 
+def missed_bars(rows):
+    """One sentence for each figure that is beyond its bar."""
+    missed = []
+    for row in rows:
+        if row["engine"] not in BARS:
+            continue
+        largest_z, low, high, run_s, cold_s = BARS[row["engine"]]
+        for figure, bar, fails in (
+            ("max_abs_z", largest_z, row["max_abs_z"] > largest_z),
+            ("min_sd_ratio", low, row["min_sd_ratio"] < low),
+            ("max_sd_ratio", high, row["max_sd_ratio"] > high),
+            ("run_s", run_s, row["run_s"] > run_s),
+            ("compile_s", cold_s, row["compile_s"] + row["run_s"] > cold_s),
+            ("divergences", 0, row.get("divergences", 0) > 0),
+        ):
+            if fails:
+                missed.append(
+                    f"{row['engine']}, seed {row['seed']}: {figure} is "
+                    f"{row[figure]:.3g}, the bar {bar:g}."
+                )
+    return missed
+
+
 def picture(case, quantities, path):
     """Every quantity of every engine: how far off, and how wide, beside the rule."""
     engines = list(dict.fromkeys(row["engine"] for row in quantities))
@@ -261,6 +292,9 @@ def main(arguments=None):
     parser.add_argument(
         "--peers", action="store_true", help="lynx_hare: NumPyro's NUTS in the same run"
     )
+    parser.add_argument(
+        "--check", action="store_true", help="fail if an engine misses its bars"
+    )
     parser.add_argument("--draws", metavar="PATH", help="reference draws, for `score`")
     chosen = parser.parse_args(arguments)
     if chosen.case == "score":
@@ -273,9 +307,13 @@ def main(arguments=None):
         parser.error(f"unknown engines {sorted(unknown)}; there are {list(ENGINES)}.")
     if chosen.peers and chosen.case != "lynx_hare":
         parser.error("`--peers` is for lynx_hare.")
-    return compare(
+    results = compare(
         chosen.case, engines, chosen.seeds, chosen.json, chosen.picture, chosen.peers
     )
+    missed = missed_bars(results["engines"])
+    if chosen.check and missed:
+        parser.exit(1, "\n".join(missed) + "\n")
+    return results
 
 
 if __name__ == "__main__":

@@ -130,7 +130,8 @@ def stream_posterior(
         posterior: A model with parameters, or an `AbstractPosterior`.
         key: A JAX random key.
         num_samples: How many draws, at least 1; `None` for every draw of a
-            `DrawsPosterior` once, in order.
+            `DrawsPosterior` once, in order. Chunks do not carry its weights, so for
+            equally weighted ones, as a `RunningSummary` takes them, say how many.
         batch_size: How many draws run in lock-step.
         progress: Whether to show draws done and their rate (needs tqdm).
 
