@@ -81,7 +81,7 @@ def importance(
             weight zero. Pass the same function again to use its compiled code again.
         start: A posterior to start at, such as the result of `laplace`: a plain model,
             a `JointPosterior` or a `DrawsPosterior`.
-        key: A JAX random key. Draw `i` of round `r` has the key
+        key: A JAX random key, for this alone. Draw `i` of round `r` has the key
             `fold_in(fold_in(key, r), i)`.
         num_samples: Draws in a round, at least 100.
         num_rounds: How many rounds, at least 1.

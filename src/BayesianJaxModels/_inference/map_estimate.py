@@ -80,7 +80,8 @@ def map_estimate(
         log_density: From a drawn model to the log joint density of data and parameters.
             Its maximum depends on the coordinates that the parameters are in.
         model: Says what the parameters are.
-        key: A JAX random key. Start `i` is drawn with `fold_in(key, i)`.
+        key: A JAX random key, for this alone. Start `i` is drawn with
+            `fold_in(key, i)`.
         num_starts: How many starts, at least 1. Mechanistic models have local modes:
             take 12 or more, and look at `num_agree`.
         prior: Starts are draws of it; draws of the model's own distributions if `None`.

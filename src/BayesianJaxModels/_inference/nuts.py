@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from .._compute import fold_in, map_chunks, progress_bar
+from .._compute import compiled_once, fold_in, map_chunks, progress_bar
 from .chain import (
     LAST_OF_WARM_UP,
     NOWHERE,
@@ -208,7 +208,7 @@ def nuts(
         chain_key = fold_in(key, index)
 
         def advance_by(chain, rows, first, count):
-            return advance(
+            inputs = (
                 density,
                 origin,
                 chain,
@@ -220,6 +220,8 @@ def nuts(
                 jnp.asarray(target_acceptance, dtype),
                 max_tree_depth,
             )
+            with compiled_once(advance, inputs):
+                return advance(*inputs)
 
         chain = _place(advance_by, nowhere(factor.astype(dtype)), index, spread)
         moves = []

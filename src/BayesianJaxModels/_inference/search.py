@@ -48,13 +48,14 @@ def minimise(
         trial = x + length[:, None] * direction
         trial_value, trial_gradient = evaluate(trial)
         finite = np.isfinite(trial_value) & np.isfinite(trial_gradient).all(axis=1)
-        with np.errstate(invalid="ignore"):
+        # A wild trial may overflow; it is not accepted.
+        with np.errstate(invalid="ignore", over="ignore"):
             enough = trial_value <= value + SUFFICIENT * length * slope
-        accepted = active & finite & enough
-        step, difference = trial - x, np.where(finite[:, None], trial_gradient, 0)
-        difference -= gradient
-        product = np.sum(step * difference, axis=1)
-        curved = accepted & (product > 1e-12 * np.sum(difference**2, axis=1))
+            accepted = active & finite & enough
+            step, difference = trial - x, np.where(accepted[:, None], trial_gradient, 0)
+            difference -= gradient
+            product = np.sum(step * difference, axis=1)
+            curved = accepted & (product > 1e-12 * np.sum(difference**2, axis=1))
         _push(steps, step, curved)
         _push(differences, difference, curved)
         _push(inverse_products, 1 / np.where(curved, product, 1), curved)
