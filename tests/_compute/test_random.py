@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,29 +8,46 @@ from jax import random
 from jax.extend.random import threefry_2x32
 from jax.scipy import stats
 
-from BayesianJaxModels._compute import fold_in, standard_laplace, standard_normal
+from BayesianJaxModels._compute import (
+    fold_in,
+    standard_laplace,
+    standard_normal,
+    symmetric_uniform,
+)
 from BayesianJaxModels._compute.random import _erfinv, _random_words
 
 SIZE = 200_001
-DRAWS = {"normal": standard_normal, "laplace": standard_laplace}
+DRAWS = {
+    "normal": standard_normal,
+    "laplace": standard_laplace,
+    "uniform": symmetric_uniform,
+}
 
 
 def cdf(name, x):
+    x = x.astype(float)
     if name == "normal":
         return stats.norm.cdf(x)
+    if name == "uniform":
+        return (1 + x) / 2
     return jnp.where(x < 0, 0.5 * jnp.exp(x), 1 - 0.5 * jnp.exp(-x))
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 @pytest.mark.parametrize("name", DRAWS)
-def test_distribution(name, key):
+def test_distribution(name, dtype, key, x64):
     draw = DRAWS[name]
-    x = np.sort(draw(key, (SIZE,), jnp.float32))
+    x = np.sort(draw(key, (SIZE,), dtype))
+    assert x.dtype == dtype
     assert np.all(np.isfinite(x))
+    # Every bit of double precision is in use, and the ends are excluded.
+    assert len(np.unique(x)) == SIZE or dtype == jnp.float32
+    assert name != "uniform" or np.max(np.abs(x)) < 1
     # Kolmogorov and Smirnov: beyond 1.95 / sqrt(n) with probability .001.
     empirical = (np.arange(SIZE) + 0.5) / SIZE
     assert np.max(np.abs(cdf(name, x) - empirical)) < 1.95 / SIZE**0.5
     # No correlation between neighbours, or between the two words of a threefry block.
-    x = np.asarray(draw(key, (SIZE - 1,), jnp.float32))
+    x = np.asarray(draw(key, (SIZE - 1,), dtype))
     for left, right in ((x[:-1], x[1:]), np.split(x, 2)):
         assert abs(np.corrcoef(left, right)[0, 1]) < 4 / (SIZE / 2) ** 0.5
 
@@ -49,15 +68,18 @@ def test_keys_decide_alone(name, key):
 def test_shapes_and_other_generators(name, key, x64):
     draw = DRAWS[name]
     of_jax = getattr(random, name)
+    if name == "uniform":
+        of_jax = partial(random.uniform, minval=np.nextafter(np.float32(-1), 0))
     for shape in ((), (0, 3), (7,)):
-        x = draw(key, shape, jnp.float32)
-        assert (x.shape, x.dtype) == (shape, jnp.float32)
-    for other_key, dtype in (
-        (key, jnp.float64),
-        (random.key(0, impl="rbg"), jnp.float32),
-    ):
-        x = draw(other_key, (7,), dtype)
-        np.testing.assert_array_equal(x, of_jax(other_key, (7,), dtype))
+        for dtype in (jnp.float32, jnp.float64):
+            x = draw(key, shape, dtype)
+            assert (x.shape, x.dtype) == (shape, dtype)
+    other = random.key(0, impl="rbg")
+    x = draw(other, (7,), jnp.float32)
+    np.testing.assert_array_equal(x, of_jax(other, (7,), jnp.float32))
+    half = draw(key, (7,), jnp.bfloat16)
+    assert half.dtype == jnp.bfloat16
+    assert jnp.all(jnp.isfinite(half))
 
 
 @pytest.mark.parametrize("count", [2, 64])

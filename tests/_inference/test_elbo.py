@@ -269,10 +269,11 @@ def test_importance_weighted_bound(key, x64):
         call = partial(elbo, posterior, likelihood, num_samples=num_samples, **options)
         return jax.vmap(lambda key: call(key=key))(keys)
 
-    few = bounds_of(4, random.split(key, 400))
+    few = bounds_of(4, random.split(key, 20_000))
     # Jensen's inequality, draw by draw.
     assert jnp.all(few.value >= few.log_likelihood - few.kl)
-    assert few.value.mean() < LOG_EVIDENCE - 0.02
+    error = 4 * few.value.std() / 20_000**0.5
+    assert few.value.mean() + error < LOG_EVIDENCE - 0.015
     many = bounds_of(2_000, random.split(key, 50)).value
     error = 4 * many.std() / 50**0.5
     np.testing.assert_allclose(many.mean(), LOG_EVIDENCE, atol=error)

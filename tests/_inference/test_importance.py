@@ -143,7 +143,9 @@ def test_failed_draws_count_and_bad_weights_warn(key):
     found = posterior.diagnostics
     assert 100 < found.num_failed < 1_500
     assert found.num_evaluations == 2_000
-    assert 1_300 < len(posterior.draws) <= 2_000 - found.num_failed
+    # As many draws whatever fails, so that nothing is compiled anew; none that failed.
+    assert len(posterior.draws) == 2_000
+    assert np.sum(posterior.weights == 0) >= found.num_failed
     assert np.all(posterior.draws[:, 0] > 0)
 
     far = bjm.JointPosterior.gaussian(

@@ -15,6 +15,7 @@ from .random import (
     fold_in as fold_in,
     standard_laplace as standard_laplace,
     standard_normal as standard_normal,
+    symmetric_uniform as symmetric_uniform,
 )
 from .spread import (
     collect as collect,

@@ -44,18 +44,22 @@ def standard_normal(
     Args:
         key: A JAX random key.
         shape: The shape of the draw.
-        dtype: A floating point dtype. Other precisions than float32, and other
-            generators than threefry, go to `jax.random`.
+        dtype: A floating point dtype. Other precisions than single and double, and
+            other generators than threefry, go to `jax.random`.
     """
     if not _is_fast(key, dtype):
         return jax.random.normal(key, shape, dtype)
-    return _fast_normal(key, shape)
+    return _fast_normal(key, shape, jnp.dtype(dtype))
 
 
 # Compiled by itself, so that JAX traces it once for all parameters of a shape.
-@partial(jax.jit, static_argnums=1)
-def _fast_normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    return np.float32(2**0.5) * _erfinv(_symmetric_uniform(key, shape))
+@partial(jax.jit, static_argnums=(1, 2))
+def _fast_normal(
+    key: PRNGKeyArray, shape: tuple[int, ...], dtype: np.dtype
+) -> Float[Array, "..."]:
+    uniform = _fast_uniform(key, shape, dtype)
+    erfinv = _erfinv if dtype == jnp.float32 else lax.erf_inv
+    return dtype.type(2**0.5) * erfinv(uniform)
 
 
 def standard_laplace(
@@ -64,8 +68,18 @@ def standard_laplace(
     """Draw standard Laplace numbers, as `standard_normal` draws normal ones."""
     if not _is_fast(key, dtype):
         return jax.random.laplace(key, shape, dtype)
-    uniform = _symmetric_uniform(key, shape)
+    uniform = _fast_uniform(key, shape, jnp.dtype(dtype))
     return -jnp.sign(uniform) * jnp.log1p(-jnp.abs(uniform))
+
+
+def symmetric_uniform(
+    key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike
+) -> Float[Array, "..."]:
+    """Draw uniform numbers between -1 and 1, the ends excluded, in the same way."""
+    if not _is_fast(key, dtype):
+        above = jnp.nextafter(jnp.asarray(-1, dtype), jnp.asarray(0, dtype))
+        return jax.random.uniform(key, shape, dtype, minval=above)
+    return _fast_uniform(key, shape, jnp.dtype(dtype))
 
 
 def fold_in(key: PRNGKeyArray, index: Integer[ArrayLike, "..."]) -> Array:
@@ -94,16 +108,22 @@ def _is_threefry(key: PRNGKeyArray) -> bool:
 
 
 def _is_fast(key: PRNGKeyArray, dtype: DTypeLike) -> bool:
-    return dtype == jnp.float32 and _is_threefry(key)
+    return dtype in (jnp.float32, jnp.float64) and _is_threefry(key)
 
 
-def _symmetric_uniform(
-    key: PRNGKeyArray, shape: tuple[int, ...]
+def _fast_uniform(
+    key: PRNGKeyArray, shape: tuple[int, ...], dtype: np.dtype
 ) -> Float[Array, "..."]:
-    """Uniform float32 numbers: the odd multiples of 2**-23 between -1 and 1."""
-    bits = lax.bitcast_convert_type(_random_words(key, math.prod(shape)), jnp.int32)
-    odd = (bits >> 8) | np.int32(1)
-    return (odd.astype(jnp.float32) * np.float32(2**-23)).reshape(shape)
+    """The odd multiples of 2**-23 (float32) or 2**-52 (float64) between -1 and 1."""
+    count = math.prod(shape)
+    if dtype == jnp.float32:
+        bits = lax.bitcast_convert_type(_random_words(key, count), jnp.int32)
+        odd = (bits >> 8) | np.int32(1)
+        return (odd.astype(dtype) * np.float32(2**-23)).reshape(shape)
+    high, low = jnp.split(_random_words(key, 2 * count).astype(jnp.uint64), 2)
+    bits = lax.bitcast_convert_type(high << np.uint64(32) | low, jnp.int64)
+    odd = (bits >> 11) | np.int64(1)
+    return (odd.astype(dtype) * 2.0**-52).reshape(shape)
 
 
 def _random_words(key: PRNGKeyArray, count: int) -> UInt32[Array, " count"]:

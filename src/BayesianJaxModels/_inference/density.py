@@ -50,21 +50,24 @@ class FlatDensity(eqx.Module):
         return value.astype(vector.dtype)
 
     def value_and_gradient(
-        self, vector: Float[Array, " d"]
-    ) -> tuple[Float[Array, ""], Float[Array, " d"]]:
+        self, vector: Float[Array, "*batch d"]
+    ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch d"]]:
         """The log density and its gradient, by whichever mode is fit for it.
 
         Forward mode up to 32 entries, reverse mode beyond. A density that allows only
         one of them, as the adjoints of diffrax do, gets that one.
         """
         modes = [_forward, _reverse]
-        first, second = modes if vector.size <= FEW_ENTRIES else modes[::-1]
+        first, second = modes if vector.shape[-1] <= FEW_ENTRIES else modes[::-1]
+        fn = self
+        for _ in vector.shape[:-1]:
+            fn = jax.vmap(fn)
         try:
-            return first(self, vector)
+            return first(fn, vector)
         except (TypeError, ValueError) as error:
             if not any(words in str(error) for words in ONE_MODE_ONLY):
                 raise
-            return second(self, vector)
+            return second(fn, vector)
 
     def differentiable(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
         """The log density for optimisers and samplers that take their own gradient.
@@ -174,13 +177,19 @@ def hessians(
 def _at_points(
     density: FlatDensity, points: Float[Array, "n d"]
 ) -> tuple[Float[Array, " n"], Float[Array, "n d"]]:
-    return jax.vmap(density.value_and_gradient)(points)
+    return density.value_and_gradient(points)
 
 
-def _forward(fn: Callable, vector: Array) -> tuple[Array, Array]:
-    gradient, value = jax.jacfwd(lambda x: (fn(x),) * 2, has_aux=True)(vector)
-    return value, gradient
+def _forward(fn: Callable, points: Array) -> tuple[Array, Array]:
+    # A derivative of a batch: JAX takes half as long to trace it as to batch one.
+    def push(direction):
+        tangent = jnp.broadcast_to(direction, points.shape)
+        return jax.jvp(fn, (points,), (tangent,))
+
+    directions = jnp.eye(points.shape[-1], dtype=points.dtype)
+    return jax.vmap(push, out_axes=(None, -1))(directions)
 
 
-def _reverse(fn: Callable, vector: Array) -> tuple[Array, Array]:
-    return jax.value_and_grad(fn)(vector)
+def _reverse(fn: Callable, points: Array) -> tuple[Array, Array]:
+    value, pull = jax.vjp(fn, points)
+    return value, pull(jnp.ones_like(value))[0]

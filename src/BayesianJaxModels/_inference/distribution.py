@@ -11,6 +11,7 @@ from jax import lax
 from jax.scipy import stats
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._compute import standard_laplace, standard_normal, symmetric_uniform
 from .._parameter.convert import as_float_array, check_values
 from .check import as_positive, like
 
@@ -48,7 +49,7 @@ class Normal(AbstractPrior):
 
     def sample(self, key, value):
         mean, sd = like(value, mean=self.mean, sd=self.sd)
-        return mean + sd * jax.random.normal(key, value.shape, value.dtype)
+        return mean + sd * standard_normal(key, value.shape, value.dtype)
 
 
 class Laplace(AbstractPrior):
@@ -67,7 +68,7 @@ class Laplace(AbstractPrior):
 
     def sample(self, key, value):
         mean, scale = like(value, mean=self.mean, scale=self.scale)
-        return mean + scale * jax.random.laplace(key, value.shape, value.dtype)
+        return mean + scale * standard_laplace(key, value.shape, value.dtype)
 
 
 class StudentT(AbstractPrior):
@@ -106,7 +107,7 @@ class HalfNormal(AbstractPrior):
 
     def sample(self, key, value):
         (scale,) = like(value, scale=self.scale)
-        return scale * jnp.abs(jax.random.normal(key, value.shape, value.dtype))
+        return scale * jnp.abs(standard_normal(key, value.shape, value.dtype))
 
 
 class TruncatedNormal(AbstractPrior):
@@ -141,8 +142,12 @@ class TruncatedNormal(AbstractPrior):
 
     def sample(self, key, value):
         mean, sd, low, high = self._fields(value)
-        drawn = jax.random.truncated_normal(key, low, high, value.shape, value.dtype)
-        return mean + sd * drawn
+        uniform = symmetric_uniform(key, value.shape, value.dtype)
+        start, end = lax.erf(low / 2**0.5), lax.erf(high / 2**0.5)
+        drawn = 2**0.5 * lax.erf_inv((start + end + (end - start) * uniform) / 2)
+        # Rounding must not carry a draw to an end or beyond it.
+        inside = jnp.nextafter(low, high), jnp.nextafter(high, low)
+        return mean + sd * jnp.clip(drawn, *inside)
 
     def _fields(self, value):
         """With the ends in standard deviations from the mean."""
@@ -188,7 +193,7 @@ class LogNormal(AbstractPrior):
 
     def sample(self, key, value):
         mean, sd = like(value, mean=self.mean, sd=self.sd)
-        return jnp.exp(mean + sd * jax.random.normal(key, value.shape, value.dtype))
+        return jnp.exp(mean + sd * standard_normal(key, value.shape, value.dtype))
 
 
 class Exponential(AbstractPrior):

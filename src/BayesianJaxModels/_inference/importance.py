@@ -90,8 +90,9 @@ def importance(
         progress: Whether to show draws done and their rate (needs tqdm).
 
     Returns:
-        A `DrawsPosterior` with the `num_rounds * num_samples` weighted draws, those of
-        weight zero left out; its `diagnostics` are an `ImportanceDiagnostics`.
+        A `DrawsPosterior` with `num_rounds * num_samples` weighted draws; its
+        `diagnostics` are an `ImportanceDiagnostics`. In the place of a draw of weight
+        zero, which may be one that fails, stands the heaviest one with weight zero.
 
     Raises:
         ValueError: If a count is below its least, the start has no proper covariance or
@@ -147,7 +148,8 @@ def importance(
         log_densities.append(np.asarray(found[1], np.float64))
     pooled, log_weights = _pool(proposals, draws, log_densities, df)
     weights, k_hat = pareto_smooth(log_weights)
-    positive = weights > 0
+    # Draws of weight zero would vary in number, and what follows be compiled anew.
+    pooled[weights == 0] = pooled[np.argmax(weights)]
     log_evidence = np.logaddexp.reduce(log_weights) - np.log(len(weights))
     diagnostics = ImportanceDiagnostics(
         k_hat=np.asarray(k_hat),
@@ -157,10 +159,12 @@ def importance(
         log_evidence=np.asarray(log_evidence),
     )
     _warn(diagnostics)
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights)
     return DrawsPosterior(
         model,
-        jnp.asarray(pooled[positive], entries.dtype),
-        jnp.asarray(np.log(weights[positive]), entries.dtype),
+        jnp.asarray(pooled, entries.dtype),
+        jnp.asarray(log_weights, entries.dtype),
         diagnostics,
     )
 
@@ -203,10 +207,10 @@ def _log_student(
     draws: np.ndarray, mean: np.ndarray, factor: np.ndarray, df: int
 ) -> np.ndarray:
     d = len(mean)
-    t = np.linalg.solve(factor, (draws - mean).T)
+    t = (draws - mean) @ np.linalg.inv(factor).T
     constant = math.lgamma((df + d) / 2) - math.lgamma(df / 2)
     constant -= d / 2 * np.log(df * np.pi) + np.sum(np.log(np.diagonal(factor)))
-    return constant - (df + d) / 2 * np.log1p(np.sum(t**2, axis=0) / df)
+    return constant - (df + d) / 2 * np.log1p(np.sum(t**2, axis=1) / df)
 
 
 def _tempered(weights: np.ndarray, num_entries: int) -> np.ndarray:

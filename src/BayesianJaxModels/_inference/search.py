@@ -21,8 +21,8 @@ def minimise(
     """Minimise a function from many starts, by L-BFGS with backtracking.
 
     Nocedal & Wright 2006, Numerical Optimization, algorithms 3.1 and 7.4. Each step is
-    one evaluation at a point of every search, so that those of all searches are one
-    batch. A value or gradient that is not finite makes a search step back.
+    one evaluation at a point of every search that goes on, and those are one batch. A
+    value or gradient that is not finite makes a search step back.
 
     Args:
         evaluate: From points `(n, d)` to values `(n,)` and gradients `(n, d)`.
@@ -39,6 +39,7 @@ def minimise(
     n, d = starts.shape
     x, value = starts.copy(), np.full(n, np.inf)
     gradient, direction = np.zeros((n, d)), np.zeros((n, d))
+    trial_value, trial_gradient = np.zeros(n), np.zeros((n, d))
     steps, differences = np.zeros((MEMORY, n, d)), np.zeros((MEMORY, n, d))
     inverse_products = np.zeros((MEMORY, n))  # zero where there is no pair
     length, slope = np.ones(n), np.zeros(n)
@@ -46,7 +47,7 @@ def minimise(
     active, converged = np.ones(n, bool), np.zeros(n, bool)
     for _ in range(max_steps):
         trial = x + length[:, None] * direction
-        trial_value, trial_gradient = evaluate(trial)
+        trial_value[active], trial_gradient[active] = evaluate(trial[active])
         finite = np.isfinite(trial_value) & np.isfinite(trial_gradient).all(axis=1)
         # A wild trial may overflow; it is not accepted.
         with np.errstate(invalid="ignore", over="ignore"):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 
 def is_float_array(leaf: Any) -> bool:
@@ -64,7 +64,7 @@ def check_width(name: str, width: Any, mean: Any, shape: tuple[int, ...]) -> Non
 
 
 def check_values(
-    array: Float[Array, "*shape"], is_bad: Bool[Array, ""], message: str
+    array: Float[Array, "*shape"], is_bad: Bool[ArrayLike, ""], message: str
 ) -> Float[Array, "*shape"]:
     """Return `array`, or raise if its values are bad.
 
@@ -82,7 +82,9 @@ def check_values(
 
 def check_finite(name: str, array: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return `array`, or raise as `check_values` does if it holds NaN or infinity."""
-    is_bad = ~jnp.all(jnp.isfinite(array))
+    # What JAX would compile, NumPy does at once.
+    xp = jnp if isinstance(array, Tracer) else np
+    is_bad = ~xp.all(xp.isfinite(array))
     return check_values(array, is_bad, f"`{name}` must be finite, but has NaN or inf.")
 
 
