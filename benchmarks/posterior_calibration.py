@@ -17,6 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from core import print_aligned
 from matplotlib.figure import Figure
 from posterior_cases import solve
 from scipy.linalg import expm
@@ -163,7 +164,7 @@ def calibrate(variant, seed, num_simulations):
         num_simulations=num_simulations,
     )
     return {
-        "variant": variant,
+        "engine": variant,
         "seed": seed,
         "expected_to_pass": fault is None,
         "passes": sbc.passes,
@@ -177,16 +178,51 @@ def calibrate(variant, seed, num_simulations):
 
 
 def run(seed, num_simulations=200):
-    """Calibrate every variant; what it returns can be written as JSON."""
-    rows = [calibrate(variant, seed, num_simulations) for variant in VARIANTS]
-    return {"case": "calibration", "variants": rows}
+    """A row for every variant."""
+    return [calibrate(variant, seed, num_simulations) for variant in VARIANTS]
 
 
-def picture(results, path):
+def measure(seeds):
+    """Rows of all seeds without the ranks, and those of the first with them to draw."""
+    rows = [row for seed in seeds for row in run(seed)]
+    kept = [{k: row[k] for k in row if k not in ("ranks", "num_ranks")} for row in rows]
+    return {"engines": kept}, rows[: len(VARIANTS)]
+
+
+def print_rows(results):
+    """A line for each variant and seed."""
+    names = ("expected", "found", *NAMES, "error in sd", "failed", "seconds")
+    cells = [("engine", "seed", *names)]
+    for row in results["engines"]:
+        inside = ["inside" if row["inside"][name] else "outside" for name in NAMES]
+        verdicts = [row["expected_to_pass"], row["passes"]]
+        error = row["max_error_in_sd"]
+        cells.append(
+            (row["engine"], str(row["seed"]))
+            + tuple("pass" if verdict else "fail" for verdict in verdicts)
+            + (*inside, "" if error is None else f"{error:.4f}")
+            + (str(row["num_failed"]), f"{row['seconds']:.1f}")
+        )
+    print_aligned(cells)
+
+
+def missed_bars(results):
+    """One sentence for each variant that is not where it should be."""
+    sides = ("outside", "inside")
+    return [
+        f"{row['engine']}, seed {row['seed']}: {sides[row['passes']]} the band, "
+        f"{sides[row['expected_to_pass']]} wanted."
+        for row in results["engines"]
+        if row["passes"] != row["expected_to_pass"]
+    ]
+
+
+def picture(rows, path):
     """The ECDF of the ranks less the uniform one, beside its band, for each variant."""
     figure = Figure(figsize=(9, 6.5), layout="constrained")
-    panels = figure.subplots(2, 2, sharex=True, sharey=True)
-    for row, axes in zip(results["variants"], panels.ravel(), strict=True):
+    grid = {"sharex": True, "sharey": True, "squeeze": False}
+    panels = figure.subplots(len(rows) // 2, 2, **grid)
+    for row, axes in zip(rows, panels.ravel(), strict=True):
         sbc = bjm.SBC(np.array(row["ranks"]), row["num_ranks"], tuple(row["inside"]))
         share = np.arange(1, sbc.num_ranks + 1) / sbc.num_ranks
         low, high = (end - share for end in sbc.band)
@@ -194,9 +230,12 @@ def picture(results, path):
         axes.fill_between(share, low, high, color="0.88", lw=0, label=label)
         axes.plot(share, sbc.ecdf - share[:, None], lw=1.2, label=sbc.names)
         verdict = "inside the band" if row["passes"] else "outside the band"
-        axes.set_title(f"{row['variant']}: {verdict}", fontsize="medium")
+        axes.set_title(f"{row['engine']}: {verdict}", fontsize="medium")
         axes.set(xlabel="share of ranks", ylabel="ECDF less uniform")
         axes.label_outer()
     panels[0, 0].legend(fontsize="small", ncols=2)
-    figure.suptitle(f"Truth among posterior draws, {len(sbc.ranks)} simulations")
+    figure.suptitle(
+        f"Ranks of the truth among posterior draws, {len(sbc.ranks)} simulations:\n"
+        "inside the band if the posterior is right"
+    )
     figure.savefig(path, dpi=100)

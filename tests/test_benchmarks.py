@@ -1,7 +1,9 @@
 import importlib
 import json
+import warnings
 from pathlib import Path
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -163,3 +165,166 @@ def test_an_engine_beside_the_reference(load, tmp_path, x64):
         quality.main(["influenza", "--engines", "guessing"])
     with pytest.raises(SystemExit):
         quality.main(["score"])
+
+
+def test_what_no_normal_distribution_fits_is_flagged(load, x64):
+    """Skewness 2.41: importance sampling and NUTS pass Stan's rule, the others fail."""
+    quality = load("posterior_quality")
+    case = load("posterior_cases").CASES["skewed"]()
+    _, _, skewness = stats.johnsonsu.stats(-2.0, 1.5, moments="mvs")
+    assert skewness > 2.4
+    y_of_reference = stats.johnsonsu.stats(-2.0, 1.5, moments="mv")
+    np.testing.assert_allclose(
+        case.reference[:, 1] ** [1, 2], y_of_reference, rtol=1e-12
+    )
+    for name in ("laplace", "full_covariance", "importance", "nuts"):
+        key = jax.random.key(0)
+        with warnings.catch_warnings():
+            # k-hat sees the tail, though the moments are right.
+            warnings.filterwarnings("ignore", "Importance sampling has k-hat")
+            posterior = load("posterior_engines").ENGINES[name](case, key)
+        mean, stdv, failed = quality.describe(case, posterior, key)
+        assert failed == 0
+        z = np.max(np.abs(mean - case.reference[0]) / case.reference[1])
+        ratios = stdv / case.reference[1]
+        right = z < 0.25 and np.all((0.8 < ratios) & (ratios < 1.25))
+        assert right == (name in ("importance", "nuts"))
+        if not right:
+            assert not quality.judge(case, posterior, key)["trustworthy"]
+
+
+def test_bars_stretch_with_the_pace(load):
+    quality = load("posterior_quality")
+    recorded = json.loads(quality.RECORDED.read_text())["engines"]
+    [row] = [
+        row for row in recorded if (row["engine"], row["seed"]) == ("importance", 0)
+    ]
+    assert quality.missed_bars("lynx_hare", [row]) == []
+    late = row | {"run_s": 3.0}
+    [line] = quality.missed_bars("lynx_hare", [late])
+    assert "importance, seed 0: run is 3, the bar 2" in line
+    late["pace_s"] = 2 * max(row["pace_s"] for row in recorded)
+    assert quality.missed_bars("lynx_hare", [late]) == []
+    wrong = row | {"max_abs_z": 0.3, "engine": "laplace", "trustworthy": True}
+    assert "not flagged" in quality.missed_bars("skewed", [wrong])[0]
+
+
+def test_van_der_pol_data_are_those_published(load):
+    neural = load("posterior_neural")
+    published = [[-1.547412, 2.4362879], [-1.2687737, 2.4547296]]
+    data = neural.noisy_series(neural.PUBLISHED)
+    np.testing.assert_allclose(data[:2], published, atol=1e-6)
+    # By hand, with another solver.
+    exact = solve_ivp(
+        lambda t, y: [y[1], -y[0] + 0.5 * y[1] * (1 - y[0] ** 2)],
+        (0, neural.TIMES[-1]),
+        [-1.5, 2.5],
+        method="LSODA",
+        rtol=1e-10,
+        atol=1e-10,
+    )
+    np.testing.assert_allclose(neural.exact_series()[-1], exact.y[:, -1], atol=1e-6)
+
+
+def test_forecasts_are_judged_by_the_near_draws(load, x64):
+    """Draws around a shifted truth, one of them far away and one not finite."""
+    neural = load("posterior_neural")
+    truth = neural.exact_series()
+    offsets = np.linspace(-1.0, 1.0, 101)[:, None, None] + 0.1
+    ys = np.concatenate([truth + offsets, [truth + 20.0, truth * np.nan]])
+    shift = np.where(np.arange(100) < 80, 0.0, 2.0)[:, None]
+    results = diffrax.RESULTS.successful
+    trajectories = bjm.Trajectory(
+        jnp.asarray(neural.TIMES),
+        jnp.asarray(ys),
+        jax.tree.map(lambda leaf: jnp.full(len(ys), leaf), results),
+        jnp.zeros(len(ys), int),
+    )
+    found = neural.judge(trajectories, truth + shift)
+    assert found["failed_draws"] == 2
+    # Off by .1 at 30 times of the forecast, by 1.9 at 20.
+    assert found["mse"] == pytest.approx(0.6 * 0.1**2 + 0.4 * 1.9**2)
+    assert found["coverage_in"] == 1
+    assert found["coverage_out"] == pytest.approx(0.6)
+    off = np.array([offsets.ravel(), offsets.ravel() - 2.0])
+    densities = stats.norm.pdf(off, scale=0.05**0.5).mean(axis=1)
+    assert found["mnll"] == pytest.approx(-np.log(densities) @ [0.6, 0.4])
+
+
+def test_the_neural_density_is_residuals_and_the_rest(load, x64):
+    """Beside SciPy, and in the two parts that Gauss-Newton takes."""
+    neural, mixture = load("posterior_neural"), load("neural_mixture")
+    data = neural.noisy_series(1)
+    ts = jnp.asarray(neural.TIMES[:50])
+    problem = mixture.Problem(ts, jnp.asarray(data), mixture.make_prior(), 1 / 7)
+    model = mixture.make_model()
+    drawn = bjm.sample_prior(model, problem.prior, jax.random.key(0))
+    values, residuals = jax.jit(
+        lambda problem, drawn: (
+            (problem.log_density(drawn), problem.log_rest(drawn)),
+            problem.residuals(drawn),
+        )
+    )(problem, drawn)
+    parts = values[1] - jnp.sum(residuals**2) / 2 - 50 * np.log(2 * np.pi)
+    assert values[0] == pytest.approx(float(parts))
+    scales = {"layers[0].W": 0.35, "layers[0].b": 0.5, "layers[1].W": 3.5}
+    scales |= {"layers[1].b": 2.0, "start": 3.0}
+    by_hand = stats.norm.logpdf(drawn.noise.log_scale.mean, -1.5, 0.5)
+    by_hand -= 100 * drawn.noise.log_scale.mean
+    for name, parameter in bjm.get_parameters(drawn).items():
+        if not name.startswith("noise"):
+            scale = scales[name.removeprefix("field.mlp.")]
+            by_hand += stats.norm.logpdf(parameter.mean, scale=scale).sum()
+    assert values[1] == pytest.approx(float(by_hand))
+
+
+def test_van_der_pol_small(load, monkeypatch, tmp_path, capsys):
+    """The way from the data to figures, files and picture, with too little effort."""
+    neural, quality = load("posterior_neural"), load("posterior_quality")
+    monkeypatch.setattr(neural, "FULL", neural.SMALL)
+    monkeypatch.setattr(neural, "NOISE_SEEDS", {"fresh": (101,)})
+    out, picture = tmp_path / "neural.json", tmp_path / "neural.png"
+    arguments = ["van_der_pol", "--seeds", "1", "--json", str(out)]
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
+        quality.main([*arguments, "--picture", str(picture)])
+    results = json.loads(out.read_text())
+    assert set(results) == {"case", "device", "versions", "engines", "medians"}
+    published, fresh = results["engines"]
+    assert published["noise_seed"] == 121
+    assert fresh["noise_seed"] == 101
+    assert published["mse"] != fresh["mse"]
+    assert sum(published["weights"]) == pytest.approx(1)
+    assert np.isfinite(published["elbos"]).all()
+    assert results["medians"]["fresh"]["mse"] == fresh["mse"]
+    assert "published" in capsys.readouterr().out
+    assert picture.stat().st_size > 10_000
+    missed = neural.missed_bars(results)
+    assert any("mse" in sentence for sentence in missed)
+    good = {"mse": 0.1, "mnll": 0.3, "coverage_in": 0.9, "coverage_out": 0.9}
+    results["medians"] = {"published": good, "fresh": {"mse": 0.15}}
+    for row in results["engines"]:
+        row |= {"failed_draws": 0, "compile_s": 80.0, "run_s": 10.0}
+    assert neural.missed_bars(results) == []
+    results["engines"][0]["failed_draws"] = 1
+    assert len(neural.missed_bars(results)) == 1
+
+
+def test_calibration_small(load, monkeypatch, tmp_path, x64):
+    """Laplace approximations as they are and too narrow, by few simulations."""
+    calibration, quality = load("posterior_calibration"), load("posterior_quality")
+    sound, narrow = "Laplace", "Laplace, sd halved"
+    variants = {name: calibration.VARIANTS[name] for name in (sound, narrow)}
+    monkeypatch.setattr(calibration, "VARIANTS", variants)
+    run = calibration.run
+    monkeypatch.setattr(calibration, "run", lambda seed: run(seed, num_simulations=40))
+    out, picture = tmp_path / "calibration.json", tmp_path / "calibration.png"
+    arguments = ["calibration", "--seeds", "1", "--check", "--json", str(out)]
+    quality.main([*arguments, "--picture", str(picture)])
+    rows = json.loads(out.read_text())["engines"]
+    assert [row["engine"] for row in rows] == [sound, narrow]
+    assert [row["passes"] for row in rows] == [True, False]
+    assert rows[0]["max_error_in_sd"] < 5e-3  # exact, but for the search for the mode
+    assert picture.stat().st_size > 10_000
+    rows[1]["passes"] = True
+    [sentence] = calibration.missed_bars({"engines": rows})
+    assert "outside wanted" in sentence
