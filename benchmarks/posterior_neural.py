@@ -37,9 +37,10 @@ FAR = 10.0  # a draw that leaves the oscillator so far behind has diverged
 
 # The seeds of the noise. Prior and effort were chosen on the seeds 1 to 6: the prior
 # by its ELBOs, the effort also by the errors beyond t = 7. An earlier choice had been
-# tried on the other seeds too. The series below the noise is one and the same.
+# run on the published noise too; the fresh seeds were run once, after everything was
+# fixed. The series below the noise is one and the same.
 PUBLISHED = 121
-NOISE_SEEDS = {"fresh": (101, 102, 103, 104), "seen": (1, 2, 3, 4)}
+NOISE_SEEDS = {"fresh": (201, 202, 203, 204), "seen": (1, 2, 3, 4)}
 # What `--check` holds: the least and greatest median over the seeds of the published
 # noise, and over fresh noise.
 BARS = {

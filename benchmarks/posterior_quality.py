@@ -160,8 +160,11 @@ def print_engines(rows):
     print_aligned(cells)
 
 
-def missed_bars(name, rows):
+def missed_bars(results):
     """One sentence for each figure of a case that is beyond its bar."""
+    name, rows = results["case"], results["engines"]
+    if name in OTHER_CASES:
+        return OTHER_CASES[name].missed_bars(results)
     missed, bars = [], SKEWED_BARS if name == "skewed" else BARS
     recorded = json.loads(RECORDED.read_text())["engines"]
     usual_s = np.median([row["pace_s"] for row in recorded])
@@ -260,7 +263,7 @@ def compare(name, engines, num_seeds, json_path, picture_path, peers=False):
         results["peers"] = [ask_peer(rows)]
     if picture_path:
         picture(case, quantities, picture_path)
-    return write(name, results, json_path), missed_bars(name, rows)
+    return write(name, results, json_path)
 
 
 def report(name, num_seeds, json_path, picture_path):
@@ -270,7 +273,7 @@ def report(name, num_seeds, json_path, picture_path):
     module.print_rows(results)
     if picture_path:
         module.picture(to_draw, picture_path)
-    return write(name, results, json_path), module.missed_bars(results)
+    return write(name, results, json_path)
 
 
 def write(name, results, json_path):
@@ -310,15 +313,15 @@ def main(arguments=None):
         parser.error("`--peers` is for lynx_hare.")
     output = (chosen.json, chosen.picture)
     if chosen.case in OTHER_CASES:
-        num_seeds = chosen.seeds or NUM_OTHER_SEEDS
-        results, missed = report(chosen.case, num_seeds, *output)
+        results = report(chosen.case, chosen.seeds or NUM_OTHER_SEEDS, *output)
     else:
-        num_seeds = chosen.seeds or NUM_SEEDS
-        results, missed = compare(
-            chosen.case, engines, num_seeds, *output, chosen.peers
+        results = compare(
+            chosen.case, engines, chosen.seeds or NUM_SEEDS, *output, chosen.peers
         )
-    if chosen.check and missed:
-        parser.exit(1, "\n".join(missed) + "\n")
+    if chosen.check:
+        missed = missed_bars(results)
+        if missed:
+            parser.exit(1, "".join(f"{line}\n" for line in missed))
     return results
 
 

@@ -38,6 +38,38 @@ def test_links_lead_somewhere():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_posteriors_come_from_the_results():
+    results = ROOT / "benchmarks" / "results"
+    report = json.loads((results / "posterior_lynx_hare_cpu.json").read_text())
+    assert report["device"].removesuffix(", jax on cpu") in README
+    lines = []
+    for name in dict.fromkeys(row["engine"] for row in report["engines"]):
+        rows = [row for row in report["engines"] if row["engine"] == name]
+        z = max(row["max_abs_z"] for row in rows)
+        low = min(row["min_sd_ratio"] for row in rows)
+        high = max(row["max_sd_ratio"] for row in rows)
+        first = max(row["compile_s"] + row["run_s"] for row in rows)
+        then = max(row["run_s"] for row in rows)
+        lines.append(
+            f"| {name.replace('_', ' ')} | {z:.2f} | {low:.2f} to {high:.2f} | "
+            f"{first:.0f} s | {then:.1f} s |"
+        )
+    assert len(lines) == 6
+    assert "\n".join(lines) in README, "\n" + "\n".join(lines)
+    [peer] = report["peers"]
+    for name in ("nuts", "importance"):
+        [row] = [
+            row
+            for row in report["engines"]
+            if row["engine"] == name and row["seed"] == 0
+        ]
+        rate = row["ess"] / (row["compile_s"] + row["run_s"])
+        assert f"{rate / peer['ess_per_s']:.0f} times" in README
+    report = json.loads((results / "posterior_van_der_pol_cpu.json").read_text())
+    for kind in ("published", "fresh"):
+        assert f"{report['medians'][kind]['mse']:.3f}".lstrip("0") in README
+
+
 def test_figures_come_from_the_results():
     results = ROOT / "benchmarks" / "results"
     report = json.loads((results / "sampling_cost_cpu.json").read_text())
