@@ -13,8 +13,8 @@ import optax
 import BayesianJaxModels as bjm
 
 NUM_STARTS = 16
-NUM_PARALLEL = 16  # draws in a training step
-NUM_STEPS = 600
+NUM_PARALLEL = 32  # draws in a training step
+NUM_STEPS = 1_000
 LEARNING_RATE = 0.05  # in units of the standard deviations at the start
 
 

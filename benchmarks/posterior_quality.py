@@ -30,7 +30,7 @@ from posterior_engines import ENGINES
 
 import BayesianJaxModels as bjm
 
-NUM_DRAWS = 10_000
+NUM_DRAWS = 40_000
 NUM_SEEDS = 5
 # Cases without a reference posterior, each with its own measures, bars and picture.
 OTHER_CASES = {"van_der_pol": posterior_neural, "calibration": posterior_calibration}

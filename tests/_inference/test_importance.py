@@ -143,10 +143,23 @@ def test_failed_draws_count_and_bad_weights_warn(key):
     found = posterior.diagnostics
     assert 100 < found.num_failed < 1_500
     assert found.num_evaluations == 2_000
-    # As many draws whatever fails, so that nothing is compiled anew; none that failed.
-    assert len(posterior.draws) == 2_000
     assert np.sum(posterior.weights == 0) >= found.num_failed
     assert np.all(posterior.draws[:, 0] > 0)
+    # As many draws whatever fails, so that nothing is compiled anew.
+    other = bjm.importance(
+        half, start, key=random.key(7), num_samples=1_000, num_rounds=2
+    )
+    assert other.diagnostics.num_failed != found.num_failed
+    traces = []
+
+    def first(drawn):
+        traces.append(None)
+        return drawn.mean[0]
+
+    for one in (posterior, other):
+        values = bjm.map_posterior(first, one, key=key, num_samples=None)
+        assert values.shape == (2_000,)
+    assert len(traces) == 1
 
     far = bjm.JointPosterior.gaussian(
         bjm.GaussianParameter(jnp.array([9.0, 0.0]), jnp.ones(2)), 0.01 * jnp.eye(2)
