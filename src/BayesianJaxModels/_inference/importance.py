@@ -243,7 +243,8 @@ def _warn(diagnostics: ImportanceDiagnostics) -> None:
         f"Importance sampling has k-hat {diagnostics.k_hat:.2f} (good below "
         f"{LARGEST_K_HAT}) and {diagnostics.ess:.0f} effective draws of "
         f"{diagnostics.num_evaluations} (good from {SMALLEST_SAMPLE} on). Take more "
-        "rounds or more draws in a round, start from a better fit (`laplace` at the "
-        "best mode, or full-covariance variational inference), or use `nuts`.",
+        "rounds or more draws in a round, a smaller `df` for heavy tails, start from a "
+        "better fit (`laplace` at the best mode, or full-covariance variational "
+        "inference), or use `nuts`.",
         stacklevel=3,
     )
