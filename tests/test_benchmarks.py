@@ -179,8 +179,8 @@ def test_what_no_normal_distribution_fits_is_flagged(load, x64):
     )
     for name in ("laplace", "full_covariance", "importance", "nuts"):
         key = jax.random.key(0)
-        with warnings.catch_warnings():
-            # k-hat sees the tail, though the moments are right.
+        with warnings.catch_warnings(), jax.numpy_dtype_promotion("standard"):
+            # Optax mixes dtypes; k-hat sees the tail, though the moments are right.
             warnings.filterwarnings("ignore", "Importance sampling has k-hat")
             posterior = load("posterior_engines").ENGINES[name](case, key)
         mean, stdv, failed = quality.describe(case, posterior, key)
@@ -268,8 +268,8 @@ def test_the_neural_density_is_residuals_and_the_rest(load, x64):
     )(problem, drawn)
     parts = values[1] - jnp.sum(residuals**2) / 2 - 50 * np.log(2 * np.pi)
     assert values[0] == pytest.approx(float(parts))
-    scales = {"layers[0].W": 0.35, "layers[0].b": 0.5, "layers[1].W": 3.5}
-    scales |= {"layers[1].b": 2.0, "start": 3.0}
+    scales = {"layers[0].W": 0.3, "layers[0].b": 0.3, "layers[1].W": 3.0}
+    scales |= {"layers[1].b": 1.0, "start": 3.0}
     by_hand = stats.norm.logpdf(drawn.noise.log_scale.mean, -1.5, 0.5)
     by_hand -= 100 * drawn.noise.log_scale.mean
     for name, parameter in bjm.get_parameters(drawn).items():
