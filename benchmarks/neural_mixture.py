@@ -61,7 +61,7 @@ def make_model():
 def make_prior():
     """Features that change over the size of a cycle, and noise known to a factor of e.
 
-    Of nine priors this one had the greatest ELBOs, on data with other noise.
+    Of eight priors this one had the greatest ELBOs, on data with other noise.
     """
     return bjm.Prior(
         {

@@ -24,6 +24,7 @@ from neural_mixture import (
     one_step_each,
     start_of,
 )
+from PIL import Image
 from scipy.stats import norm
 
 import BayesianJaxModels as bjm
@@ -220,6 +221,8 @@ def picture(drawn, path):
         f"covered: how much of the truth lies in the {100 * MASS:.0f} % band"
     )
     figure.savefig(path, dpi=100)
+    # A third of the size, which a repository keeps for good.
+    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
 
 def draw_panels(trajectories, row, axes, title):

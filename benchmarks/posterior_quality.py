@@ -281,7 +281,11 @@ def write(name, results, json_path):
     where = {"device": describe_device(), "versions": describe_versions()}
     results = {"case": name, **where, **results}
     if json_path:
-        Path(json_path).write_text(json.dumps(results, indent=1, default=float) + "\n")
+        # Five digits: what a repository keeps for good should be small.
+        text = json.dumps(results, default=float)
+        short = json.loads(text, parse_float=lambda x: float(f"{float(x):.5g}"))
+        text = json.dumps(short, indent=0, separators=(",", ":"))
+        Path(json_path).write_text(text + "\n")
     return results
 
 
