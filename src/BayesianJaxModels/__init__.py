@@ -66,6 +66,8 @@ from ._layer import (
 )
 from ._model import (
     Module as Module,
+    ParameterRow as ParameterRow,
+    ParameterTable as ParameterTable,
     compute_prior as compute_prior,
     entropy as entropy,
     flatten_means as flatten_means,
@@ -81,6 +83,7 @@ from ._model import (
     kl_divergence as kl_divergence,
     laplacian_entropy as laplacian_entropy,
     load_model as load_model,
+    parameter_table as parameter_table,
     sample_all_parameters as sample_all_parameters,
     save_model as save_model,
     unflatten_means as unflatten_means,
@@ -109,10 +112,12 @@ from ._predict import (
     map_posterior as map_posterior,
     map_posterior_pure as map_posterior_pure,
     pit as pit,
+    posterior_to_datatree as posterior_to_datatree,
     posterior_trajectories as posterior_trajectories,
     rank_band as rank_band,
     simulation_based_calibration as simulation_based_calibration,
     stream_posterior as stream_posterior,
     summarise as summarise,
+    trajectory_to_datatree as trajectory_to_datatree,
 )
 from ._version import __version__ as __version__

@@ -2,30 +2,32 @@
 
 import importlib
 
-import jax
+import equinox as eqx
 import numpy as np
 
 import BayesianJaxModels as bjm
 
 
-def test_lynx_hare(tmp_path, capsys):
+def test_runs_small(tmp_path, capsys):
     lynx_hare = importlib.import_module("examples.lynx_hare")
-    output = tmp_path / "picture.png"
-    results = lynx_hare.main(**lynx_hare.SMALL, output=output)
+    results = lynx_hare.main(**lynx_hare.SMALL, output=tmp_path / "picture.png")
     printed = capsys.readouterr().out
-    assert output.stat().st_size > 10_000
     assert "starts agree" in printed
-    assert "ref mean" in printed
     assert "hare 1930" in printed
+    assert "bad weather" in printed
     for fit in results.values():
-        assert fit["table"].shape == (28, 9)
-        assert np.all(np.isfinite(fit["table"]))
-        assert fit["populations"].shape == (50 - fit["num_failed"], 361, 2)
-    model = results["honest"]["model"]
-    assert isinstance(model.log_theta, bjm.MultivariateGaussianParameter)
+        assert fit["table"].shape == (28, 6)
+        assert fit["trajectories"].ys.shape == (400, 361, 2)
+    # Few draws of the honest fit are near the reference already; the cheap one's rates
+    # are too narrow.
+    z, ratio = results["honest"]["table"][:, 4:].T
+    assert np.max(np.abs(z)) < 0.25
+    assert np.min(ratio) > 0.8
+    assert np.max(ratio) < 1.25
+    assert np.all(results["cheap"]["table"][:4, 5] < 0.7)
 
 
-def test_lynx_hare_density_is_the_models():
+def test_density_is_the_models(x64):
     """Beside the model written out again: natural units, and a plain Runge-Kutta."""
     lynx_hare = importlib.import_module("examples.lynx_hare")
     counts = np.exp(np.random.default_rng(0).normal(3.0, 0.5, (21, 2)))
@@ -57,6 +59,7 @@ def test_lynx_hare_density_is_the_models():
     expected += log_normal(np.log(theta[6:]), -1, 1.0).sum()
     expected += log_normal(np.log(counts), np.log(populations), theta[6:]).sum()
 
-    model = lynx_hare.LotkaVolterra(bjm.make_parameter(np.log(theta), bayesian=False))
-    density = jax.jit(lynx_hare.log_density)(model, np.log(counts).astype(np.float32))
-    np.testing.assert_allclose(density, expected, rtol=1e-5)
+    parts = np.split(np.log(theta), [4, 6])
+    model = lynx_hare.LotkaVolterra(*map(bjm.DeterministicParameter, parts))
+    density = lynx_hare.LogDensity(np.arange(1900.0, 1921.0), counts)
+    np.testing.assert_allclose(eqx.filter_jit(density)(model), expected, rtol=1e-5)

@@ -23,3 +23,8 @@ from .introspect import (
 from .module import Module as Module
 from .sample import sample_all_parameters as sample_all_parameters
 from .serialise import load_model as load_model, save_model as save_model
+from .table import (
+    ParameterRow as ParameterRow,
+    ParameterTable as ParameterTable,
+    parameter_table as parameter_table,
+)

@@ -4,7 +4,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from .._parameter import AbstractParameter
-from . import introspect
+from . import introspect, table
 
 
 class Module(eqx.Module):
@@ -13,24 +13,30 @@ class Module(eqx.Module):
     Fields may be parameters, layers, other modules, and lists, tuples or dictionaries
     of them; mark what is not an array (activations, sizes) with
     `eqx.field(static=True)`, so that `jax.grad` takes the whole model. The methods are
-    short for the functions of the same names, which work on any pytree.
+    short for the functions of the same names, which work on any pytree. `print(model)`
+    shows `parameter_table(model)`, and a notebook does; `repr(model)` is the structure.
 
     Example:
         ```python
-        class Regression(Module):
+        class Regression(bjm.Module):
             layers: list
 
             def __init__(self, *, key):
-                keys = jax.random.split(key)
+                first, second = jax.random.split(key)
                 self.layers = [
-                    BayesianLinear(1, 16, key=keys[0]),
-                    BayesianLinear(16, 1, key=keys[1]),
+                    bjm.BayesianLinear(2, 16, key=first),
+                    bjm.BayesianLinear(16, 1, key=second),
                 ]
 
             def __call__(self, x, *, key=None, sample=True):
-                keys = (None, None) if key is None else jax.random.split(key)
-                hidden = jnp.tanh(self.layers[0](x, key=keys[0], sample=sample))
-                return self.layers[1](hidden, key=keys[1], sample=sample)
+                first, second = (None, None) if key is None else jax.random.split(key)
+                hidden = jnp.tanh(self.layers[0](x, key=first, sample=sample))
+                return self.layers[1](hidden, key=second, sample=sample)
+
+
+        model = Regression(key=jax.random.key(0))
+        model(np.ones((10, 2)), sample=False).shape  # (10, 1): weights at their means
+        model.flatten_means().size  # 65
         ```
     """
 
@@ -53,3 +59,13 @@ class Module(eqx.Module):
     def compute_prior(self) -> Float[Array, ""]:
         """The sum of squares of the means; see `BayesianJaxModels.compute_prior`."""
         return introspect.compute_prior(self)
+
+    def __str__(self) -> str:
+        """The table of the parameters; under JAX transformations the structure."""
+        if table.has_values(self):
+            return str(table.parameter_table(self))
+        return repr(self)
+
+    def _repr_html_(self) -> str:
+        """The table of the parameters, for notebooks."""
+        return table.parameter_table(self)._repr_html_()

@@ -1,4 +1,8 @@
 from .calibration import Coverage as Coverage, coverage as coverage, pit as pit
+from .datatree import (
+    posterior_to_datatree as posterior_to_datatree,
+    trajectory_to_datatree as trajectory_to_datatree,
+)
 from .map_posterior import (
     map_posterior as map_posterior,
     map_posterior_pure as map_posterior_pure,

@@ -1,0 +1,147 @@
+"""A model as a table of its parameters, for a terminal and for a notebook."""
+
+import html
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jaxtyping import Float, PyTree
+
+from .introspect import get_parameters
+
+HEADINGS = ("name", "type", "shape", "count", "mean", "sd")
+MOST_VALUES = 4  # spelt one by one; of more, the least and the greatest
+
+
+@dataclass(frozen=True)
+class ParameterRow:
+    """One parameter of a `ParameterTable`.
+
+    Attributes:
+        name: As in `get_parameters`.
+        type: The name of its class.
+        mean: The means, in the shape of the parameter.
+        stdv: The standard deviations, in the same shape.
+
+    Example:
+        ```python
+        model = {"rates": bjm.make_parameter([0.5, 0.03])}
+        [row] = bjm.parameter_table(model).rows
+        row.name, row.mean  # ("['rates']", [0.5, 0.03])
+        ```
+    """
+
+    name: str
+    type: str
+    mean: Float[np.ndarray, "..."]
+    stdv: Float[np.ndarray, "..."]
+
+    def cells(self) -> tuple[str, ...]:
+        """What stands under the headings."""
+        shape = " x ".join(map(str, self.mean.shape)) or "scalar"
+        count = f"{self.mean.size:,}"
+        return self.name, self.type, shape, count, _spell(self.mean), _spell(self.stdv)
+
+
+@dataclass(frozen=True)
+class ParameterTable:
+    """What `parameter_table` returns: it prints as a table, in notebooks too.
+
+    Attributes:
+        rows: One `ParameterRow` for each parameter, in the order of the pytree.
+
+    Example:
+        ```python
+        table = bjm.parameter_table(bjm.make_parameter([0.5, 0.03], bayesian=False))
+        table.total  # '2 numbers in 1 parameter, 0 of them uncertain'
+        ```
+    """
+
+    rows: tuple[ParameterRow, ...]
+
+    @property
+    def total(self) -> str:
+        """How many numbers there are, and how many of them have a width."""
+        count = sum(row.mean.size for row in self.rows)
+        uncertain = sum(int(np.sum(row.stdv > 0)) for row in self.rows)
+        plural = "" if len(self.rows) == 1 else "s"
+        return (
+            f"{count:,} numbers in {len(self.rows)} parameter{plural}, "
+            f"{uncertain:,} of them uncertain"
+        )
+
+    def __str__(self) -> str:
+        lines = [HEADINGS, *(row.cells() for row in self.rows)]
+        columns = zip(*lines, strict=True)
+        widths = [max(map(len, column)) for column in columns]
+        rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+        spelt = [
+            "  ".join(
+                cell.rjust(width) if heading == "count" else cell.ljust(width)
+                for heading, cell, width in zip(HEADINGS, line, widths, strict=True)
+            ).rstrip()
+            for line in lines
+        ]
+        return "\n".join([spelt[0], rule, *spelt[1:], rule, self.total])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        def line(cells: tuple[str, ...], tag: str) -> str:
+            spelt = (f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+            return f"<tr>{''.join(spelt)}</tr>"
+
+        body = "".join(line(row.cells(), "td") for row in self.rows)
+        head = line(HEADINGS, "th")
+        return (
+            f"<table><caption>{self.total}</caption><thead>{head}</thead>"
+            f"<tbody>{body}</tbody></table>"
+        )
+
+
+def parameter_table(model: PyTree) -> ParameterTable:
+    """List the parameters of a model: name, type, shape, count, mean and sd.
+
+    Of more than four numbers the table shows the least and the greatest. `print(model)`
+    shows it too, and so does a notebook whose cell ends with the model, if that is a
+    `Module`; `repr(model)` stays the structure.
+
+    Args:
+        model: Any pytree with parameters.
+
+    Returns:
+        The table: print it, or read its `rows`.
+
+    Raises:
+        TypeError: If the model has no values, as under `jax.jit`.
+
+    Example:
+        ```python
+        mlp = bjm.BayesianMLP(2, 1, width=16, depth=1, key=jax.random.key(0))
+        print(bjm.parameter_table(mlp))
+        ```
+    """
+    if not has_values(model):
+        raise TypeError(
+            "`model` has no values here: it is traced by JAX, or made of shapes alone. "
+            "Call `parameter_table` outside of `jax.jit` and other transformations."
+        )
+    return ParameterTable(
+        tuple(
+            ParameterRow(name, type(p).__name__, np.asarray(p.mean), np.asarray(p.stdv))
+            for name, p in get_parameters(model).items()
+        )
+    )
+
+
+def has_values(model: PyTree) -> bool:
+    """Whether the arrays of a model are there, not only their shapes."""
+    shapes = (jax.core.Tracer, jax.ShapeDtypeStruct)
+    return not any(isinstance(leaf, shapes) for leaf in jax.tree.leaves(model))
+
+
+def _spell(values: Float[np.ndarray, "..."]) -> str:
+    if values.size <= MOST_VALUES:
+        return ", ".join(f"{value:.3g}" for value in values.ravel())
+    low, high = f"{values.min():.3g}", f"{values.max():.3g}"
+    return low if low == high else f"{low} to {high}"

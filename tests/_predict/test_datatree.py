@@ -1,0 +1,147 @@
+"""Data trees: the numbers are those of the draws, and ArviZ reads and plots them."""
+
+import sys
+
+import arviz_stats
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import BayesianJaxModels as bjm
+
+TS = np.linspace(0.0, 1.0, 5)
+
+
+class Decay(bjm.Module):
+    rates: bjm.AbstractParameter
+
+    def __call__(self, t, y, args):
+        return -self.rates.mean * y
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Decay(bjm.make_parameter(np.array([0.5, 2.0]), init_raw_stdv=0.4))
+
+
+@pytest.fixture(scope="module")
+def trajectory(model):
+    return bjm.posterior_trajectories(
+        model, jnp.ones(2), TS, key=jax.random.key(1), num_samples=20
+    )
+
+
+def test_parameters_by_name(model, key):
+    tree = bjm.posterior_to_datatree(model, key=key, num_samples=10)
+    draws = bjm.map_posterior(lambda m: m.rates.mean, model, key=key, num_samples=10)
+    np.testing.assert_array_equal(tree["posterior"]["rates"].values, draws[None])
+    assert tree["posterior"]["rates"].dims[:2] == ("chain", "draw")
+
+
+def test_quantities_have_named_axes_and_arviz_reads_them(model, key):
+    tree = bjm.posterior_to_datatree(
+        model,
+        lambda drawn: {"half_life": jnp.log(2.0) / drawn.rates.mean},
+        key=key,
+        num_samples=10,
+        dims={"half_life": ["state"]},
+        coords={"state": ["prey", "predator"]},
+    )
+    table = arviz_stats.summary(tree, kind="stats")
+    assert list(table.index) == ["half_life[prey]", "half_life[predator]"]
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="its ArviZ plots need a matplotlib before 3.11"
+)
+def test_arviz_plots(model, trajectory, key):
+    import arviz_plots
+
+    tree = bjm.posterior_to_datatree(model, key=key, num_samples=10)
+    shown = arviz_plots.plot_dist(tree, backend="matplotlib")
+    assert shown.viz["plot"]["rates"].size == 2
+    observed = np.asarray(trajectory.ys[0])
+    tree = bjm.trajectory_to_datatree(trajectory, observed=observed)
+    shown = arviz_plots.plot_ppc_dist(tree, num_samples=9, backend="matplotlib")
+    assert {"predictive_dist", "observed_dist"} <= set(shown.viz.children)
+
+
+def test_draws_with_weights_are_picked_by_weight(model, key):
+    draws = jnp.array([[0.4, 1.9], [0.6, 2.3]])
+    weighted = bjm.DrawsPosterior(model, draws, jnp.array([0.0, -jnp.inf]))
+    tree = bjm.posterior_to_datatree(weighted, key=key, num_samples=5)
+    np.testing.assert_array_equal(
+        tree["posterior"]["rates"].values, np.tile(draws[0], (1, 5, 1))
+    )
+    with pytest.raises(ValueError, match="`num_samples` must be a number for draws"):
+        bjm.posterior_to_datatree(weighted, key=key, num_samples=None)
+
+
+def test_chains_of_nuts_stay_apart(model, key):
+    chains = np.arange(12.0).reshape(2, 3, 2)
+    per_entry, per_chain = [np.ones(2)] * 3, [np.zeros(2, int)] * 4 + [np.ones(2)] * 2
+    diagnostics = bjm.NUTSDiagnostics(*per_entry, *per_chain)
+    draws = jnp.asarray(chains.reshape(-1, 2), model.rates.mean.dtype)
+    posterior = bjm.DrawsPosterior(model, draws, None, diagnostics)
+    tree = bjm.posterior_to_datatree(posterior, key=key, num_samples=None)
+    np.testing.assert_array_equal(tree["posterior"]["rates"].values, chains)
+
+
+def test_trajectories(trajectory):
+    observed = np.where(np.arange(10).reshape(5, 2) == 3, np.nan, 1.0)
+    tree = bjm.trajectory_to_datatree(
+        trajectory, observed=observed, states=["prey", "predator"]
+    )
+    y = tree["posterior_predictive"]["y"]
+    assert y.dims == ("chain", "draw", "time", "state")
+    prey = y.sel(state="prey", time=0.5, chain=0, method=None)
+    np.testing.assert_array_equal(prey.values, trajectory.ys[:, 2, 0])
+    np.testing.assert_array_equal(y["time"].values, TS.astype(y["time"].dtype))
+    np.testing.assert_array_equal(tree["observed_data"]["y"].values, observed)
+    assert tree["observed_data"]["y"].dims == ("time", "state")
+    stats = tree["sample_stats"]
+    np.testing.assert_array_equal(stats["succeeded"].values[0], trajectory.succeeded)
+    np.testing.assert_array_equal(stats["num_steps"].values[0], trajectory.num_steps)
+
+
+def test_batches_of_series_with_times_of_their_own():
+    ts = np.stack([TS, 2 * TS, 3 * TS])
+    y0 = {"a": jnp.ones((4, 3)), "b": jnp.ones((4, 3, 2, 2))}
+
+    def solve_one(ts, y0):
+        return bjm.integrate(lambda t, y, args: jax.tree.map(jnp.negative, y), y0, ts)
+
+    over_draws = jax.vmap(jax.vmap(solve_one), in_axes=(None, 0))
+    solve = over_draws(jnp.asarray(ts, y0["a"].dtype), y0)
+    tree = bjm.trajectory_to_datatree(solve)
+    predictive = tree["posterior_predictive"]
+    assert predictive["a"].dims == ("chain", "draw", "trajectory", "step")
+    assert predictive["b"].dims[4:] == ("state_0", "state_1")
+    np.testing.assert_array_equal(tree["constant_data"]["time"].values, solve.ts[0])
+    assert tree["constant_data"]["time"].dims == ("trajectory", "step")
+
+
+def test_bad_input(trajectory):
+    with pytest.raises(ValueError, match="`states` must name .* has 3 names"):
+        bjm.trajectory_to_datatree(trajectory, states=["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"`observed` must have .* \[\(5, 2\)\], but"):
+        bjm.trajectory_to_datatree(trajectory, observed=np.zeros((4, 2)))
+    one = jax.tree.map(lambda leaf: leaf[0], trajectory)
+    with pytest.raises(ValueError, match="must have an axis of draws"):
+        bjm.trajectory_to_datatree(one)
+    weighted = bjm.Trajectory(
+        trajectory.ts,
+        trajectory.ys,
+        trajectory.result,
+        trajectory.num_steps,
+        jnp.ones(20),
+    )
+    with pytest.raises(ValueError, match="`trajectory` has weights"):
+        bjm.trajectory_to_datatree(weighted)
+
+
+def test_without_arviz(model, key, monkeypatch):
+    monkeypatch.setitem(sys.modules, "arviz_base", None)
+    with pytest.raises(ImportError, match=r"BayesianJaxModels\[arviz\]"):
+        bjm.posterior_to_datatree(model, key=key, num_samples=1)
