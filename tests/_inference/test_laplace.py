@@ -154,3 +154,10 @@ def test_diagnosis(key):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
     with pytest.raises(ValueError, match="at least 100, but got 5"):
         bjm.diagnose(banana, wide, key=key, num_samples=5)
+    with pytest.raises(ValueError, match="`batch_size` must be at least 1, but got 0"):
+        bjm.diagnose(banana, wide, key=key, batch_size=0)
+    with pytest.raises(ValueError, match="`log_density` is finite for none of 4000"):
+        bjm.diagnose(lambda drawn: jnp.log(-1.0), mean_field, key=key)
+    mixture = bjm.MixturePosterior([mean_field, mean_field])
+    with pytest.raises(TypeError, match="`JointPosterior`, .* is a MixturePosterior"):
+        bjm.diagnose(banana, mixture, key=key)

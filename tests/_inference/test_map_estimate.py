@@ -99,6 +99,8 @@ def test_failed_starts_are_counted_and_mistakes_named(key):
         bjm.map_estimate(lambda m: m.mean[0] * jnp.nan, model, key=key, num_starts=4)
     with pytest.raises(ValueError, match="`num_starts` must be at least 1, but got 0"):
         bjm.map_estimate(with_y, model, key=key, num_starts=0)
+    with pytest.raises(ValueError, match="`batch_size` must be at least 1, but got 0"):
+        bjm.map_estimate(with_y, model, key=key, batch_size=0)
     with pytest.warns(UserWarning, match="did not meet its tolerance in 2 steps"):
         bjm.map_estimate(
             lambda m: -((1 - m.mean[0]) ** 2) - 100 * (m.mean[1] - m.mean[0] ** 2) ** 2,

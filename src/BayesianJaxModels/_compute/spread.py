@@ -11,7 +11,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Int, PyTree
 
-from .chunk import items_in_cache, items_in_memory
+from .chunk import check_batch_size, items_in_cache, items_in_memory
 from .map_chunks import compiled_once, count_workers, map_chunks
 from .processes import gather_shares, share_of_process
 
@@ -58,6 +58,7 @@ def spread(
             "This runs on the host and cannot be traced. Under `jax.jit`, `jax.vmap` "
             "or `jax.grad` use `map_posterior_pure`."
         )
+    check_batch_size(batch_size)
     devices = jax.local_devices()
     on_cpu, num_workers = devices[0].platform == "cpu", count_workers()
     if batch_size is None and on_cpu:

@@ -27,29 +27,20 @@ def growing_horizon(
             that counts at step 0.
 
     Returns:
-        True for the times that count: always for the first two. It is a weight for the
-        loss; given to `integrate` as `mask`, the times beyond are not solved for.
+        Of shape `(T,)`, true for the times that count: always for the first two. It is
+        a weight for the loss; given to `integrate` as `mask`, the times beyond are not
+        solved for.
 
     Raises:
+        TypeError: If `ts` is not made of real numbers.
         ValueError: If an argument is not as above (for traced times a `RuntimeError`
             when it runs).
 
     Example:
         ```python
-        ts = jnp.linspace(0.0, 8.0, 17)
-        observations = jnp.cos(ts)
-
-        def loss(frequency, step):
-            mask = growing_horizon(step, 1_000, ts)
-            solve = integrate(
-                lambda t, y, args: -frequency * jnp.sin(frequency * t),
-                jnp.array(1.0),
-                ts,
-                mask=mask,
-            )
-            return jnp.sum(jnp.where(mask, solve.ys - observations, 0.0) ** 2)
-
-        jax.jit(loss)(1.5, 100)
+        ts = np.linspace(0.0, 8.0, 5)
+        bjm.growing_horizon(0, 1_000, ts)  # [True, True, False, False, False]
+        bjm.growing_horizon(500, 1_000, ts)  # [True, True, True, False, False]
         ```
     """
     ts = check_times(ts)

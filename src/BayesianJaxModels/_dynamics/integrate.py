@@ -43,8 +43,8 @@ def integrate(
     with less, an adaptive solver takes many times the steps.
 
     Args:
-        vector_field: A callable pytree of signature `(t, y, args)`; gradients reach its
-            arrays.
+        vector_field: A callable pytree of signature `(t, y, args)`, in the unit of the
+            state per unit of time; gradients reach its arrays.
         y0: The state at `ts[0]`, any pytree of float arrays; or a function of the
             vector field that returns it, for initial states that are parameters.
         ts: The times to save at, of shape `(T,)` with `T >= 2`, strictly increasing or
@@ -80,14 +80,20 @@ def integrate(
         ValueError: If `ts` or `mask` is not as above (a `RuntimeError` when it runs,
             where they are traced), or the vector field returns another structure or
             shape than the state has.
-        TypeError: If `y0` or `ts` does not consist of floats.
+        TypeError: If `y0` does not consist of floats, or `ts` of real numbers.
 
     Example:
         ```python
-        ts = jnp.linspace(0.0, 1.0, 11)
-        decay = integrate(lambda t, y, rate: -rate * y, jnp.ones(2), ts, args=0.5)
-        decay.ys  # (11, 2)
+        ts = np.linspace(0.0, 4.0, 5)  # hours
+        decay = bjm.integrate(lambda t, y, rate: -rate * y, 80.0, ts, args=0.5)
+        decay.ys  # [80.00, 48.52, 29.43, 17.85, 10.83]
+        decay.succeeded  # True
         ```
+
+    References:
+        Tsitouras (2011), "Runge-Kutta pairs of order 5(4) satisfying only the first
+        column simplifying assumption", Computers & Mathematics with Applications 62;
+        Kidger (2021), "On neural differential equations", arXiv:2202.02435: adjoints.
     """
     ts = check_times(ts, mask, rows=batched and not shared_steps)
     y0 = check_state(y0(vector_field) if callable(y0) else y0)

@@ -29,8 +29,8 @@ class NeuralVectorField(AbstractVectorField):
 
     Example:
         ```python
-        field = NeuralVectorField(2, width=32, depth=1, key=jax.random.key(0))
-        integrate(field, jnp.ones(2), jnp.linspace(0.0, 1.0, 11)).ys  # (11, 2)
+        field = bjm.NeuralVectorField(2, width=16, depth=1, key=jax.random.key(0))
+        bjm.integrate(field, np.ones(2), np.linspace(0.0, 1.0, 5)).ys.shape  # (5, 2)
         ```
     """
 
@@ -66,6 +66,11 @@ class NeuralVectorField(AbstractVectorField):
             param_type: The kind of distribution.
             init_raw_stdv: The unconstrained width that every weight starts with.
             key: A JAX random key for the initial means.
+
+        Raises:
+            TypeError: If `param_type` is not a parameter type.
+            ValueError: If a size is below 1, `depth` is negative, or `init_raw_stdv` is
+                not finite.
         """
         mlp = BayesianMLP(
             state_dim + time_dependent + control_dim,
@@ -96,6 +101,9 @@ class NeuralVectorField(AbstractVectorField):
             y: The state.
             args: With controls, a function of time that returns them in the shape
                 `(control_dim,)`, such as a diffrax interpolation's `evaluate`.
+
+        Returns:
+            In the shape of `y`.
 
         Raises:
             TypeError: If there are controls and `args` is not a function.

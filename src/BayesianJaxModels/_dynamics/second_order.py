@@ -14,6 +14,19 @@ class SecondOrderVectorField(AbstractVectorField):
     Attributes:
         acceleration: A callable pytree of signature `(t, (q, v), args)` that returns
             the second derivative, in the structure and shapes of `q`.
+
+    Example:
+        ```python
+        def spring(t, y, stiffness):
+            position, velocity = y
+            return -stiffness * position
+
+
+        field = bjm.SecondOrderVectorField(spring)
+        ts = np.linspace(0.0, 2 * np.pi, 5)  # s
+        positions, velocities = bjm.integrate(field, (1.0, 0.0), ts, args=1.0).ys
+        positions  # [1.00, 0.00, -1.00, 0.00, 1.00]
+        ```
     """
 
     acceleration: Callable

@@ -17,12 +17,20 @@ class ShootingSegments(eqx.Module):
     segments are padded with their last time and observation.
 
     Attributes:
-        ts: The times of each segment, to give to `integrate`.
-        observations: The observations at these times.
-        mask: Which times are no padding, to give to `integrate`.
+        ts: The times of each segment, of shape `(K, L)`, to give to `integrate`.
+        observations: The observations at these times, `(K, L, *observation)`.
+        mask: Which times are no padding, `(K, L)`, to give to `integrate`.
         counts: Which observations count, to give to a likelihood: those that `mask` of
             `shooting_segments` keeps, each once. One at a shared time counts in the
             segment that it starts.
+
+    Example:
+        ```python
+        hours = np.arange(5.0)
+        segments = bjm.shooting_segments(hours, np.exp(-hours), 2)
+        segments.ts  # [[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]]
+        segments.counts  # [[True, True, False], [True, True, True]]
+        ```
     """
 
     ts: Float[Array, "K L"]
@@ -49,7 +57,7 @@ def shooting_segments(
 
     Args:
         ts: The times of the series, strictly monotone.
-        observations: With a leading axis of times.
+        observations: Of shape `(T, *observation)`.
         num_segments: How many segments, from 1 up to one less than there are times.
             Their numbers of times differ by one at most.
         mask: Which observations count, in their shape or that of their leading axes;
@@ -60,16 +68,19 @@ def shooting_segments(
         `observations[:, 0]` is a first guess of the start states.
 
     Raises:
+        TypeError: If `ts` is not made of real numbers.
         ValueError: If `ts` is not as above (a `RuntimeError` when it runs, where it is
             traced), or the others do not fit.
 
     Example:
         ```python
-        ts = jnp.linspace(0.0, 4.0, 9)
-        segments = shooting_segments(ts, jnp.exp(-0.5 * ts)[:, None], 4)
+        ts = np.linspace(0.0, 4.0, 9)
+        segments = bjm.shooting_segments(ts, np.exp(-0.5 * ts)[:, None], 4)
 
+
+        @jax.jit
         def loss(rate, starts, scale):
-            pieces = integrate(
+            pieces = bjm.integrate(
                 lambda t, y, rate: -rate * y,
                 starts,
                 segments.ts,
@@ -77,14 +88,15 @@ def shooting_segments(
                 args=rate,
                 batched=True,
             )
-            gaps = continuity_gaps(pieces)
-            log_likelihood = NormalLikelihood(0.1).log_prob(
+            gaps = bjm.continuity_gaps(pieces)
+            log_likelihood = bjm.NormalLikelihood(0.1).log_prob(
                 pieces.ys, segments.observations, segments.counts
             )
             return jnp.sum((gaps / scale) ** 2) / 2 - log_likelihood
 
+
         # Minimised over rate and starts; smaller scales follow.
-        jax.jit(loss)(0.3, segments.observations[:, 0], 0.1)
+        loss(0.3, segments.observations[:, 0], 0.1)
         ```
 
     References:
@@ -142,10 +154,10 @@ def continuity_gaps(trajectory: Trajectory) -> PyTree[Float[Array, "..."]]:
 
     Example:
         ```python
-        ts = jnp.array([[0.0, 1.0], [1.0, 2.0]])
-        starts = jnp.array([1.0, 0.0])
-        pieces = integrate(lambda t, y, args: 0.0 * y, starts, ts, batched=True)
-        continuity_gaps(pieces)  # [1.0]: the first ends at 1, the second starts at 0
+        ts = np.array([[0.0, 1.0], [1.0, 2.0]])
+        starts = np.array([1.0, 0.0])
+        pieces = bjm.integrate(lambda t, y, args: 0.0 * y, starts, ts, batched=True)
+        bjm.continuity_gaps(pieces)  # [1.0]: one ends at 1, the next starts at 0
         ```
     """
     axis = trajectory.num_steps.ndim - 1

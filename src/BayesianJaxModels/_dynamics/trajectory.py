@@ -13,7 +13,8 @@ class Trajectory(eqx.Module):
     Under `jax.vmap` every field gets a leading axis; the properties know about it.
 
     Attributes:
-        ts: The times, of shape `(T,)`.
+        ts: The times, of shape `(T,)`; `(N, T)` where each of `N` initial states has
+            its own.
         ys: The states, every leaf of shape `(..., T, *state)`. A solve that failed has
             NaN or infinity from where it failed.
         result: Why each solve ended, a `diffrax.RESULTS` of shape `(...)`.
@@ -21,6 +22,14 @@ class Trajectory(eqx.Module):
             included.
         weights: The weights of draws, which are the first batch axis, up to a constant;
             `None` if all are equal.
+
+    Example:
+        ```python
+        ts = np.linspace(0.0, 4.0, 5)
+        growth = bjm.integrate(lambda t, y, args: y**2, 0.5, ts)  # infinite at 2
+        growth.ys[:2]  # [0.500, 1.000]
+        growth.succeeded  # False
+        ```
     """
 
     ts: Float[Array, "..."]

@@ -2,6 +2,11 @@ from .clip import (
     ClipState as ClipState,
     clip_finite_by_global_norm as clip_finite_by_global_norm,
 )
+from .continuous import (
+    LogNormalLikelihood as LogNormalLikelihood,
+    NormalLikelihood as NormalLikelihood,
+    StudentTLikelihood as StudentTLikelihood,
+)
 from .counts import (
     NegativeBinomialLikelihood as NegativeBinomialLikelihood,
     PoissonLikelihood as PoissonLikelihood,
@@ -13,15 +18,10 @@ from .diagnose import (
 )
 from .distribution import (
     AbstractPrior as AbstractPrior,
-    Exponential as Exponential,
-    HalfCauchy as HalfCauchy,
-    HalfNormal as HalfNormal,
     Laplace as Laplace,
-    LogNormal as LogNormal,
     Normal as Normal,
     OnNaturalScale as OnNaturalScale,
     StudentT as StudentT,
-    TruncatedNormal as TruncatedNormal,
 )
 from .elbo import (
     ELBO as ELBO,
@@ -45,9 +45,6 @@ from .laplace import (
 )
 from .likelihood import (
     AbstractLikelihood as AbstractLikelihood,
-    LogNormalLikelihood as LogNormalLikelihood,
-    NormalLikelihood as NormalLikelihood,
-    StudentTLikelihood as StudentTLikelihood,
 )
 from .linear_response import (
     linear_response as linear_response,
@@ -59,6 +56,13 @@ from .map_estimate import (
 from .nuts import (
     NUTSDiagnostics as NUTSDiagnostics,
     nuts as nuts,
+)
+from .positive import (
+    Exponential as Exponential,
+    HalfCauchy as HalfCauchy,
+    HalfNormal as HalfNormal,
+    LogNormal as LogNormal,
+    TruncatedNormal as TruncatedNormal,
 )
 from .posterior import (
     AbstractPosterior as AbstractPosterior,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from .._parameter import AbstractParameter
 from .._parameter.convert import as_float_array, check_values
 
 
@@ -50,3 +51,29 @@ def like(value: Float[Array, "..."], **fields: Array) -> list[Float[Array, "..."
         jnp.broadcast_to(field.astype(value.dtype), value.shape)
         for field in fields.values()
     ]
+
+
+def given_or_learnt(
+    name: str, given: Any, learnt: Any
+) -> tuple[Array | None, AbstractParameter | None]:
+    """Hold a width to one of its two forms."""
+    if (given is None) == (learnt is None):
+        raise ValueError(
+            f"Give `{name}` as a number or `log_{name}` as a parameter, one of the two."
+        )
+    if given is not None:
+        return as_positive(name, given), None
+    if not isinstance(learnt, AbstractParameter):
+        raise TypeError(
+            f"`log_{name}` must be a parameter, as `make_parameter` makes one, but got "
+            f"{learnt!r}. A width that is no parameter is `{name}`."
+        )
+    return None, learnt
+
+
+def width_of(given: Array | None, learnt: AbstractParameter | None) -> Array:
+    """The number that a width of either form stands for."""
+    if learnt is not None:
+        return jnp.exp(learnt.mean)
+    assert given is not None
+    return given

@@ -16,6 +16,14 @@ class ClipState(eqx.Module):
 
     Attributes:
         num_left_out: How many updates were not finite and left out.
+
+    Example:
+        ```python
+        clip = bjm.clip_finite_by_global_norm(1.0)
+        state = clip.init(jnp.ones(2))
+        _, state = clip.update(jnp.array([0.5, jnp.nan]), state)
+        state.num_left_out  # 1
+        ```
     """
 
     num_left_out: Int[Array, ""]
@@ -34,7 +42,8 @@ def clip_finite_by_global_norm(max_norm: float) -> optax.GradientTransformation:
     becomes zero there without being counted.
 
     Args:
-        max_norm: Above 0. Updates with a smaller norm stay as they are.
+        max_norm: Above 0, in the unit of the updates. Those with a smaller norm stay as
+            they are.
 
     Returns:
         A transformation, the first of an `optax.chain`. Its state is a `ClipState`.
@@ -44,12 +53,15 @@ def clip_finite_by_global_norm(max_norm: float) -> optax.GradientTransformation:
 
     Example:
         ```python
-        optimiser = optax.chain(clip_finite_by_global_norm(1.0), optax.adam(1e-2))
+        optimiser = optax.chain(
+            bjm.clip_finite_by_global_norm(1.0), optax.adam(1e-2)
+        )
         rates = jnp.ones(2)
         state = optimiser.init(rates)
         gradient = jnp.array([0.5, jnp.nan])
         updates, state = optimiser.update(gradient, state, rates)
-        state[0].num_left_out  # 1, and `updates` are zero
+        state[0].num_left_out  # 1
+        updates  # [0.0, 0.0]
         ```
     """
     if not max_norm > 0:

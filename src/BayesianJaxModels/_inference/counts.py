@@ -11,7 +11,8 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._parameter import AbstractParameter
-from .likelihood import AbstractLikelihood, given_or_learnt, width_of
+from .check import given_or_learnt, width_of
+from .likelihood import AbstractLikelihood
 from .observe import COUNTS, Support, as_observe
 
 # From here on `jax.random.poisson` would overflow its integers.
@@ -24,6 +25,18 @@ class PoissonLikelihood(AbstractLikelihood):
     """Counts with the prediction as their mean and variance.
 
     Rates from 1e9 on, which `jax.random.poisson` cannot draw, are sampled as NaN.
+
+    Attributes:
+        observe: What is observed of a prediction, as in `AbstractLikelihood`.
+
+    Raises:
+        TypeError: If `observe` is of another type.
+
+    Example:
+        ```python
+        infected = jnp.array([3.0, 25.0, 75.0])  # in bed, by the model, on three days
+        bjm.PoissonLikelihood().log_prob(infected, jnp.array([3, 22, 78]))  # -7.309
+        ```
     """
 
     observe: Any = eqx.field(static=True)
@@ -49,6 +62,25 @@ class NegativeBinomialLikelihood(AbstractLikelihood):
     This is `neg_binomial_2` of Stan, a Poisson distribution whose rate has a gamma
     distribution; a large `dispersion` leaves the Poisson distribution. Rates are
     sampled as in `PoissonLikelihood`.
+
+    Attributes:
+        dispersion: Above 0, in counts: a number, or an array that broadcasts to the
+            observation.
+        observe: What is observed of a prediction, as in `AbstractLikelihood`.
+        log_dispersion: In the place of `dispersion`: a parameter that holds its
+            logarithm.
+
+    Raises:
+        TypeError: If `observe` or `log_dispersion` is of another type.
+        ValueError: If `dispersion` is not positive and finite, or both it and
+            `log_dispersion` are given, or neither.
+
+    Example:
+        ```python
+        likelihood = bjm.NegativeBinomialLikelihood(10.0)
+        infected = jnp.array([3.0, 25.0, 75.0])  # in bed, by the model, on three days
+        likelihood.log_prob(infected, jnp.array([3, 22, 78]))  # -8.94
+        ```
     """
 
     dispersion: Float[Array, "..."] | None

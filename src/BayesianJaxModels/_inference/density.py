@@ -10,7 +10,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
-from .._compute import compiled_once, count_workers, map_chunks
+from .._compute import (
+    check_batch_size,
+    compiled_once,
+    count_workers,
+    map_chunks,
+)
 from .._model import flatten_means, unflatten_means
 from .._model.gradient import stop_gradient
 
@@ -94,11 +99,20 @@ class ForwardGradient(eqx.Module):
     Attributes:
         log_density: From a drawn model to the logarithm of a density, a scalar.
 
+    Raises:
+        ValueError: When it is called, if `log_density` returns no single number.
+
     Example:
         ```python
-        bound = elbo(
-            model, ForwardGradient(log_density), prior=None, key=key, num_samples=8
-        )
+        adjoint, ts = diffrax.ForwardMode(), jnp.linspace(0.0, 2.0, 5)
+
+        def log_density(drawn):
+            decay = lambda t, y, rate: -rate * y
+            ys = bjm.integrate(decay, 1.0, ts, args=drawn.mean, adjoint=adjoint).ys
+            return bjm.NormalLikelihood(0.1).log_prob(ys, jnp.exp(-0.5 * ts))
+
+        rate = bjm.make_parameter(0.5)
+        jax.jit(jax.grad(bjm.ForwardGradient(log_density)))(rate).mean  # 0.0
         ```
     """
 
@@ -128,7 +142,8 @@ def values_and_gradients(
         Values and gradients in float64.
     """
     dtype, d = flatten_means(density.model).dtype, points.shape[1]
-    batch_size = batch_size or BATCH_SIZE
+    check_batch_size(batch_size)
+    batch_size = BATCH_SIZE if batch_size is None else batch_size
     # The last batch is filled up, so that runs of any length share compiled code.
     filled = np.resize(points, (-(-len(points) // batch_size) * batch_size, d))
 

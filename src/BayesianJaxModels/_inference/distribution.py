@@ -11,8 +11,8 @@ from jax import lax
 from jax.scipy import stats
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._compute import standard_laplace, standard_normal, symmetric_uniform
-from .._parameter.convert import as_float_array, check_values
+from .._compute import standard_laplace, standard_normal
+from .._parameter.convert import as_float_array
 from .check import as_positive, like
 
 
@@ -20,7 +20,21 @@ class AbstractPrior(eqx.Module):
     """A distribution of independent entries, the prior of one parameter.
 
     Those that the package has are made from numbers, or from arrays that broadcast to
-    the shape of the parameter. A subclass of your own works as they do.
+    the shape of the parameter, in its unit. A subclass of your own works as they do:
+    give it `log_density` and `sample`.
+
+    Example:
+        ```python
+        class Uniform(bjm.AbstractPrior):
+            def log_density(self, value):
+                return jnp.where((value >= 0) & (value <= 1), 0.0, -jnp.inf)
+
+            def sample(self, key, value):
+                return jax.random.uniform(key, value.shape, value.dtype)
+
+        shares = bjm.make_parameter([0.2, 0.7])
+        bjm.log_prior(shares, bjm.Prior(default=Uniform()))  # 0.0
+        ```
     """
 
     @abstractmethod
@@ -35,7 +49,22 @@ class AbstractPrior(eqx.Module):
 
 
 class Normal(AbstractPrior):
-    """The normal distribution of a `mean` and a standard deviation `sd` above 0."""
+    """The normal distribution.
+
+    Attributes:
+        mean: The mean, in the unit of the parameter.
+        sd: The standard deviation, above 0, in that unit.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If `sd` is not positive and finite.
+
+    Example:
+        ```python
+        prior = bjm.Normal(mean=0.5, sd=[0.1, 1.0])
+        prior.log_density(jnp.array([0.5, 0.5]))  # [1.384, -0.919]
+        ```
+    """
 
     mean: Float[Array, "..."]
     sd: Float[Array, "..."]
@@ -53,7 +82,22 @@ class Normal(AbstractPrior):
 
 
 class Laplace(AbstractPrior):
-    """The Laplace distribution; its standard deviation is `sqrt(2) * scale`."""
+    """The Laplace distribution; its standard deviation is `sqrt(2) * scale`.
+
+    Attributes:
+        mean: The mean, in the unit of the parameter.
+        scale: The mean distance from `mean`, above 0, in that unit.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If `scale` is not positive and finite.
+
+    Example:
+        ```python
+        prior = bjm.Laplace(scale=0.1)  # for coefficients of which most are small
+        prior.log_density(jnp.array([0.0, 0.5]))  # [1.609, -3.391]
+        ```
+    """
 
     mean: Float[Array, "..."]
     scale: Float[Array, "..."]
@@ -72,7 +116,23 @@ class Laplace(AbstractPrior):
 
 
 class StudentT(AbstractPrior):
-    """Student's t with `df` degrees of freedom, moved to `mean`, widened by `scale`."""
+    """Student's t, moved to `mean` and widened by `scale`.
+
+    Attributes:
+        df: The degrees of freedom, above 0. With few the tails are heavy.
+        mean: The centre, in the unit of the parameter.
+        scale: The width, above 0, in that unit.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If `df` or `scale` is not positive and finite.
+
+    Example:
+        ```python
+        prior = bjm.StudentT(df=3, scale=2.5)
+        prior.log_density(jnp.array([0.0, 10.0]))  # [-1.917, -5.609]
+        ```
+    """
 
     df: Float[Array, "..."]
     mean: Float[Array, "..."]
@@ -92,127 +152,6 @@ class StudentT(AbstractPrior):
         return mean + scale * jax.random.t(key, df, value.shape, value.dtype)
 
 
-class HalfNormal(AbstractPrior):
-    """The size of a normal number with mean 0 and standard deviation `scale`."""
-
-    scale: Float[Array, "..."]
-
-    def __init__(self, scale: Any = 1.0):
-        self.scale = as_positive("scale", scale)
-
-    def log_density(self, value):
-        (scale,) = like(value, scale=self.scale)
-        folded = stats.norm.logpdf(value / scale) - jnp.log(scale / 2)
-        return jnp.where(value >= 0, folded, -jnp.inf)
-
-    def sample(self, key, value):
-        (scale,) = like(value, scale=self.scale)
-        return scale * jnp.abs(standard_normal(key, value.shape, value.dtype))
-
-
-class TruncatedNormal(AbstractPrior):
-    """The normal distribution of `mean` and `sd` between `low` and `high`, normalised.
-
-    What Stan means by a normal prior on a parameter that is declared positive.
-    """
-
-    mean: Float[Array, "..."]
-    sd: Float[Array, "..."]
-    low: Float[Array, "..."]
-    high: Float[Array, "..."]
-
-    def __init__(
-        self, mean: Any = 0.0, sd: Any = 1.0, low: Any = 0.0, high: Any = jnp.inf
-    ):
-        self.mean = as_float_array(mean, "mean")
-        self.sd = as_positive("sd", sd)
-        self.low = as_float_array(low, "low")
-        high = as_float_array(high, "high")
-        message = f"`low` must be below `high`, but got {low} and {high}."
-        self.high = check_values(high, ~jnp.all(self.low < high), message)
-
-    def log_density(self, value):
-        mean, sd, low, high = self._fields(value)
-        # Of an interval in the lower tail the mirror image is exact.
-        start, end = jnp.where(high < 0, -high, low), jnp.where(high < 0, -low, high)
-        mass = (lax.erfc(start / 2**0.5) - lax.erfc(end / 2**0.5)) / 2
-        density = stats.norm.logpdf(value, mean, sd) - jnp.log(mass)
-        z = (value - mean) / sd
-        return jnp.where((z >= low) & (z <= high), density, -jnp.inf)
-
-    def sample(self, key, value):
-        mean, sd, low, high = self._fields(value)
-        uniform = symmetric_uniform(key, value.shape, value.dtype)
-        start, end = lax.erf(low / 2**0.5), lax.erf(high / 2**0.5)
-        drawn = 2**0.5 * lax.erf_inv((start + end + (end - start) * uniform) / 2)
-        # Rounding must not carry a draw to an end or beyond it.
-        inside = jnp.nextafter(low, high), jnp.nextafter(high, low)
-        return mean + sd * jnp.clip(drawn, *inside)
-
-    def _fields(self, value):
-        """With the ends in standard deviations from the mean."""
-        mean, sd, low, high = like(
-            value, mean=self.mean, sd=self.sd, low=self.low, high=self.high
-        )
-        return mean, sd, (low - mean) / sd, (high - mean) / sd
-
-
-class HalfCauchy(AbstractPrior):
-    """The size of a Cauchy number located at 0; its median is `scale`."""
-
-    scale: Float[Array, "..."]
-
-    def __init__(self, scale: Any = 1.0):
-        self.scale = as_positive("scale", scale)
-
-    def log_density(self, value):
-        (scale,) = like(value, scale=self.scale)
-        folded = stats.cauchy.logpdf(value / scale) - jnp.log(scale / 2)
-        return jnp.where(value >= 0, folded, -jnp.inf)
-
-    def sample(self, key, value):
-        (scale,) = like(value, scale=self.scale)
-        return scale * jnp.abs(jax.random.cauchy(key, value.shape, value.dtype))
-
-
-class LogNormal(AbstractPrior):
-    """What has a normal logarithm with `mean` and `sd`; its median is `exp(mean)`."""
-
-    mean: Float[Array, "..."]
-    sd: Float[Array, "..."]
-
-    def __init__(self, mean: Any = 0.0, sd: Any = 1.0):
-        self.mean = as_float_array(mean, "mean")
-        self.sd = as_positive("sd", sd)
-
-    def log_density(self, value):
-        mean, sd = like(value, mean=self.mean, sd=self.sd)
-        log_value = jnp.log(jnp.where(value > 0, value, 1))
-        density = stats.norm.logpdf(log_value, mean, sd) - log_value
-        return jnp.where(value > 0, density, -jnp.inf)
-
-    def sample(self, key, value):
-        mean, sd = like(value, mean=self.mean, sd=self.sd)
-        return jnp.exp(mean + sd * standard_normal(key, value.shape, value.dtype))
-
-
-class Exponential(AbstractPrior):
-    """The exponential distribution with mean `1 / rate`."""
-
-    rate: Float[Array, "..."]
-
-    def __init__(self, rate: Any = 1.0):
-        self.rate = as_positive("rate", rate)
-
-    def log_density(self, value):
-        (rate,) = like(value, rate=self.rate)
-        return jnp.where(value >= 0, jnp.log(rate) - rate * value, -jnp.inf)
-
-    def sample(self, key, value):
-        (rate,) = like(value, rate=self.rate)
-        return jax.random.exponential(key, value.shape, value.dtype) / rate
-
-
 class OnNaturalScale(AbstractPrior):
     """A prior for `natural(entry)`, where the parameter holds `entry`.
 
@@ -228,7 +167,8 @@ class OnNaturalScale(AbstractPrior):
     Example:
         ```python
         # The parameter holds the logarithm of a rate whose prior is half-normal.
-        OnNaturalScale(HalfNormal(0.5), jnp.exp, jnp.log)
+        prior = bjm.OnNaturalScale(bjm.HalfNormal(0.5), jnp.exp, jnp.log)
+        prior.log_density(jnp.log(jnp.array([0.5])))  # [-0.726]
         ```
     """
 

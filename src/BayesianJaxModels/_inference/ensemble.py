@@ -19,7 +19,18 @@ class EnsemblePosterior(AbstractPosterior):
 
     Attributes:
         members: A model or posterior, every array with a leading axis of members.
-        weights: The weights of the members, which sum to 1.
+        weights: The weights of the members, of shape `(m,)`, which sum to 1.
+
+    Raises:
+        ValueError: As `ensemble` does.
+
+    Example:
+        ```python
+        fits = bjm.GaussianParameter(jnp.array([0.4, 0.9]), jnp.array([0.1, 0.2]))
+        posterior = bjm.ensemble(fits, weights=[3.0, 1.0])  # of two fits of a rate
+        posterior.weights  # [0.75, 0.25]
+        posterior.member(1).mean  # 0.9
+        ```
     """
 
     members: PyTree
@@ -40,7 +51,8 @@ class EnsemblePosterior(AbstractPosterior):
                 raise ValueError(
                     "Every array of `members` must have a leading axis of members, as "
                     "`equinox.filter_vmap` gives it. That of "
-                    f"`{first_name}` is {first}, but that of `{name}` is {size}."
+                    f"`{first_name}` is {first}, but that of `{name}` is {size}. For a "
+                    "list of models use `MixturePosterior`."
                 )
         self.members = members
         self.weights = _read_weights(weights, first[0])
@@ -51,7 +63,7 @@ class EnsemblePosterior(AbstractPosterior):
         return model_of(self.member(0))
 
     def member(self, index: int | Int[Array, ""]) -> PyTree:
-        """The member with an index."""
+        """The member with an index, a model or a posterior."""
         return jax.tree.map(
             lambda leaf: jnp.asarray(leaf)[index] if _is_array(leaf) else leaf,
             self.members,
@@ -82,15 +94,16 @@ def ensemble(members: PyTree, weights: Any = None) -> EnsemblePosterior:
         with `DeterministicParameter`s make an ensemble of points.
 
     Raises:
-        ValueError: If arrays differ in their leading axis, or the weights do not fit.
+        ValueError: If there are no arrays, they differ in their leading axis, or the
+            weights do not fit.
 
     Example:
         ```python
         keys = jax.random.split(jax.random.key(0), 5)
-        models = equinox.filter_vmap(
-            lambda key: BayesianMLP(2, 1, 16, 1, key=key)
-        )(keys)
-        drawn = ensemble(models).draw(jax.random.key(1))
+        make = eqx.filter_vmap(lambda key: bjm.BayesianLinear(2, 1, key=key))
+        posterior = bjm.ensemble(make(keys))  # of layers that were not yet trained
+        posterior.weights.shape  # (5,)
+        posterior.draw(jax.random.key(1))(jnp.ones(2), sample=False).shape  # (1,)
         ```
     """
     return EnsemblePosterior(members, weights)
@@ -99,14 +112,21 @@ def ensemble(members: PyTree, weights: Any = None) -> EnsemblePosterior:
 class MixturePosterior(AbstractPosterior):
     """A weighted mixture of posteriors over models of one structure.
 
-    Attributes:
-        components: Models or posteriors. Their parameters have the same names and
-            shapes, and may be of different kinds.
-        weights: The weights of the components, which sum to 1.
+    Args:
+        components: A list of at least one model or posterior. Their parameters have the
+            same names and shapes, and may be of different kinds.
+        weights: A number for each component, not negative, up to a constant. Equal if
+            `None`; the attribute sums to 1.
+
+    Raises:
+        ValueError: If the models of two components differ in structure, names or
+            shapes, or the weights do not fit.
 
     Example:
         ```python
-        mixture = MixturePosterior([mean_field, laplace_fit], weights=[1.0, 3.0])
+        modes = [bjm.make_parameter(0.4), bjm.make_parameter(0.9)]  # of a rate
+        mixture = bjm.MixturePosterior(modes, weights=[1.0, 3.0])
+        mixture.weights  # [0.25, 0.75]
         drawn = mixture.draw(jax.random.key(0))
         ```
     """
@@ -115,17 +135,6 @@ class MixturePosterior(AbstractPosterior):
     weights: Float[Array, " m"]
 
     def __init__(self, components: Any, weights: Any = None):
-        """Make a mixture.
-
-        Args:
-            components: A list of at least one model or posterior.
-            weights: A number for each component, not negative, up to a constant. Equal
-                if `None`.
-
-        Raises:
-            ValueError: If the models of two components differ in structure, names or
-                shapes, or the weights do not fit.
-        """
         if not isinstance(components, list | tuple) or len(components) == 0:
             raise ValueError(
                 "`components` must be a list of at least one model or posterior, but "

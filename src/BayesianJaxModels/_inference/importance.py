@@ -35,7 +35,21 @@ class ImportanceDiagnostics(eqx.Module):
         num_failed: For how many draws the log density was not finite. They have
             weight zero.
         num_evaluations: How many draws were evaluated, over all rounds.
-        log_evidence: The logarithm of the integral of `exp(log_density)`.
+        log_evidence: The logarithm of the integral of `exp(log_density)`, in nats.
+
+    Example:
+        ```python
+        rates = bjm.make_parameter([0.0, 0.0], init_raw_stdv=1.0)  # sd 1
+        posterior = bjm.importance(
+            lambda drawn: -jnp.sum(drawn.mean**2) / 2,
+            rates,
+            key=jax.random.key(0),
+            num_rounds=2,
+            num_samples=1_000,
+        )
+        posterior.diagnostics.log_evidence  # 1.85: log(2 pi) is 1.84
+        posterior.diagnostics.num_failed  # 0
+        ```
     """
 
     k_hat: Float[np.ndarray, ""]
@@ -77,8 +91,9 @@ def importance(
 
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,
-            up to a constant. Where it is not finite, the draw counts as failed and gets
-            weight zero. Pass the same function again to use its compiled code again.
+            a scalar, up to a constant. Where it is not finite, the draw counts as
+            failed and gets weight zero. Pass the same function again to use its
+            compiled code again.
         start: A posterior to start at, such as the result of `laplace`: a plain model,
             a `JointPosterior` or a `DrawsPosterior`.
         key: A JAX random key, for this alone. Draw `i` of round `r` has the key
@@ -95,18 +110,23 @@ def importance(
         zero, which may be one that fails, stands the heaviest one with weight zero.
 
     Raises:
-        ValueError: If a count is below its least, the start has no proper covariance or
-            no draw of a round has a finite density.
+        TypeError: If the start is another kind of posterior.
+        ValueError: If a count is below its least, the start has no proper covariance,
+            `log_density` returns no single number, or that is finite for no draw.
+        ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
         UserWarning: If k-hat or the effective sample size is bad, with what to do.
 
     Example:
         ```python
-        mode = map_estimate(log_density, model, key=key, prior=prior).model
-        start = laplace(log_density, mode)
-        posterior = importance(log_density, start, key=key)
-        posterior_trajectories(posterior, y0, ts, key=key, num_samples=1_000)
+        def log_density(drawn):  # of a rate: log-normal with median 1
+            log_rate = jnp.log(drawn.mean)
+            return -12.5 * log_rate**2 - log_rate
+
+        start = bjm.laplace(log_density, bjm.make_parameter(0.96))
+        fit = bjm.importance(log_density, start, key=jax.random.key(0), num_rounds=2)
+        fit.weights @ fit.draws  # [1.02]
         ```
     """
     for name, count, least in (

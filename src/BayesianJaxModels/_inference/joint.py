@@ -39,27 +39,23 @@ class JointPosterior(AbstractPosterior):
             `n` is the number of entries of `model`.
         basis: A fixed invertible matrix of shape `(n, n)`, or `None` for the identity.
 
+    Raises:
+        ValueError: If `joint` or `basis` has another shape, or another dtype than the
+            means of `model`.
+
     Example:
         ```python
-        posterior = JointPosterior.full(model, init_stdv=0.1)
-        frozen = [name for name in get_parameters(posterior) if name != "joint"]
-        # With a basis, "basis" is frozen too.
-        dynamic, static = freeze_params(posterior, frozen)
-        optimiser = optax.adam(1e-2)
-        state = optimiser.init(dynamic)
+        posterior = bjm.JointPosterior.full(bjm.make_parameter([0.5, 2.0]), 0.1)
+        dynamic, static = bjm.freeze_params(posterior, ["model"])  # "basis" too, if any
 
-        @jax.jit
-        def step(dynamic, state, key):
-            def loss(dynamic):
-                posterior = unfreeze_all(dynamic, static)
-                bound = elbo(
-                    posterior, log_likelihood, prior=prior, key=key, num_samples=8
-                )
-                return -bound.value
+        def log_density(drawn):
+            return -jnp.sum(drawn.mean**2) / 2
 
-            gradient = jax.grad(loss)(dynamic)
-            updates, state = optimiser.update(gradient, state, dynamic)
-            return optax.apply_updates(dynamic, updates), state
+        def loss(dynamic, key):
+            fit = bjm.unfreeze_all(dynamic, static)
+            return -bjm.elbo(fit, log_density, prior=None, key=key, num_samples=8).value
+
+        gradient = jax.jit(jax.grad(loss))(dynamic, jax.random.key(0))
         ```
     """
 
@@ -88,6 +84,9 @@ class JointPosterior(AbstractPosterior):
         Args:
             model: Its means are the centre.
             init_stdv: One number, above 1e-4. For narrower ones use `gaussian`.
+
+        Raises:
+            ValueError: If `init_stdv` is not as above.
         """
         centre = jnp.zeros_like(flatten_means(model))
         raw_stdv = _raw_width(init_stdv)
@@ -102,6 +101,9 @@ class JointPosterior(AbstractPosterior):
             rank: How many directions may be correlated.
             init_stdv: One number, above 1e-4: the diagonal of a start that is nearly
                 uncorrelated.
+
+        Raises:
+            ValueError: If `init_stdv` or `rank` is not as above.
         """
         centre = jnp.zeros_like(flatten_means(model))
         raw_stdv = _raw_width(init_stdv)
@@ -136,7 +138,11 @@ class JointPosterior(AbstractPosterior):
         return cls(model, standard, basis)
 
     def at(self, z: Float[Array, " n"]) -> PyTree:
-        """The drawn model with the entries `flatten_means(model) + basis @ z`."""
+        """The drawn model with the entries `flatten_means(model) + basis @ z`.
+
+        Args:
+            z: Of shape `(n,)`, in the units of `joint`.
+        """
         return unflatten_means(stop_gradient(self.model), self._centre + self._along(z))
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
@@ -144,7 +150,7 @@ class JointPosterior(AbstractPosterior):
         return self.at(sample_all_parameters(self.joint, key).mean)
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
-        """The log density at a drawn model, over all its entries."""
+        """The log density at a drawn model, over all its entries, in nats."""
         z = flatten_means(drawn) - self._centre
         if self.basis is not None:
             basis = lax.stop_gradient(self.basis)

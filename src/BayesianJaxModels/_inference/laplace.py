@@ -27,28 +27,43 @@ def laplace(
 ) -> JointPosterior:
     """The normal distribution with the mode and the curvature of a log density.
 
-    It follows correlations but no skewness: `diagnose` says whether that matters. It is
-    the start to give `importance` and `nuts`. Runs on the host, not under `jax.jit`.
+    Its covariance is the inverse of the negative Hessian at the mode (MacKay 1992,
+    Neural Computation 4(3)). It follows correlations but no skewness: `diagnose` says
+    whether that matters. It is the start to give `importance` and `nuts`. Runs on the
+    host, not under `jax.jit`.
 
     Args:
-        log_density: From a drawn model to the log joint density of data and parameters.
+        log_density: From a drawn model to the log joint density of data and parameters,
+            a scalar.
         model: A model with its means at the mode, as `map_estimate` finds it.
         residuals: For larger models: from a drawn model to the standardised residuals
-            `r` of the data, whose log likelihood is `-sum(r**2) / 2`. `log_density` is
-            then that of all the rest, the prior above all. The curvature of the
-            likelihood is taken to be that of a generalised Gauss-Newton step, `J^T J`
-            with the Jacobian `J` of `r`, which costs no second derivatives and is
-            never negative.
+            `r` of the data, of any shape, whose log likelihood is `-sum(r**2) / 2`.
+            `log_density` is then that of all the rest, the prior above all. The
+            curvature of the likelihood is taken to be that of a generalised
+            Gauss-Newton step (Schraudolph 2002, Neural Computation 14(7)), `J^T J` with
+            the Jacobian `J` of `r`, which costs no second derivatives and is never
+            negative.
 
     Returns:
         A `JointPosterior` centred at the means of `model`.
 
     Raises:
-        ValueError: If the curvature is not negative in every direction.
+        ValueError: If the curvature is not negative in every direction, or
+            `log_density` returns no single number.
 
     Warns:
         UserWarning: If `model` is a quarter of a standard deviation or more away from
             the mode, as far as the curvature tells.
+
+    Example:
+        ```python
+        def log_density(drawn):
+            growth, death = drawn.mean
+            return -50 * (growth - 0.5) ** 2 - 50 * (growth - 2 * death) ** 2
+
+        mode = bjm.make_parameter([0.5, 0.25])
+        bjm.laplace(log_density, mode).stdv  # [0.1, 0.071]
+        ```
     """
     density = FlatDensity(log_density, model)
     gradient, precision = _curvature(density, as_float64(flatten_means(model)))
@@ -96,8 +111,11 @@ class Linearised(eqx.Module):
 
     Example:
         ```python
-        fit = laplace(log_density, model)
-        ys = map_posterior(Linearised(solve, model), fit, key=key, num_samples=1_000)
+        rate = bjm.make_parameter(0.5, init_raw_stdv=0.5)
+        ts = jnp.linspace(0.0, 4.0, 9)
+        decay = bjm.Linearised(lambda drawn: jnp.exp(-drawn.mean * ts), rate)
+        ys = bjm.map_posterior(decay, rate, key=jax.random.key(0), num_samples=100)
+        ys.shape  # (100, 9)
         ```
     """
 

@@ -1,24 +1,15 @@
 """How observations scatter around what a model predicts."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy import stats
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
-from .._parameter import AbstractParameter
-from .check import as_positive, like
-from .observe import (
-    POSITIVE,
-    REAL,
-    Support,
-    as_observe,
-    check_observation,
-    observed,
-)
+from .check import like
+from .observe import Support, check_observation, observed
 
 
 class AbstractLikelihood(eqx.Module):
@@ -36,15 +27,24 @@ class AbstractLikelihood(eqx.Module):
     `support`, `noise`, `log_density` and `draw`.
 
     Attributes:
-        observe: What is observed of a prediction.
+        observe: What is observed of a prediction: an index into its last axis, a tuple
+            of indices, a function of it, or `None` for all of it.
         support: Which observations there can be, and which predictions they can have.
 
     Example:
         ```python
-        def log_density(drawn):
-            trajectory = integrate(drawn.field, jnp.ones(2), ts)
-            likelihood = NormalLikelihood(jnp.exp(drawn.log_sigma.mean), observe=0)
-            return likelihood.log_prob(trajectory.ys, observations, mask)
+        class LaplaceLikelihood(bjm.AbstractLikelihood):
+            observe = None
+            support = bjm.NormalLikelihood.support  # any real number
+            noise = {}
+
+            def log_density(self, prediction, observation, noise):
+                return jax.scipy.stats.laplace.logpdf(observation - prediction)
+
+            def draw(self, key, prediction, noise):
+                return prediction + jax.random.laplace(key, prediction.shape)
+
+        LaplaceLikelihood().log_prob(jnp.zeros(2), jnp.array([0.5, -1.0]))  # -2.886
         ```
     """
 
@@ -147,133 +147,3 @@ class AbstractLikelihood(eqx.Module):
             (prediction, noise),
         )
         return possible, prediction, noise
-
-
-class NormalLikelihood(AbstractLikelihood):
-    """Normal around the prediction, with the standard deviation `scale`."""
-
-    scale: Float[Array, "..."] | None
-    log_scale: AbstractParameter | None
-    observe: Any = eqx.field(static=True)
-    support: ClassVar[Support] = REAL
-
-    def __init__(
-        self,
-        scale: Any = None,
-        observe: Any = None,
-        *,
-        log_scale: Any = None,
-    ):
-        self.scale, self.log_scale = given_or_learnt("scale", scale, log_scale)
-        self.observe = as_observe(observe)
-
-    @property
-    def noise(self):
-        return {"scale": width_of(self.scale, self.log_scale)}
-
-    def log_density(self, prediction, observation, noise):
-        z = (observation - prediction) / noise["scale"]
-        return stats.norm.logpdf(z) - jnp.log(noise["scale"])
-
-    def draw(self, key, prediction, noise):
-        z = jax.random.normal(key, prediction.shape, prediction.dtype)
-        return prediction + noise["scale"] * z
-
-
-class StudentTLikelihood(AbstractLikelihood):
-    """Student's t around the prediction: `df` degrees of freedom, widened by `scale`.
-
-    With few degrees of freedom an outlier costs little.
-    """
-
-    df: Float[Array, "..."]
-    scale: Float[Array, "..."] | None
-    log_scale: AbstractParameter | None
-    observe: Any = eqx.field(static=True)
-    support: ClassVar[Support] = REAL
-
-    def __init__(
-        self,
-        df: Any,
-        scale: Any = None,
-        observe: Any = None,
-        *,
-        log_scale: Any = None,
-    ):
-        self.df = as_positive("df", df)
-        self.scale, self.log_scale = given_or_learnt("scale", scale, log_scale)
-        self.observe = as_observe(observe)
-
-    @property
-    def noise(self):
-        return {"df": self.df, "scale": width_of(self.scale, self.log_scale)}
-
-    def log_density(self, prediction, observation, noise):
-        z = (observation - prediction) / noise["scale"]
-        return stats.t.logpdf(z, noise["df"]) - jnp.log(noise["scale"])
-
-    def draw(self, key, prediction, noise):
-        z = jax.random.t(key, noise["df"], prediction.shape, prediction.dtype)
-        return prediction + noise["scale"] * z
-
-
-class LogNormalLikelihood(AbstractLikelihood):
-    """The logarithm is normal around that of the prediction, which is the median.
-
-    Observations and predictions are positive; `scale` is the standard deviation of the
-    logarithm.
-    """
-
-    scale: Float[Array, "..."] | None
-    log_scale: AbstractParameter | None
-    observe: Any = eqx.field(static=True)
-    support: ClassVar[Support] = POSITIVE
-
-    def __init__(
-        self,
-        scale: Any = None,
-        observe: Any = None,
-        *,
-        log_scale: Any = None,
-    ):
-        self.scale, self.log_scale = given_or_learnt("scale", scale, log_scale)
-        self.observe = as_observe(observe)
-
-    @property
-    def noise(self):
-        return {"scale": width_of(self.scale, self.log_scale)}
-
-    def log_density(self, prediction, observation, noise):
-        log_observation = jnp.log(observation)
-        z = (log_observation - jnp.log(prediction)) / noise["scale"]
-        return stats.norm.logpdf(z) - jnp.log(noise["scale"]) - log_observation
-
-    def draw(self, key, prediction, noise):
-        z = jax.random.normal(key, prediction.shape, prediction.dtype)
-        return prediction * jnp.exp(noise["scale"] * z)
-
-
-def given_or_learnt(
-    name: str, given: Any, learnt: Any
-) -> tuple[Array | None, AbstractParameter | None]:
-    """Hold a width to one of its two forms."""
-    if (given is None) == (learnt is None):
-        raise ValueError(
-            f"Give `{name}` as a number or `log_{name}` as a parameter, one of the two."
-        )
-    if given is not None:
-        return as_positive(name, given), None
-    if not isinstance(learnt, AbstractParameter):
-        raise TypeError(
-            f"`log_{name}` must be a parameter, as `make_parameter` makes one, but got "
-            f"{learnt!r}. A width that is no parameter is `{name}`."
-        )
-    return None, learnt
-
-
-def width_of(given: Array | None, learnt: AbstractParameter | None) -> Array:
-    """The number that a width of either form stands for."""
-    if learnt is not None:
-        return jnp.exp(learnt.mean)
-    assert given is not None
-    return given

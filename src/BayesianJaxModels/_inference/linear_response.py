@@ -43,7 +43,8 @@ def linear_response(
     Runs on the host, not under `jax.jit`; for up to some hundred entries.
 
     Args:
-        log_density: From a drawn model to the log joint density of data and parameters.
+        log_density: From a drawn model to the log joint density of data and parameters,
+            a scalar.
         model: A fitted mean-field model, all its parameters `GaussianParameter`.
         num_samples: How many draws stand for an expectation; more than there are
             entries.
@@ -54,8 +55,21 @@ def linear_response(
 
     Raises:
         TypeError: If a parameter is of another type.
-        ValueError: If the log density is not finite at a draw, `num_samples` is too
-            small, or the fit is at no maximum of the ELBO.
+        ValueError: If `log_density` returns no single number or is not finite at a
+            draw, `num_samples` is too small, or the fit is at no maximum of the ELBO.
+
+    Warns:
+        UserWarning: If Newton steps do not get to the maximum of the ELBO.
+
+    Example:
+        ```python
+        def log_density(drawn):  # of two rates of which the data know the sum
+            return -2 * (jnp.sum(drawn.mean) - 1) ** 2 - jnp.sum(drawn.mean**2) / 2
+
+        # Its mean-field fit: sd (1 + 4)**-.5, where the right ones are .745.
+        fit = bjm.make_parameter([0.444, 0.444], init_raw_stdv=0.669)
+        bjm.linear_response(log_density, fit).stdv  # [0.745, 0.745]
+        ```
     """
     for name, parameter in get_parameters(model).items():
         if not isinstance(parameter, GaussianParameter):

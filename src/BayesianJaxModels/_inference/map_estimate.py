@@ -30,8 +30,22 @@ class MAPEstimate(eqx.Module):
         log_densities: Where every start ended, of shape `(num_starts,)`, NumPy; minus
             infinity for those that failed.
         ends: The entries where every start ended, `(num_starts, d)`, NumPy.
-        failed: Which starts had no finite log density, or gradient, to go by.
-        converged: Which searches met their tolerance within `max_steps`.
+        failed: Which starts had no finite log density, or gradient, to go by, of shape
+            `(num_starts,)`.
+        converged: Which searches met their tolerance within `max_steps`, alike.
+
+    Example:
+        ```python
+        rates = bjm.make_parameter([1.0, 1.0], init_raw_stdv=0.7)
+        found = bjm.map_estimate(
+            lambda drawn: -jnp.sum((drawn.mean - 0.5) ** 2) / 2,
+            rates,
+            key=jax.random.key(0),
+            num_starts=4,
+        )
+        found.num_agree, found.num_failed  # (4, 0)
+        found.ends.shape  # (4, 2)
+        ```
     """
 
     model: PyTree
@@ -73,12 +87,13 @@ def map_estimate(
 ) -> MAPEstimate:
     """Maximise a log density from many starts and keep the best.
 
-    The searches, by L-BFGS, advance together: the log density and its gradient at a
-    point of each are one batch, on all cores. Runs on the host, not under `jax.jit`.
+    The searches, by L-BFGS (Nocedal & Wright 2006, Numerical Optimization, algorithm
+    7.4), advance together: the log density and its gradient at a point of each are one
+    batch, on all cores. Runs on the host, not under `jax.jit`.
 
     Args:
-        log_density: From a drawn model to the log joint density of data and parameters.
-            Its maximum depends on the coordinates that the parameters are in.
+        log_density: From a drawn model to the log joint density of data and parameters,
+            a scalar. Its maximum depends on the coordinates that the parameters are in.
         model: Says what the parameters are.
         key: A JAX random key, for this alone. Start `i` is drawn with
             `fold_in(key, i)`.
@@ -95,11 +110,27 @@ def map_estimate(
         A `MAPEstimate`.
 
     Raises:
-        ValueError: If `num_starts` is below 1.
+        ValueError: If `num_starts` or `batch_size` is below 1, `log_density` returns no
+            single number, or `prior` does not fit the model.
         RuntimeError: If every start failed.
+        ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
         UserWarning: If the best search did not meet its tolerance.
+
+    Example:
+        ```python
+        ts, likelihood = jnp.linspace(0.0, 4.0, 9), bjm.NormalLikelihood(0.1)
+        prior = bjm.Prior(default=bjm.LogNormal(0.0, 1.0))
+
+        def log_density(drawn):
+            fit = likelihood.log_prob(jnp.exp(-drawn.mean * ts), jnp.exp(-0.5 * ts))
+            return fit + bjm.log_prior(drawn, prior)
+
+        rate, key = bjm.make_parameter(1.0), jax.random.key(0)
+        found = bjm.map_estimate(log_density, rate, key=key, prior=prior)
+        found.model.mean  # 0.50
+        ```
     """
     if num_starts < 1:
         raise ValueError(f"`num_starts` must be at least 1, but got {num_starts}.")

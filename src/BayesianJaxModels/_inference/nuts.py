@@ -56,6 +56,18 @@ class NUTSDiagnostics(eqx.Module):
         num_gradients: How many gradients the chain took after warm-up.
         acceptance: The mean acceptance probability of each chain.
         step_size: The step size of each chain, in standard deviations.
+
+    Example:
+        ```python
+        def log_density(drawn):  # of two rates of which the data know the sum
+            return -50 * (jnp.sum(drawn.mean) - 1) ** 2 - jnp.sum(drawn.mean**2) / 2
+
+        start = bjm.laplace(log_density, bjm.make_parameter([0.4975, 0.4975]))
+        key = jax.random.key(0)
+        posterior = bjm.nuts(log_density, start, key=key, num_chains=2, num_warmup=100)
+        posterior.diagnostics.r_hat.max() < 1.01  # True
+        posterior.diagnostics.complaints()  # []
+        ```
     """
 
     r_hat: Float[np.ndarray, " d"]
@@ -137,10 +149,10 @@ def nuts(
 
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,
-            up to a constant. Where it or its gradient is not finite, a move is rejected
-            and counted. Gradients are in forward mode up to 32 entries, in reverse
-            beyond; a solve that allows only one of them gets that. Pass the same
-            function again to use its compiled code again.
+            a scalar, up to a constant. Where it or its gradient is not finite, a move
+            is rejected and counted. Gradients are in forward mode up to 32 entries, in
+            reverse beyond; a solve that allows only one of them gets that. Pass the
+            same function again to use its compiled code again.
         start: A posterior to start at, such as the result of `laplace`: a plain model,
             a `JointPosterior` or a `DrawsPosterior`.
         key: A JAX random key. Chain `c` has the key `fold_in(key, c)`.
@@ -160,9 +172,12 @@ def nuts(
         `NUTSDiagnostics`.
 
     Raises:
+        TypeError: If the start is another kind of posterior.
         ValueError: If a number is out of its range, the start has no proper covariance,
-            or no start with a finite log density was found.
-        ImportError: If BlackJAX or ArviZ is missing.
+            `log_density` returns no single number, or no start where it is finite was
+            found.
+        ImportError: If BlackJAX or ArviZ is missing, or tqdm where `progress` asks for
+            it.
 
     Warns:
         UserWarning: If R-hat, the effective sample size, divergences or failed
@@ -170,10 +185,13 @@ def nuts(
 
     Example:
         ```python
-        mode = map_estimate(log_density, model, key=key, prior=prior).model
-        posterior = nuts(log_density, laplace(log_density, mode), key=key)
-        print(posterior.diagnostics)
-        posterior_trajectories(posterior, y0, ts, key=key, num_samples=1_000)
+        def log_density(drawn):  # of two rates of which the data know the sum
+            return -50 * (jnp.sum(drawn.mean) - 1) ** 2 - jnp.sum(drawn.mean**2) / 2
+
+        start = bjm.laplace(log_density, bjm.make_parameter([0.4975, 0.4975]))
+        key = jax.random.key(0)
+        posterior = bjm.nuts(log_density, start, key=key, num_chains=2, num_warmup=100)
+        posterior.draws.shape  # (2000, 2)
         ```
     """
     for name, count, least in (

@@ -19,6 +19,19 @@ class AbstractPosterior(eqx.Module):
 
     Attributes:
         model: A model with the parameters, shapes and dtypes that draws have.
+
+    Example:
+        ```python
+        class Doubled(bjm.AbstractPosterior):
+            model: bjm.GaussianParameter
+
+            def draw(self, key):
+                drawn = bjm.sample_all_parameters(self.model, key)
+                return bjm.unflatten_means(drawn, 2 * bjm.flatten_means(drawn))
+
+        posterior = Doubled(bjm.make_parameter([0.5, 2.0]))
+        posterior.draw(jax.random.key(0)).mean  # [1.0, 4.0]
+        ```
     """
 
     model: eqx.AbstractVar[PyTree]
@@ -26,6 +39,9 @@ class AbstractPosterior(eqx.Module):
     @abstractmethod
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Draw once, under `jax.jit` and `jax.vmap` too.
+
+        Args:
+            key: A JAX random key.
 
         Returns:
             A drawn model, as `sample_all_parameters` returns one.
@@ -59,6 +75,19 @@ class DrawsPosterior(AbstractPosterior):
         log_weights: The logarithms of the weights up to a constant, of shape `(n,)`, or
             `None` where all are equal.
         diagnostics: What the engine that made the draws says of them, if one did.
+
+    Raises:
+        ValueError: If shapes do not fit each other or the model, or a draw is not
+            finite.
+
+    Example:
+        ```python
+        rates = bjm.make_parameter([0.5, 2.0])
+        draws = jnp.array([[0.4, 1.9], [0.5, 2.0], [0.6, 2.3]])  # of another sampler
+        posterior = bjm.DrawsPosterior(rates, draws, jnp.log(jnp.array([1, 2, 1])))
+        posterior.weights  # [0.25, 0.5, 0.25]
+        posterior.item(2).mean  # [0.6, 2.3]
+        ```
     """
 
     model: PyTree
@@ -81,7 +110,7 @@ class DrawsPosterior(AbstractPosterior):
             return jnp.full(len(self.draws), 1 / len(self.draws), self.draws.dtype)
         return jax.nn.softmax(self.log_weights)
 
-    def item(self, index: Int[Array, ""]) -> PyTree:
+    def item(self, index: int | Int[Array, ""]) -> PyTree:
         """The draw with an index, as a drawn model."""
         return unflatten_means(self.model, self.draws[index])
 

@@ -27,16 +27,29 @@ class Prior(eqx.Module):
 
     Every parameter needs one, a `DeterministicParameter` too.
 
+    Args:
+        rules: From a parameter's name (as `get_parameters` spells it), type, or a
+            function `(name, parameter) -> bool` to its distribution. Names decide
+            first, then the others in their order.
+        default: The distribution of parameters that no rule mentions. If `None`, such a
+            parameter is an error.
+
+    Attributes:
+        distributions: Those of the rules, in their order.
+
+    Raises:
+        TypeError: If a rule is something else, or leads to no `AbstractPrior`.
+
     Example:
         ```python
-        prior = Prior(
-            {
-                "log_rates": OnNaturalScale(HalfNormal(0.5), jnp.exp, jnp.log),
-                lambda name, parameter: name.endswith(".b"): Normal(0.0, 0.1),
-                GaussianParameter: Normal(0.0, 1.0),
-            }
-        )
-        log_prior(drawn_model, prior)
+        class Oscillator(bjm.Module):
+            log_stiffness: bjm.GaussianParameter
+            start: bjm.GaussianParameter
+
+        positive = bjm.OnNaturalScale(bjm.HalfNormal(2.0), jnp.exp, jnp.log)
+        prior = bjm.Prior({"log_stiffness": positive}, default=bjm.Normal(0.0, 1.0))
+        model = Oscillator(bjm.make_parameter(0.0), bjm.make_parameter([1.0, 0.0]))
+        bjm.log_prior(model, prior)  # -3.382
         ```
     """
 
@@ -49,18 +62,6 @@ class Prior(eqx.Module):
         rules: Mapping[Any, Any] | None = None,
         default: AbstractPrior | None = None,
     ):
-        """Make a prior.
-
-        Args:
-            rules: From a parameter's name (as `get_parameters` spells it), type, or a
-                function `(name, parameter) -> bool` to its distribution. Names decide
-                first, then the others in their order.
-            default: The distribution of parameters that no rule mentions. If `None`,
-                such a parameter is an error.
-
-        Raises:
-            TypeError: If a rule is something else.
-        """
         rules = {} if rules is None else dict(rules)
         for rule, distribution in rules.items():
             if isinstance(rule, type):
@@ -83,6 +84,9 @@ class Prior(eqx.Module):
 
     def of_parameters(self, model: PyTree) -> dict[str, AbstractPrior]:
         """The distribution of every parameter of a model, by name.
+
+        Args:
+            model: A model with parameters.
 
         Raises:
             ValueError: If a name in the rules is not one of the model's, or a parameter
@@ -128,8 +132,8 @@ def log_prior(drawn: PyTree, prior: Prior) -> Float[Array, ""]:
         prior: The prior of the model.
 
     Returns:
-        One number in the dtype of the parameters; minus infinity if one of them is
-        outside the support of its prior.
+        One number, in nats and the dtype of the parameters; minus infinity if one of
+        them is outside the support of its prior.
 
     Raises:
         ValueError: If a parameter has no prior, a rule no parameter, or a prior's
@@ -137,8 +141,9 @@ def log_prior(drawn: PyTree, prior: Prior) -> Float[Array, ""]:
 
     Example:
         ```python
-        drawn = sample_all_parameters(model, jax.random.key(0))
-        log_prior(drawn, Prior(default=Normal(0.0, 1.0)))
+        model = [bjm.make_parameter([0.5, 2.0]), bjm.make_parameter(0.1)]
+        drawn = bjm.sample_all_parameters(model, jax.random.key(0))
+        bjm.log_prior(drawn, bjm.Prior(default=bjm.Normal(0.0, 1.0)))  # -4.89
         ```
     """
     distributions = prior.of_parameters(drawn)
@@ -163,6 +168,15 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
 
     Raises:
         ValueError: As `log_prior` does.
+
+    Example:
+        ```python
+        rates = bjm.make_parameter([0.5, 2.0])
+        prior = bjm.Prior(default=bjm.LogNormal(0.0, 0.5))
+        keys = jax.random.split(jax.random.key(0), 100)
+        draws = jax.vmap(lambda key: bjm.sample_prior(rates, prior, key).mean)(keys)
+        draws.shape  # (100, 2)
+        ```
     """
     distributions = list(prior.of_parameters(model).values())
 
@@ -180,11 +194,20 @@ class PriorDraws(AbstractPosterior):
         model: Says which parameters there are, and of which shapes.
         prior: Its prior.
 
+    Raises:
+        ValueError: When it draws, as `log_prior` does.
+
     Example:
         ```python
-        trajectories = posterior_trajectories(
-            PriorDraws(field, prior), y0, ts, key=jax.random.key(0), num_samples=100
+        rate, ts = bjm.make_parameter(1.0), jnp.linspace(0.0, 1.0, 5)
+        prior = bjm.Prior(default=bjm.LogNormal(0.0, 0.5))
+        before_any_data = bjm.map_posterior(
+            lambda drawn: jnp.exp(-drawn.mean * ts),
+            bjm.PriorDraws(rate, prior),
+            key=jax.random.key(0),
+            num_samples=100,
         )
+        before_any_data.shape  # (100, 5)
         ```
     """
 
@@ -197,7 +220,7 @@ class PriorDraws(AbstractPosterior):
 
 
 def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
-    """`KL(q || prior)` in nats of a model's distributions `q`, in closed form.
+    """`KL(q || prior)` of a model's distributions `q`, in closed form.
 
     There is one for every type of parameter against `Normal`, and for Laplacian
     parameters against `Laplace`. A `DeterministicParameter` counts with minus its log
@@ -208,9 +231,18 @@ def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
         model: A model with parameters.
         prior: Its prior.
 
+    Returns:
+        One number, in nats.
+
     Raises:
         ValueError: As `log_prior` does.
         NotImplementedError: If a pair of parameter and prior has no closed form.
+
+    Example:
+        ```python
+        rates = bjm.make_parameter([0.0, 1.0], init_raw_stdv=0.5)  # sd .25
+        bjm.kl_to_prior(rates, bjm.Prior(default=bjm.Normal(0.0, 1.0)))  # 2.334
+        ```
     """
     parameters = get_parameters(model)
     divergences = [

@@ -35,14 +35,17 @@ class Bayesian(Module):
 
     Example:
         ```python
-        cell = Bayesian(eqx.nn.GRUCell(2, 8, key=jax.random.key(0)))
-        drawn = sample_all_parameters(cell, jax.random.key(1))
+        cell = bjm.Bayesian(eqx.nn.GRUCell(2, 8, key=jax.random.key(0)))
+        drawn = bjm.sample_all_parameters(cell, jax.random.key(1))
+
 
         def step(hidden, x):
             hidden = drawn(x, hidden, sample=False)
             return hidden, hidden
 
-        jax.lax.scan(step, jnp.zeros(8), jnp.ones((20, 2)))
+
+        _, states = jax.lax.scan(step, np.zeros(8, np.float32), np.ones((20, 2)))
+        states.shape  # (20, 8)
         ```
     """
 
@@ -65,7 +68,9 @@ class Bayesian(Module):
             init_raw_stdv: The unconstrained width that every entry starts with.
 
         Raises:
-            TypeError: If `module` cannot be called.
+            TypeError: If `module` cannot be called, or `param_type` is not a parameter
+                type.
+            ValueError: If an array of the module or `init_raw_stdv` is not finite.
         """
         if not callable(module):
             raise TypeError(
@@ -88,7 +93,11 @@ class Bayesian(Module):
         self.module = jax.tree.map(wrap, module, is_leaf=is_parameter)
 
     def to_equinox(self) -> Callable:
-        """The ordinary module at the means; in a drawn model, at the draw."""
+        """The ordinary module at the means; in a drawn model, at the draw.
+
+        Returns:
+            A module of the type that was wrapped, with arrays for parameters.
+        """
 
         def unwrap(node):
             if is_parameter(node):

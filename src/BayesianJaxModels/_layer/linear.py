@@ -28,10 +28,10 @@ class BayesianLinear(Module):
 
     Example:
         ```python
-        layer = BayesianLinear(3, 2, key=jax.random.key(0))
-        x = jnp.ones((10, 3))
-        layer(x, key=jax.random.key(1))  # (10, 2), weights drawn once for the call
-        layer(x, sample=False)  # (10, 2), at the means
+        layer = bjm.BayesianLinear(2, 16, key=jax.random.key(0))
+        x = np.ones((10, 2))
+        layer(x, key=jax.random.key(1)).shape  # (10, 16): weights drawn for this call
+        layer(x, sample=False).shape  # (10, 16): weights at their means
         ```
     """
 
@@ -65,7 +65,8 @@ class BayesianLinear(Module):
             key: A JAX random key for the initial means.
 
         Raises:
-            ValueError: If a size is below 1.
+            TypeError: If `param_type` is not a parameter type.
+            ValueError: If a size is below 1, or `init_raw_stdv` is not finite.
         """
         for name, size in (
             ("in_features", in_features),

@@ -23,8 +23,8 @@ class BayesianMLP(Module):
 
     Example:
         ```python
-        mlp = BayesianMLP(2, 1, width=32, depth=2, key=jax.random.key(0))
-        mlp(jnp.ones((10, 2)), key=jax.random.key(1))  # (10, 1)
+        mlp = bjm.BayesianMLP(2, 1, width=16, depth=1, key=jax.random.key(0))
+        mlp(np.ones((10, 2)), key=jax.random.key(1)).shape  # (10, 1)
         ```
     """
 
@@ -63,7 +63,9 @@ class BayesianMLP(Module):
             key: A JAX random key for the initial means.
 
         Raises:
-            ValueError: If a size is below 1 or `depth` is negative.
+            TypeError: If `param_type` is not a parameter type.
+            ValueError: If a size is below 1, `depth` is negative, or `init_raw_stdv` is
+                not finite.
         """
         if depth < 0:
             raise ValueError(f"`depth` must be at least 0, but got {depth}.")

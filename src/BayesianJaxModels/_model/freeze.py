@@ -30,18 +30,21 @@ def freeze_stdvs(model: Model) -> tuple[Model, Model]:
         `(dynamic, static)`; `unfreeze_all(dynamic, static)` is the model again.
 
     Example:
+        A MAP fit moves the means alone:
+
         ```python
-        dynamic, static = freeze_stdvs(model)
-        state = optimiser.init(dynamic)
+        model = {"log_rate": bjm.GaussianParameter(np.array(0.0), np.array(0.1))}
+        dynamic, static = bjm.freeze_stdvs(model)
 
-        @jax.jit
-        def step(dynamic, state):
-            def loss(dynamic):
-                return objective(unfreeze_all(dynamic, static))
 
-            value, gradient = jax.value_and_grad(loss)(dynamic)
-            updates, state = optimiser.update(gradient, state, dynamic)
-            return optax.apply_updates(dynamic, updates), state, value
+        def loss(dynamic):
+            model = bjm.unfreeze_all(dynamic, static)
+            return (jnp.exp(model["log_rate"].mean) - 2.0) ** 2
+
+
+        gradient = jax.grad(loss)(dynamic)
+        gradient["log_rate"].mean  # -2.0
+        gradient["log_rate"].raw_stdv  # None
         ```
     """
     return _partition(model, lambda name, is_mean: is_mean)
@@ -55,6 +58,14 @@ def freeze_means(model: Model) -> tuple[Model, Model]:
 
     Returns:
         `(dynamic, static)`; `unfreeze_all(dynamic, static)` is the model again.
+
+    Example:
+        ```python
+        model = {"log_rate": bjm.GaussianParameter(np.array(0.0), np.array(0.1))}
+        dynamic, static = bjm.freeze_means(model)
+        dynamic["log_rate"].mean  # None
+        dynamic["log_rate"].raw_stdv  # 0.1
+        ```
     """
     return _partition(model, lambda name, is_mean: not is_mean)
 
@@ -72,6 +83,16 @@ def freeze_params(model: Model, names: Iterable[str]) -> tuple[Model, Model]:
     Raises:
         TypeError: If `names` is one string.
         ValueError: If the model has no parameter of a name; near matches are listed.
+
+    Example:
+        ```python
+        model = {
+            "growth": bjm.GaussianParameter(np.array(0.5), np.array(0.1)),
+            "capacity": bjm.GaussianParameter(np.array(80.0), np.array(3.0)),
+        }
+        dynamic, static = bjm.freeze_params(model, ["['capacity']"])
+        dynamic["capacity"].mean  # None
+        ```
     """
     if isinstance(names, str):
         raise TypeError(f"`names` must be several names; write [{names!r}] for one.")
@@ -98,8 +119,19 @@ def unfreeze_all(dynamic: Model, static: Model) -> Model:
             updated it.
         static: The other half.
 
+    Returns:
+        The whole model.
+
     Raises:
         ValueError: If the two are not halves of one model, or of two partitions of it.
+
+    Example:
+        ```python
+        model = [bjm.GaussianParameter(np.array(0.5), np.array(0.1))]
+        dynamic, static = bjm.freeze_stdvs(model)
+        moved = jax.tree.map(lambda mean: mean + 1.0, dynamic)
+        bjm.unfreeze_all(moved, static)[0].mean  # 1.5
+        ```
     """
     wrong = "`dynamic` and `static` are not two halves of one model: "
     remedy = " Pass both as one call of a freeze function returned them."

@@ -37,8 +37,8 @@ def get_parameters(model: PyTree) -> dict[str, AbstractParameter]:
 
     Example:
         ```python
-        mlp = BayesianMLP(2, 1, 16, 1, key=jax.random.key(0))
-        list(get_parameters(mlp))
+        mlp = bjm.BayesianMLP(2, 1, 16, 1, key=jax.random.key(0))
+        list(bjm.get_parameters(mlp))
         # ['layers[0].W', 'layers[0].b', 'layers[1].W', 'layers[1].b']
         ```
     """
@@ -47,12 +47,45 @@ def get_parameters(model: PyTree) -> dict[str, AbstractParameter]:
 
 
 def flatten_means(model: PyTree) -> Float[Array, " n"]:
-    """The means of all parameters as one vector; in a drawn model, the draw."""
+    """The means of all parameters as one vector; in a drawn model, the draw.
+
+    Args:
+        model: Any pytree with parameters.
+
+    Returns:
+        Of shape `(n,)`: parameters in the order of `get_parameters`, entries in
+        row-major order. Without parameters it is empty.
+
+    Example:
+        ```python
+        model = {
+            "rates": bjm.GaussianParameter(np.array([0.5, 0.03]), np.array([0.2, 0.1])),
+            "start": bjm.DeterministicParameter(30.0),
+        }
+        bjm.flatten_means(model)  # [0.50, 0.03, 30.00]
+        ```
+    """
     return ravel_all([p.mean for p in get_parameters(model).values()])
 
 
 def flatten_stdvs(model: PyTree) -> Float[Array, " n"]:
-    """The marginal standard deviations, entry by entry beside `flatten_means`."""
+    """The marginal standard deviations, entry by entry beside `flatten_means`.
+
+    Args:
+        model: Any pytree with parameters.
+
+    Returns:
+        Of shape `(n,)`, each in the unit of its mean; 0 for a point mass.
+
+    Example:
+        ```python
+        model = {
+            "rates": bjm.GaussianParameter(np.array([0.5, 0.03]), np.array([0.2, 0.1])),
+            "start": bjm.DeterministicParameter(30.0),
+        }
+        bjm.flatten_stdvs(model)  # [0.0401, 0.0101, 0.0]
+        ```
+    """
     return ravel_all([p.stdv for p in get_parameters(model).values()])
 
 
@@ -61,7 +94,22 @@ def flatten_raw_stdvs(model: PyTree) -> Float[Array, " n"]:
 
     A parameter's unconstrained width is its first width array in the shape of its mean:
     `raw_stdv` of a Gaussian, `raw_scale` of a Laplacian, `raw_diagonal` of a
-    multivariate Gaussian. Where there is none, zeros stand.
+    multivariate or low-rank Gaussian. Where there is none, zeros stand.
+
+    Args:
+        model: Any pytree with parameters.
+
+    Returns:
+        Of shape `(n,)`.
+
+    Example:
+        ```python
+        model = {
+            "rates": bjm.GaussianParameter(np.array([0.5, 0.03]), np.array([0.2, 0.1])),
+            "start": bjm.DeterministicParameter(30.0),
+        }
+        bjm.flatten_raw_stdvs(model)  # [0.2, 0.1, 0.0]
+        ```
     """
     return ravel_all([_raw_width(p) for p in get_parameters(model).values()])
 
@@ -86,7 +134,15 @@ def unflatten_means(model: Model, vector: Float[ArrayLike, " n"]) -> Model:
         A model with the types, structure, dtypes and widths of `model`.
 
     Raises:
+        TypeError: If `vector` is not made of real numbers.
         ValueError: If `vector` has another shape.
+
+    Example:
+        ```python
+        rates = bjm.GaussianParameter(np.array([0.5, 0.03]), np.array([0.2, 0.1]))
+        moved = bjm.unflatten_means({"rates": rates}, np.array([0.6, 0.02]))
+        moved["rates"].mean  # [0.60, 0.02]
+        ```
     """
     vector = as_float_array(vector, "vector")
     parameters = list(get_parameters(model).values())
@@ -108,6 +164,18 @@ def compute_prior(model: PyTree) -> Float[Array, ""]:
 
     It is the negative log density of a standard normal prior up to the factor 1/2 and a
     constant. In a drawn model it is taken at the draw, whose `mean` it reads.
+
+    Args:
+        model: Any pytree with parameters.
+
+    Returns:
+        A scalar; 0 without parameters.
+
+    Example:
+        ```python
+        weights = bjm.GaussianParameter(np.array([3.0, 4.0]), np.array([0.1, 0.1]))
+        bjm.compute_prior([weights])  # 25.0
+        ```
     """
     return jnp.sum(flatten_means(model) ** 2)
 
@@ -115,10 +183,20 @@ def compute_prior(model: PyTree) -> Float[Array, ""]:
 def get_parameter_count(model: PyTree) -> dict[str, int]:
     """How many numbers the parameters of a model hold, widths not counted.
 
+    Args:
+        model: Any pytree with parameters.
+
     Returns:
         `{"total": ..., "bayesian": ..., "deterministic": ...}`, where a
         `DeterministicParameter` is deterministic and every other type is Bayesian.
         `total` is the length of `flatten_means(model)`.
+
+    Example:
+        ```python
+        layer = bjm.BayesianLinear(2, 16, bayesian_bias=False, key=jax.random.key(0))
+        bjm.get_parameter_count(layer)
+        # {'total': 48, 'bayesian': 32, 'deterministic': 16}
+        ```
     """
     count = {"total": 0, "bayesian": 0, "deterministic": 0}
     for parameter in get_parameters(model).values():
@@ -131,11 +209,22 @@ def get_parameter_count(model: PyTree) -> dict[str, int]:
 def get_parameter_groups(model: PyTree) -> dict[str, dict[str, AbstractParameter]]:
     """The parameters of a model by type, then by name.
 
+    Args:
+        model: Any pytree with parameters.
+
     Returns:
         The groups `"gaussian"`, `"laplacian"` and `"deterministic"`, empty ones
         included, and one for every further type in the model, called after its class:
         `MultivariateGaussianParameter` gives `"multivariate_gaussian"`. A class whose
         name is taken by another type gets its full name, module included.
+
+    Example:
+        ```python
+        layer = bjm.BayesianLinear(2, 16, bayesian_bias=False, key=jax.random.key(0))
+        groups = bjm.get_parameter_groups(layer)
+        list(groups)  # ['gaussian', 'laplacian', 'deterministic']
+        list(groups["deterministic"])  # ['b']
+        ```
     """
     group_of: dict[type, str] = {
         GaussianParameter: "gaussian",

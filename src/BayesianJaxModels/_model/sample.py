@@ -33,10 +33,10 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
 
     Example:
         ```python
-        keys = jax.random.split(jax.random.key(0), 100)
-        outputs = jax.vmap(
-            lambda key: sample_all_parameters(model, key)(x, sample=False)
-        )(keys)
+        model = bjm.BayesianLinear(2, 16, key=jax.random.key(0))
+        drawn = bjm.sample_all_parameters(model, jax.random.key(1))
+        features = drawn(np.ones((10, 2)), sample=False)
+        features.shape  # (10, 16): the same weights for all ten
         ```
     """
     parameters = list(get_parameters(model).values())

@@ -31,15 +31,17 @@ def save_model(path: str | os.PathLike, model: PyTree) -> None:
     it was.
 
     Args:
-        path: Where to write. The folder must exist.
+        path: Where to write. The folder must exist; a file of the name is replaced.
         model: Any pytree. Arrays and numbers are stored; functions and other objects
             are only described.
 
+    Raises:
+        FileNotFoundError: If there is no such folder.
+
     Example:
         ```python
-        save_model("mlp.bjm", mlp)
-        like = BayesianMLP(2, 1, 16, 1, key=jax.random.key(0))
-        mlp = load_model("mlp.bjm", like)
+        mlp = bjm.BayesianMLP(2, 1, width=16, depth=1, key=jax.random.key(0))
+        bjm.save_model("mlp.bjm", mlp)
         ```
     """
     buffer = io.BytesIO()
@@ -80,6 +82,17 @@ def load_model(path: str | os.PathLike, like: Model) -> Model:
         FileNotFoundError: If there is no file.
         ValueError: If the file is not one of ours, is truncated or damaged, or holds
             another model; the message names the leaf or field and both sides.
+
+    Example:
+        ```python
+        def make(key):
+            return bjm.BayesianLinear(2, 16, key=key)
+
+
+        bjm.save_model("layer.bjm", make(jax.random.key(0)))
+        like = eqx.filter_eval_shape(make, jax.random.key(0))
+        bjm.load_model("layer.bjm", like).W.shape  # (16, 2)
+        ```
     """
     with open(path, "rb") as file:
         if file.readline() != _MAGIC:

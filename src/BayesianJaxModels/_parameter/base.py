@@ -26,6 +26,42 @@ class AbstractParameter(eqx.Module):
 
     Attributes:
         mean: The location, of any shape. In a drawn model it holds the drawn value.
+
+    Example:
+        ```python
+        class LogisticParameter(bjm.AbstractParameter):
+            mean: jax.Array
+            raw_scale: jax.Array
+
+            @classmethod
+            def from_value(cls, value, init_raw_stdv):
+                return cls(value, jnp.full_like(value, init_raw_stdv))
+
+            @property
+            def scale(self):
+                return self.raw_scale**2 + 1e-4
+
+            @property
+            def stdv(self):
+                return self.scale * jnp.pi / 3**0.5
+
+            def sample(self, rng):
+                return self.mean + self.scale * jax.random.logistic(rng, self.shape)
+
+            def log_prob(self, value):
+                return jax.scipy.stats.logistic.logpdf(
+                    value, self.mean, self.scale
+                ).sum()
+
+            def entropy(self):
+                return jnp.sum(jnp.log(self.scale) + 2)
+
+
+        dose = bjm.make_parameter(
+            [1.0, 2.5], param_type=LogisticParameter, init_raw_stdv=0.5
+        )
+        dose.stdv  # [0.454, 0.454]
+        ```
     """
 
     mean: eqx.AbstractVar[Float[Array, "..."]]
@@ -38,7 +74,7 @@ class AbstractParameter(eqx.Module):
     @property
     @abstractmethod
     def stdv(self) -> Float[Array, "..."]:
-        """The marginal standard deviation of every entry, in the shape of `mean`."""
+        """The marginal standard deviations, in the shape and unit of `mean`."""
 
     @classmethod
     @abstractmethod
@@ -47,16 +83,42 @@ class AbstractParameter(eqx.Module):
 
         Args:
             value: The location, of any shape.
-            init_raw_stdv: The unconstrained width that every entry starts with.
+            init_raw_stdv: The unconstrained width that every entry starts with, one
+                number.
+
+        Returns:
+            A parameter of this type whose `mean` is `value`.
+
+        Raises:
+            TypeError: If `value` or `init_raw_stdv` is not made of real numbers.
+            ValueError: If `init_raw_stdv` is an array with axes.
         """
 
     @abstractmethod
     def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
-        """Draw once, in the shape of `mean`, differentiably (reparameterised)."""
+        """Draw once, differentiably (reparameterised).
+
+        Args:
+            rng: A JAX random key.
+
+        Returns:
+            A draw in the shape, dtype and unit of `mean`.
+        """
 
     @abstractmethod
     def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
-        """Log density at `value`, which has the shape of `mean`, over all entries."""
+        """Log density over all entries.
+
+        Args:
+            value: Where, in the shape and unit of `mean`.
+
+        Returns:
+            A scalar, in nats.
+
+        Raises:
+            TypeError: If `value` is not made of real numbers.
+            ValueError: If `value` has another shape.
+        """
 
     @abstractmethod
     def entropy(self) -> Float[Array, ""]:

@@ -13,8 +13,19 @@ from .convert import as_float_array, check_shape
 class DeterministicParameter(AbstractParameter):
     """A point mass at `mean`.
 
+    For what is known, or learnt without uncertainty: a noise scale, say.
+
     Attributes:
         mean: The value, of any shape.
+
+    Raises:
+        TypeError: If `mean` is not made of real numbers.
+
+    Example:
+        ```python
+        gravity = bjm.DeterministicParameter(9.81)  # m/s^2
+        gravity.sample(jax.random.key(0))  # 9.81
+        ```
     """
 
     mean: Float[Array, "..."] = eqx.field(converter=as_float_array)

@@ -19,6 +19,17 @@ class GaussianParameter(AbstractParameter):
         mean: The mean, of any shape.
         raw_stdv: The unconstrained width, in the shape and dtype of `mean`. Zero is
             a stationary point of the map to `stdv`, so no gradient leads away from it.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If `raw_stdv` has another shape or dtype than `mean`.
+
+    Example:
+        ```python
+        log_rate = bjm.GaussianParameter(jnp.array([-0.6, -3.6]), jnp.array([0.3, 0.1]))
+        log_rate.stdv  # [0.0901, 0.0101]
+        log_rate.sample(jax.random.key(0)).shape  # (2,)
+        ```
     """
 
     mean: Float[Array, "..."] = eqx.field(converter=as_float_array)

@@ -19,6 +19,17 @@ class LaplacianParameter(AbstractParameter):
         mean: The location, of any shape.
         raw_scale: The unconstrained width, in the shape and dtype of `mean`. Zero is
             a stationary point of the map to `scale`, so no gradient leads away from it.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If `raw_scale` has another shape or dtype than `mean`.
+
+    Example:
+        ```python
+        effect = bjm.LaplacianParameter(jnp.zeros(3), jnp.full(3, 0.5))
+        effect.scale  # [0.2501, 0.2501, 0.2501]
+        effect.stdv  # [0.3537, 0.3537, 0.3537]
+        ```
     """
 
     mean: Float[Array, "..."] = eqx.field(converter=as_float_array)

@@ -30,6 +30,17 @@ class LowRankGaussianParameter(AbstractParameter):
             `mean`.
         factor: `F`, of shape `(n, k)`. A column of zeros is a saddle, so no gradient
             leads away from it.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If `raw_diagonal` or `factor` does not fit `mean` in shape or dtype.
+
+    Example:
+        ```python
+        weights = bjm.LowRankGaussianParameter.of_rank(np.zeros((8, 4)), 2, 0.3)
+        weights.factor.shape  # (32, 2)
+        weights.raw_diagonal.shape  # (8, 4)
+        ```
     """
 
     mean: Float[Array, "..."] = eqx.field(converter=as_float_array)
@@ -63,8 +74,13 @@ class LowRankGaussianParameter(AbstractParameter):
                 factor starts at a tenth of it with fixed random numbers, the same at
                 each call: from zero no training would move it.
 
+        Returns:
+            A parameter whose `factor` has shape `(n, rank)`.
+
         Raises:
-            ValueError: If the rank is negative or above `n`.
+            TypeError: If `value` or `init_raw_stdv` is not made of real numbers.
+            ValueError: If the rank is negative or above `n`, or `init_raw_stdv` is an
+                array with axes.
         """
         mean = as_float_array(value)
         if not 0 <= rank <= mean.size:
@@ -100,7 +116,13 @@ class LowRankGaussianParameter(AbstractParameter):
     def displaced(self, noise: Float[Array, " m"]) -> Float[Array, "..."]:
         """The mean moved by `D` and `F` times the first `n` and last `k` of `noise`.
 
-        It is a draw, if the `n + k` numbers are standard normal.
+        It is a draw, if the numbers are standard normal.
+
+        Args:
+            noise: Of shape `(n + k,)`.
+
+        Returns:
+            In the shape of `mean`.
         """
         of_diagonal, of_factor = noise[: self.mean.size], noise[self.mean.size :]
         shared = jnp.matmul(self.factor, of_factor, precision="highest")

@@ -26,7 +26,7 @@ def make_parameter(
             your own included.
         init_raw_stdv: The unconstrained width that every entry starts with. The
             standard deviation (the scale, for a `LaplacianParameter`) is
-            `init_raw_stdv**2 + 1e-4`.
+            `init_raw_stdv**2 + 1e-4`, in the unit of `value`.
 
     Returns:
         A parameter with `mean` equal to `value`.
@@ -35,11 +35,12 @@ def make_parameter(
         TypeError: If `value` or `init_raw_stdv` is not made of real numbers, or
             `param_type` is not a parameter type.
         ValueError: If an entry of `value` or `init_raw_stdv` is not finite (under
-            `jax.jit`, a `RuntimeError` when it runs).
+            `jax.jit`, a `RuntimeError` when it runs), or `init_raw_stdv` is an array
+            with axes.
 
     Example:
         ```python
-        rates = make_parameter([0.5, 0.03], init_raw_stdv=0.2)
+        rates = bjm.make_parameter([0.5, 0.03], init_raw_stdv=0.2)
         rates.stdv  # [0.0401, 0.0401]
         ```
     """

@@ -32,6 +32,20 @@ class MultivariateGaussianParameter(AbstractParameter):
         raw_diagonal: The unconstrained diagonal of `L`, in the shape and dtype of
             `mean`.
         raw_lower: The `n * (n - 1) / 2` entries below the diagonal of `L`, row by row.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If `raw_diagonal` or `raw_lower` does not fit `mean` in shape or
+            dtype.
+
+    Example:
+        ```python
+        rates = bjm.MultivariateGaussianParameter.from_covariance(
+            np.array([0.55, 0.028]), np.array([[4e-3, 1.6e-4], [1.6e-4, 1.6e-5]])
+        )
+        rates.stdv  # [0.0632, 0.0040]
+        rates.raw_lower.shape  # (1,)
+        ```
     """
 
     mean: Float[Array, "..."] = eqx.field(converter=as_float_array)
@@ -61,9 +75,14 @@ class MultivariateGaussianParameter(AbstractParameter):
 
         Args:
             value: The mean, of any shape with `n` entries.
-            covariance: Symmetric and positive definite, of shape `(n, n)`.
+            covariance: Symmetric and positive definite, of shape `(n, n)`, in the
+                squared unit of `value`.
+
+        Returns:
+            A parameter whose `covariance` is the given one, to rounding.
 
         Raises:
+            TypeError: If `value` or `covariance` is not made of real numbers.
             ValueError: If the shapes do not fit, or `covariance` is not symmetric, not
                 positive definite, or so narrow that the diagonal of its Cholesky factor
                 is not above 1e-4 (under `jax.jit`, a `RuntimeError` when it runs).
@@ -105,7 +124,14 @@ class MultivariateGaussianParameter(AbstractParameter):
         return jnp.linalg.norm(self.cholesky, axis=1).reshape(self.shape)
 
     def displaced(self, noise: Float[Array, " n"]) -> Float[Array, "..."]:
-        """The mean moved by `L noise`: a draw, if the noise is standard normal."""
+        """The mean moved by `L noise`: a draw, if the noise is standard normal.
+
+        Args:
+            noise: Of shape `(n,)`.
+
+        Returns:
+            In the shape of `mean`.
+        """
         deviation = jnp.matmul(self.cholesky, noise, precision="highest")
         return self.mean + deviation.reshape(self.shape)
 

@@ -30,6 +30,16 @@ class Coverage(eqx.Module):
             0 or 1.
         num_draws: How many draws there were, failed ones included.
         num_failed: How many of them failed, one number for each series.
+
+    Example:
+        ```python
+        rng = np.random.default_rng(0)
+        draws, truth = rng.normal(size=(400, 30)), rng.normal(size=30)  # of 30 times
+        found = bjm.coverage(draws, truth, levels=(0.5, 0.9))
+        found.pointwise  # [0.5, 0.9]
+        found.by_time.shape  # (2, 30)
+        found.simultaneous  # [1.0, 1.0]
+        ```
     """
 
     levels: tuple[float, ...] = eqx.field(static=True)
@@ -67,13 +77,20 @@ def coverage(
         mask: What of `truth` was observed, of its shape; all of it if `None`.
         weights: The weights of the draws; by default those of the `Trajectory`, if any.
 
+    Returns:
+        A `Coverage`.
+
     Raises:
         ValueError: If an argument is not as above, or all draws of a series failed.
 
     Example:
         ```python
-        found = coverage(trajectories, noise_free_series, (0.5, 0.9))
-        found.by_time[1]  # of the 90 % intervals
+        rng = np.random.default_rng(0)
+        rates, ts = rng.normal(0.5, 0.1, (500, 1, 1)), np.linspace(0.0, 4.0, 9)
+        draws = np.exp(-rates * ts)  # of a decay from 1, for one series
+        truth = np.exp(-0.6 * ts)[None]
+        found = bjm.coverage(draws, truth, levels=(0.5, 0.9), time_axis=1)
+        found.pointwise  # [0.11, 1.0]
         ```
 
     References:
@@ -156,7 +173,10 @@ def pit(
 
     Example:
         ```python
-        values = pit(replicated_counts, counts, key=jax.random.key(0))
+        rng = np.random.default_rng(0)
+        replicated, counts = rng.poisson(5.0, (500, 200)), rng.poisson(5.0, 200)
+        values = bjm.pit(replicated, counts, key=jax.random.key(0))
+        np.quantile(values, [0.25, 0.5, 0.75])  # [0.30, 0.53, 0.77]
         ```
 
     References:

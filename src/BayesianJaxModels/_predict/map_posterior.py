@@ -52,18 +52,21 @@ def map_posterior(
         What `fn` returns, every leaf with a leading axis of `num_samples`.
 
     Raises:
-        ValueError: If `num_samples` or `batch_size` is below 1, or there are fewer
-            draws than processes.
+        ValueError: If `num_samples` or `batch_size` is below 1, there are fewer draws
+            than processes, or `num_samples` is `None` for another kind of posterior.
         RuntimeError: If called under a JAX transformation.
+        ImportError: If tqdm is missing where `progress` asks for it.
 
     Example:
         ```python
-        rates = map_posterior(
-            lambda drawn: jnp.exp(drawn.log_rates.mean),
-            model,
+        log_rates = bjm.make_parameter([-0.7, 0.7], init_raw_stdv=0.4)
+        rates = bjm.map_posterior(
+            lambda drawn: jnp.exp(drawn.mean),
+            log_rates,
             key=jax.random.key(0),
             num_samples=1_000,
         )
+        rates.shape  # (1000, 2)
         ```
     """
     chunks = stream_posterior(
@@ -101,7 +104,21 @@ def map_posterior_pure(
         draws as `map_posterior` takes.
 
     Raises:
-        ValueError: If `num_samples` or `batch_size` is below 1.
+        ValueError: If `num_samples` or `batch_size` is below 1, or `num_samples` is
+            `None` for another kind of posterior.
+
+    Example:
+        ```python
+        @jax.jit
+        def mean_half_life(rate, key):
+            half_lives = bjm.map_posterior_pure(
+                lambda drawn: jnp.log(2) / drawn.mean, rate, key=key, num_samples=100
+            )
+            return jnp.mean(half_lives)
+
+        rate = bjm.make_parameter(0.5, init_raw_stdv=0.1)
+        jax.grad(mean_half_life)(rate, jax.random.key(0)).mean  # -2.8
+        ```
     """
     _check_counts(num_samples, batch_size)
     inputs = (fn, posterior, key)
@@ -140,9 +157,22 @@ def stream_posterior(
         with a leading axis of draws. Chunks come in order.
 
     Raises:
-        ValueError: If `num_samples` or `batch_size` is below 1, or there are fewer
-            draws than processes.
+        ValueError: As `map_posterior` does.
         RuntimeError: If called under a JAX transformation.
+        ImportError: If tqdm is missing where `progress` asks for it.
+
+    Example:
+        ```python
+        rate, total = bjm.make_parameter(0.5, init_raw_stdv=0.3), 0.0
+        for first, chunk in bjm.stream_posterior(
+            lambda drawn: jnp.exp(-drawn.mean),
+            rate,
+            key=jax.random.key(0),
+            num_samples=1_000,
+        ):
+            total += chunk.sum()
+        total / 1_000  # 0.608
+        ```
     """
     _check_counts(num_samples, batch_size)
     parameters = get_parameters(model_of(posterior)).values()

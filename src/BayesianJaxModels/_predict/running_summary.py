@@ -24,12 +24,21 @@ class RunningSummary:
             `(..., T, *state)`, and how many bins of equal width lie between them. It
             takes `8 * num_bins` bytes per entry. `None` for no quantiles.
 
+    Raises:
+        ValueError: If `grid` has no bin.
+
     Example:
         ```python
-        running = RunningSummary(grid=(0.0, 200.0, 1_000))
-        for _, chunk in stream_posterior(solve, posterior, key=key, num_samples=10**6):
+        rate, ts = bjm.make_parameter(0.5, init_raw_stdv=0.3), jnp.linspace(0.0, 2.0, 3)
+
+        def solve(drawn):
+            return bjm.integrate(lambda t, y, k: -k * y, 1.0, ts, args=drawn.mean)
+
+        draws = {"key": jax.random.key(0), "num_samples": 1_000}
+        running = bjm.RunningSummary(grid=(0.0, 2.0, 1_000))
+        for _, chunk in bjm.stream_posterior(solve, rate, **draws):
             running.update(chunk)
-        running.summary().quantiles
+        running.summary().mean  # [1.0, 0.61, 0.37]
         ```
     """
 

@@ -23,6 +23,15 @@ class SBC(eqx.Module):
         level: The probability that correct machinery passes.
         num_failed: How many simulations are left out because their posterior draws are
             not finite. What is left out says nothing, so look at them if it is many.
+
+    Example:
+        ```python
+        rng = np.random.default_rng(0)
+        ranks = rng.integers(0, 21, (200, 1))  # as they should be, of 20 draws each
+        found = bjm.SBC(ranks, num_ranks=21, names=("rate",))
+        found.passes  # True
+        found.ecdf.shape  # (21, 1)
+        ```
     """
 
     ranks: Int[np.ndarray, "s d"]
@@ -100,19 +109,24 @@ def simulation_based_calibration(
         level: The probability that correct machinery passes, in (0, 1).
         progress: Whether to show simulations done and their rate (needs tqdm).
 
+    Returns:
+        An `SBC`.
+
     Raises:
-        ValueError: If the draws are not like the parameters, or all are not finite.
+        ValueError: If `num_simulations` or `level` is not as above, the draws are not
+            like the parameters, or all are not finite.
+        ImportError: If tqdm is missing where `progress` asks for it.
 
     Example:
         ```python
-        found = simulation_based_calibration(
+        found = bjm.simulation_based_calibration(
             lambda key: jax.random.normal(key, (1,)),
             lambda key, theta: theta + jax.random.normal(key, (1,)),
-            lambda key, y: y / 2 + jax.random.normal(key, (100, 1)) / 2**0.5,
+            lambda key, y: y / 2 + jax.random.normal(key, (50, 1)) / 2**0.5,
             key=jax.random.key(0),
-            num_simulations=200,
+            num_simulations=30,
         )
-        found.passes
+        found.passes  # True
         ```
 
     References:
@@ -208,6 +222,12 @@ def rank_band(
     Raises:
         ValueError: If `num_simulations < 1`, `num_ranks < 2` or `level` is not in
             (0, 1).
+
+    Example:
+        ```python
+        low, high = bjm.rank_band(100, 5)  # of 100 simulations with 4 draws each
+        low  # [0.11, 0.29, 0.49, 0.7, 1.0]
+        ```
 
     References:
         Säilynoja, Bürkner and Vehtari (2022), "Graphical test for discrete uniformity

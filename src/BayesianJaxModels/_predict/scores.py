@@ -42,7 +42,9 @@ def crps(
 
     Example:
         ```python
-        crps(replicated_counts, counts).mean()
+        rng = np.random.default_rng(0)
+        replicated, counts = rng.poisson(5.0, (200, 9)), rng.poisson(5.0, 9)
+        bjm.crps(replicated, counts).mean()  # 1.185
         ```
 
     References:
@@ -88,12 +90,20 @@ def energy_score(
         weights: As in `coverage`.
 
     Returns:
-        Scores of shape `(*series, T)`, or `(*series)` if `joint`; NaN where nothing was
-        observed.
+        Scores of shape `(*series, T)`, or `(*series)` if `joint`, in the unit of the
+        observation; NaN where nothing was observed.
 
     Raises:
         ImportError: If scoringrules is missing.
         ValueError: If an argument is not as above, or all draws of a series failed.
+
+    Example:
+        ```python
+        rng = np.random.default_rng(0)
+        rates, ts = rng.normal(0.5, 0.1, (200, 1)), np.linspace(0.0, 2.0, 5)
+        draws = np.exp(-rates * ts) + rng.normal(0.0, 0.05, (200, 5))
+        bjm.energy_score(draws, np.exp(-0.6 * ts), joint=True)  # 0.073
+        ```
 
     References:
         Gneiting and Raftery (2007), as for `crps`.
@@ -123,13 +133,23 @@ class LogPredictiveDensity(eqx.Module):
     """How probable data were under a posterior predictive distribution.
 
     Attributes:
-        pointwise: The log predictive density of each observation; NaN where masked.
-        elpd: Their sum. For data that the posterior has not seen it estimates the
-            expected log pointwise predictive density; otherwise it is too high.
+        pointwise: The log predictive density of each observation, in their shape; NaN
+            where masked.
+        elpd: Their sum, in nats. For data that the posterior has not seen it estimates
+            the expected log pointwise predictive density; otherwise it is too high.
         standard_error: Of `elpd`, from how `pointwise` varies; NaN for one observation.
         mnll: The mean negative log likelihood, `-elpd` for each observation.
         num_draws: How many draws there were, failed ones included.
         num_failed: How many had NaN or infinity for an observation and are left out.
+
+    Example:
+        ```python
+        rates, counts = np.array([[4.0], [5.0], [6.0]]), np.array([3, 7, 5])
+        log_probs = jax.scipy.stats.poisson.logpmf(counts, rates)  # (3, 3)
+        found = bjm.log_predictive_density(log_probs)
+        found.pointwise.shape  # (3,)
+        found.elpd, found.standard_error  # (-6.06, 0.44)
+        ```
     """
 
     pointwise: Float[np.ndarray, "..."]
@@ -151,16 +171,21 @@ def log_predictive_density(
     Args:
         log_probs: The log density of each observation given each draw, of shape
             `(num_draws, *observation.shape)`. Minus infinity is a density of zero.
-        mask: Which observations count; all if `None`.
-        weights: The weights of the draws; equal if `None`.
+        mask: Which observations count, in their shape; all if `None`.
+        weights: The weights of the draws, of shape `(num_draws,)`; equal if `None`.
+
+    Returns:
+        A `LogPredictiveDensity`.
 
     Raises:
         ValueError: If the shapes do not fit, nothing is observed or all draws failed.
 
     Example:
         ```python
-        log_probs = jax.scipy.stats.norm.logpdf(data, trajectories.ys, 0.1)
-        log_predictive_density(log_probs).mnll
+        rates, ts = np.array([[0.4], [0.5], [0.6]]), np.linspace(0.0, 2.0, 5)
+        data = np.array([1.05, 0.7, 0.65, 0.5, 0.3])
+        log_probs = jax.scipy.stats.norm.logpdf(data, np.exp(-rates * ts), 0.1)
+        bjm.log_predictive_density(log_probs).mnll  # -1.15
         ```
 
     References:
@@ -212,7 +237,7 @@ def leave_future_out(
     Masks, not shorter arrays: so what was compiled for one split serves all.
 
     Args:
-        times: The observations' times, strictly increasing.
+        times: The observations' times, of shape `(T,)`, strictly increasing.
         min_train: How many observations the first split learns from, at least 1.
         horizon: How many observations are predicted, at least 1.
         step: How many observations are added from split to split, at least 1.
@@ -226,17 +251,16 @@ def leave_future_out(
             are fewer than `min_train + horizon` observations.
 
     Example:
-        The expected log predictive density 1, 2 and 3 observations ahead:
+        The log predictive density 1, 2 and 3 observations ahead, of a fit of a mean:
 
         ```python
-        elpd = np.zeros(3)
-        for train, test in leave_future_out(times, min_train=10, horizon=3):
-            posterior = fit(times, counts, mask=train)
-            log_probs = map_posterior(
-                lambda drawn: log_prob_of_each(drawn, times, counts),
-                posterior, key=key, num_samples=1_000,
-            )
-            elpd += log_predictive_density(log_probs, test).pointwise[test]
+        counts, elpd = np.array([4, 6, 5, 7, 3, 5, 6, 4, 5, 5]), np.zeros(3)
+        rng = np.random.default_rng(0)
+        for train, test in bjm.leave_future_out(np.arange(10), min_train=5, horizon=3):
+            rates = rng.gamma(1 + counts[train].sum(), 1 / train.sum(), (500, 1))
+            log_probs = jax.scipy.stats.poisson.logpmf(counts, rates)
+            elpd += bjm.log_predictive_density(log_probs, test).pointwise[test]
+        elpd / 3  # [-1.87, -1.88, -1.82]
         ```
 
     References:

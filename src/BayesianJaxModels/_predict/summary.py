@@ -27,7 +27,8 @@ class Summary(eqx.Module):
 
     Attributes:
         ts: The times, of shape `(T,)`, or `(..., T)` if they differ within the batch.
-        mean: The posterior mean, leaves of shape `(..., T, *state)`.
+        mean: The posterior mean, leaves of shape `(..., T, *state)`, in the unit of the
+            state, as all below that are like it.
         stdv: The posterior standard deviation, like `mean`: that of the draws
             (`ddof=0`), which stand for the posterior.
         probs: The probabilities of `quantiles`.
@@ -48,6 +49,19 @@ class Summary(eqx.Module):
         effective_sample_size: Of weighted draws, how many with equal weights are worth
             as much, of shape `(...)`: `sum(w)**2 / sum(w**2)` over those that
             succeeded. `None` of draws without weights.
+
+    Example:
+        ```python
+        ts, rates = jnp.linspace(0.0, 2.0, 3), jnp.linspace(0.4, 0.6, 101)
+
+        def solve(rate):
+            return bjm.integrate(lambda t, y, rate: -rate * y, 1.0, ts, args=rate)
+
+        summary = bjm.summarise(jax.jit(jax.vmap(solve))(rates))
+        summary.mean  # [1.0, 0.61, 0.37]
+        summary.quantiles.shape  # (5, 3)
+        summary.num_failed  # 0
+        ```
     """
 
     ts: Float[np.ndarray, "..."]
@@ -120,7 +134,14 @@ def summarise(
 
     Example:
         ```python
-        low, high = summarise(draws, interval_mass=0.8).equal_tailed
+        ts, rates = jnp.linspace(0.0, 2.0, 3), jnp.linspace(0.4, 0.6, 101)
+
+        def solve(rate):
+            return bjm.integrate(lambda t, y, rate: -rate * y, 1.0, ts, args=rate)
+
+        draws = jax.jit(jax.vmap(solve))(rates)
+        low, high = bjm.summarise(draws, interval_mass=0.8).equal_tailed
+        low  # [1.0, 0.56, 0.31]
         ```
     """
     levels = check_levels(probs, interval_mass)

@@ -75,8 +75,8 @@ def posterior_trajectories(
         posterior: A model with parameters, or an `AbstractPosterior`.
         y0: The initial state at `ts[0]`, or a function of the drawn model that returns
             it, for initial states that are parameters.
-        ts: The times to save at, of shape `(T,)` or, for batched initial states that
-            have their own, `(N, T)`; strictly monotone.
+        ts: The times to save at, in the field's unit, of shape `(T,)` or, for batched
+            initial states that have their own, `(N, T)`; strictly monotone.
         key: A JAX random key. Draw `i` depends on `fold_in(key, i)` alone.
         num_samples: How many draws, at least 1; `None` for every draw of a
             `DrawsPosterior` once, in order, with its weight.
@@ -109,17 +109,22 @@ def posterior_trajectories(
 
     Raises:
         ValueError: If an argument is not as above.
+        ImportError: If tqdm is missing where `progress` asks for it.
         RuntimeError: If solves failed and `on_failure` is `"raise"`; with their number,
             the commonest reason and what to do.
 
     Example:
         ```python
-        field = NeuralVectorField(2, width=32, depth=1, key=jax.random.key(0))
-        ts = jnp.linspace(0.0, 1.0, 21)
-        trajectories = posterior_trajectories(
-            field, jnp.ones(2), ts, key=jax.random.key(1), num_samples=1_000
-        )
-        trajectories.ys  # (1000, 21, 2)
+        class Decay(bjm.AbstractVectorField):
+            rate: bjm.GaussianParameter
+
+            def __call__(self, t, y, args):
+                return -self.rate.mean * y
+
+        field = Decay(bjm.make_parameter(0.5, init_raw_stdv=0.3))
+        y0, ts, key = jnp.ones(1), jnp.linspace(0.0, 4.0, 9), jax.random.key(0)
+        draws = bjm.posterior_trajectories(field, y0, ts, key=key, num_samples=100)
+        draws.ys.shape  # (100, 9, 1)
         ```
     """
     if on_failure not in ("raise", "keep"):

@@ -1,17 +1,16 @@
-"""What one sees: bands of trajectories, and what draws cost. Needs matplotlib."""
+"""Bands of trajectories."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from ._dynamics.trajectory import Trajectory
-from ._predict.calibration import Coverage
-from ._predict.sbc import SBC, pit_ranks
-from ._predict.summary import Summary, summarise
-from ._predict.weighted import representatives
+from .._dynamics.trajectory import Trajectory
+from .._predict.summary import Summary, summarise
+from .._predict.weighted import representatives
+from .axes import axes_to_draw_into, pyplot_or_error
 
 
 def trajectories(
@@ -40,26 +39,34 @@ def trajectories(
             draws at most so many, picked by weight. A `Summary` holds none.
         data: `(times, values)`, with values of shape `(n, *state)` in the structure of
             the state. NaN is missing.
-        forecast_from: Shade the times from here on as forecast.
+        forecast_from: A time; those from it on are shaded as forecast.
         ax: A matplotlib axes, or as many as there are components, to draw into.
         labels: The names of the components that are drawn.
         colour: A matplotlib colour.
 
     Returns:
-        The axes, one for each component.
+        The matplotlib axes, one for each component.
 
     Raises:
         ImportError: If matplotlib is missing.
-        ValueError: If there are batch axes besides draws, or `state`, `data`, `ax` or
-            `labels` does not fit the state.
+        ValueError: If there are batch axes besides draws, all draws failed, or `state`,
+            `data`, `ax` or `labels` does not fit the state.
 
     Example:
         ```python
-        (axes,) = plot.trajectories(draws, state=0, data=(times, counts))
-        axes.figure.savefig("prey.png")
+        def decay(t, y, rate):
+            return -rate * y
+
+
+        ts = np.linspace(0.0, 8.0, 5)  # hours
+        rates = np.random.default_rng(0).normal(0.5, 0.1, 100)
+        draws = jax.vmap(lambda rate: bjm.integrate(decay, 80.0, ts, args=rate))(rates)
+        seen = ([1.0, 2.0, 3.0], [51.0, 27.0, 20.0])
+        [axes] = plot.trajectories(draws, data=seen, forecast_from=4.0, labels=["dose"])
+        axes.get_ylabel()  # 'dose'
         ```
     """
-    pyplot = _pyplot()
+    pyplot = pyplot_or_error()
     source = summary_or_trajectory
     summary = source if isinstance(source, Summary) else summarise(source)
     if summary.num_failed.ndim:
@@ -84,7 +91,7 @@ def trajectories(
         weights = None if source.weights is None else np.asarray(source.weights)[shown]
         shown = shown[representatives(weights, len(shown), draws)]
         lines = _components(jax.tree.map(lambda y: np.asarray(y)[shown], source.ys), 2)
-    all_axes = _axes(pyplot, ax, len(chosen))
+    all_axes = axes_to_draw_into(pyplot, ax, len(chosen))
     for axes, component, name in zip(all_axes, chosen, names, strict=True):
         if forecast_from is not None:
             axes.axvspan(
@@ -125,128 +132,6 @@ def trajectories(
     place = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if ax is None else {}
     all_axes[0].legend(title=title, fontsize="small", title_fontsize="small", **place)
     return all_axes
-
-
-def calibration(
-    coverage: Coverage | Mapping[str, Coverage],
-    pit: Any,
-    *,
-    level: float = 0.9,
-    ts: Any = None,
-    ax: Any = None,
-) -> list[Any]:
-    """Draw how honest bands are: coverage by level and by time, and PIT or SBC ranks.
-
-    Args:
-        coverage: From `bjm.coverage`, or several by name. The first axes have it by
-            level, of points and of whole trajectories (dashed); the second by time.
-        pit: Values from `bjm.pit`, or an `SBC`, or several of either by name. The third
-            axes have their ECDF less the uniform one (an `SBC` has a line for each
-            quantity) and its simultaneous 95 % band for independent values.
-        level: The level of the coverage by time, the nearest there is.
-        ts: The times; numbers from 0 if `None`.
-        ax: Three matplotlib axes to draw into.
-
-    Returns:
-        The axes.
-
-    Raises:
-        ImportError: If matplotlib is missing.
-        ValueError: If `ax` is not three axes.
-    """
-    by_level, by_time, ecdf = all_axes = _axes(_pyplot(), ax, 1, 3)
-    for i, (name, found) in enumerate(_by_name(coverage).items()):
-        stem, style = f"{name}, " if name else "", {"color": f"C{i}", "lw": 1.5}
-        by_level.plot(found.levels, found.pointwise, **style, label=f"{stem}points")
-        whole = f"{stem}whole series"
-        by_level.plot(found.levels, found.simultaneous, "--", **style, label=whole)
-        nearest = int(np.argmin(np.abs(np.array(found.levels) - level)))
-        wanted, line = found.levels[nearest], found.by_time[nearest]
-        times = np.arange(line.size) if ts is None else ts
-        by_time.plot(times, line, **style, label=name or "points")
-        by_time.axhline(wanted, color="0.4", lw=0.8, ls=":")
-        by_time.set(xlabel="time", ylim=(-0.03, 1.03))
-        by_time.set_ylabel(f"coverage of {100 * wanted:.3g} % intervals")
-    by_level.plot([0, 1], [0, 1], color="0.4", lw=0.8, ls=":")
-    by_level.set(xlabel="level", ylabel="coverage")
-    for i, (name, found) in enumerate(_by_name(pit).items()):
-        sbc = found if isinstance(found, SBC) else pit_ranks(found)
-        share = np.arange(1, sbc.num_ranks + 1) / sbc.num_ranks
-        low, high = (end - share for end in sbc.band)
-        label = None if i else f"{100 * sbc.level:g} % band"
-        ecdf.fill_between(share, low, high, color="0.5", alpha=0.2, lw=0, label=label)
-        lines = ecdf.plot(share, sbc.ecdf - share[:, None], color=f"C{i}", lw=1.2)
-        lines[0].set_label(name or ", ".join(sbc.names))
-    ecdf.set(xlabel="PIT, or share of ranks", ylabel="ECDF less uniform")
-    for axes in all_axes:
-        axes.legend(fontsize="small")
-    return all_axes
-
-
-def sampling_cost(report: dict[str, Any], *, ax: Any = None) -> Any:
-    """Draw what a benchmark measured: draws per second, by case and method.
-
-    Args:
-        report: A benchmark's report: `"device"`, `"versions"` and `"rows"`, each row
-            with `"case"`, `"method"` and `"draws_per_s"`. Rows without the last were
-            not measured in draws and are not drawn.
-        ax: A matplotlib axes to draw into.
-
-    Returns:
-        The axes.
-
-    Raises:
-        ImportError: If matplotlib is missing.
-        ValueError: If no row has `"draws_per_s"`, or two have the same case and method.
-    """
-    pyplot = _pyplot()
-    rows = [row for row in report["rows"] if row.get("draws_per_s") is not None]
-    if not rows:
-        raise ValueError('`report` has no row with "draws_per_s", so nothing to draw.')
-    speeds = {(row["case"], row["method"]): row["draws_per_s"] for row in rows}
-    if len(speeds) < len(rows):
-        raise ValueError("`report` has rows with the same case and method.")
-    cases = list(dict.fromkeys(case for case, _ in speeds))
-    methods = list(dict.fromkeys(method for _, method in speeds))
-    if ax is None:
-        height = 1.5 + 0.28 * len(rows)
-        _, ax = pyplot.subplots(figsize=(8, height), layout="constrained")
-    # The bars of a case stand together, however many methods other cases have.
-    of_case = [[m for m in methods if (case, m) in speeds] for case in cases]
-    thickness = 0.8 / max(len(there) for there in of_case)
-    for method in methods:
-        there = [j for j, found in enumerate(of_case) if method in found]
-        places = [of_case[j].index(method) - (len(of_case[j]) - 1) / 2 for j in there]
-        bars = ax.barh(
-            [j + place * thickness for j, place in zip(there, places, strict=True)],
-            [speeds[cases[j], method] for j in there],
-            height=thickness,
-            label=method,
-        )
-        ax.bar_label(bars, fmt=_spell, fontsize="small", padding=2)
-    ax.set_yticks(range(len(cases)), cases)
-    ax.invert_yaxis()
-    ax.set_xscale("log")
-    ax.margins(x=0.15)
-    ax.set_xlabel("draws per second (log scale)")
-    ax.set_title(report.get("device", ""), fontsize="small")
-    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=3)
-    return ax
-
-
-def _pyplot() -> Any:
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(
-            "Plots need matplotlib, which is not installed. "
-            '`pip install "BayesianJaxModels[examples]"` brings it.'
-        ) from error
-    return pyplot
-
-
-def _spell(speed: float) -> str:
-    return f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}"
 
 
 def _components(tree: PyTree, num_axes: int) -> dict[str, np.ndarray]:
@@ -292,21 +177,6 @@ def _data_components(
             f"shape {times.shape} that is {wanted}, but the values have {came}."
         )
     return times, _components(treedef.unflatten(values), 1)
-
-
-def _by_name(given: Any) -> dict[str, Any]:
-    return dict(given) if isinstance(given, Mapping) else {"": given}
-
-
-def _axes(pyplot: Any, ax: Any, rows: int, columns: int = 1) -> list[Any]:
-    if ax is None:
-        size = (max(7, 4 * columns), 1 + 2 * rows + (columns > 1))
-        options = {"figsize": size, "layout": "constrained", "sharex": columns == 1}
-        ax = pyplot.subplots(rows, columns, **options)[1]
-    axes = list(np.ravel(np.asarray(ax, dtype=object)))
-    if len(axes) != (count := rows * columns):
-        raise ValueError(f"`ax` must be {count} axes, but there are {len(axes)}.")
-    return axes
 
 
 def _bands(by_prob: dict[float, np.ndarray]) -> list[tuple[str, Any, Any]]:
