@@ -11,6 +11,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+import posterior_pace
 import scipy.integrate
 from core import print_aligned
 from matplotlib.figure import Figure
@@ -36,12 +37,12 @@ START, NOISE_VARIANCE = (-1.5, 2.5), 0.05
 NUM_DRAWS, MASS = 128, 0.9
 FAR = 10.0  # a draw that leaves the oscillator so far behind has diverged
 
-# The seeds of the noise. Prior and effort were chosen on the seeds 1 to 6: the prior
-# by its ELBOs, the effort also by the errors beyond t = 7. An earlier choice had been
-# run on the published noise too; the fresh seeds were run once, after everything was
-# fixed. The series below the noise is one and the same.
+# The seeds of the noise. The prior was chosen on the seeds 1 to 6 by its ELBOs, the
+# effort on these, 101 to 104 and 201 to 204 by the errors beyond t = 7; it had been run
+# on the published noise too, earlier choices as well as this one. The fresh seeds were
+# run once, after everything was fixed. The series below the noise is one and the same.
 PUBLISHED = 121
-NOISE_SEEDS = {"fresh": (201, 202, 203, 204), "seen": (1, 2, 3, 4)}
+NOISE_SEEDS = {"fresh": (301, 302, 303, 304), "seen": (1, 2, 3, 4)}
 # What `--check` holds: the least and greatest median over the seeds of the published
 # noise, and over fresh noise.
 BARS = {
@@ -132,8 +133,10 @@ def judge(trajectories, truth):
 
 def measure(seeds):
     """Rows for the published noise with all seeds, for other noise with the first."""
+    pace_s = posterior_pace.seconds()
     # What a first call of the process costs, with a seed that no row has.
     cold_s = run(10_000)["run_s"]
+    pace_s = (pace_s + posterior_pace.seconds()) / 2
     plan = [("published", seed, PUBLISHED) for seed in seeds]
     for kind, noise_seeds in NOISE_SEEDS.items():
         plan += [(kind, seeds[0], noise_seed) for noise_seed in noise_seeds]
@@ -141,7 +144,8 @@ def measure(seeds):
     for kind, seed, noise_seed in plan:
         row = run(seed, noise_seed)
         drawn.append((kind, row, row.pop("trajectories")))
-        rows.append({"noise": kind, **row, "compile_s": cold_s - row["run_s"]})
+        row |= {"compile_s": cold_s - row["run_s"], "pace_s": pace_s}
+        rows.append({"noise": kind, **row})
     return {"engines": rows, "medians": medians(rows)}, drawn
 
 
@@ -188,12 +192,14 @@ def missed_bars(results):
         missed.append(f"The median mse over fresh noise is {middle:.3f}, {bar}.")
     for row in results["engines"]:
         seconds = row["compile_s"] + row["run_s"]
+        stretch = posterior_pace.stretch(row["pace_s"])
         if row["noise"] == "published" and (
-            row["failed_draws"] or not seconds <= MOST_SECONDS
+            row["failed_draws"] or not seconds <= MOST_SECONDS * stretch
         ):
             missed.append(
                 f"Seed {row['seed']}: {row['failed_draws']} failed draws, the bar 0; "
-                f"{seconds:.0f} s, the bar {MOST_SECONDS:g}."
+                f"{seconds:.0f} s, the bar {MOST_SECONDS:g} (stretched {stretch:.2f} "
+                "times)."
             )
     return missed
 

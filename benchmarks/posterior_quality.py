@@ -50,7 +50,6 @@ BARS = {
 SKEWED_BARS = dict.fromkeys(
     ("importance", "nuts"), (LARGEST_Z, *SD_RATIOS, np.inf, np.inf)
 )
-RECORDED = Path(__file__).parent / "results" / "posterior_lynx_hare_cpu.json"
 
 
 def clock(call, *args):
@@ -166,8 +165,6 @@ def missed_bars(results):
     if name in OTHER_CASES:
         return OTHER_CASES[name].missed_bars(results)
     missed, bars = [], SKEWED_BARS if name == "skewed" else BARS
-    recorded = json.loads(RECORDED.read_text())["engines"]
-    usual_s = np.median([row["pace_s"] for row in recorded])
     for row in rows:
         place = f"{row['engine']}, seed {row['seed']}"
         if row.get("trustworthy") and name == "skewed":
@@ -175,7 +172,7 @@ def missed_bars(results):
         if row["engine"] not in bars:
             continue
         largest_z, low, high, run_s, cold_s = bars[row["engine"]]
-        stretch = max(1.0, row["pace_s"] / usual_s)
+        stretch = posterior_pace.stretch(row["pace_s"])
         first_s = row["compile_s"] + row["run_s"]
         diverged = row.get("divergences", 0)
         for figure, value, bar, fails in (

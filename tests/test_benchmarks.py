@@ -195,7 +195,7 @@ def test_what_no_normal_distribution_fits_is_flagged(load, x64):
 
 def test_bars_stretch_with_the_pace(load):
     quality = load("posterior_quality")
-    rows = json.loads(quality.RECORDED.read_text())["engines"]
+    rows = json.loads(quality.posterior_pace.RECORDED.read_text())["engines"]
     places = [(row["engine"], row["seed"]) for row in rows]
     row = rows[places.index(("importance", 0))]
 
@@ -284,6 +284,7 @@ def test_van_der_pol_small(load, monkeypatch, tmp_path, capsys):
     neural, quality = load("posterior_neural"), load("posterior_quality")
     monkeypatch.setattr(neural, "FULL", neural.SMALL)
     monkeypatch.setattr(neural, "NOISE_SEEDS", {"fresh": (101,)})
+    monkeypatch.setattr(neural.posterior_pace, "seconds", lambda: 1.0)
     out, picture = tmp_path / "neural.json", tmp_path / "neural.png"
     arguments = ["van_der_pol", "--seeds", "1", "--json", str(out)]
     with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
@@ -307,7 +308,12 @@ def test_van_der_pol_small(load, monkeypatch, tmp_path, capsys):
         row |= {"failed_draws": 0, "compile_s": 80.0, "run_s": 10.0}
     assert neural.missed_bars(results) == []
     results["engines"][0]["failed_draws"] = 1
+    results["engines"][1]["run_s"] = 100.0  # of no account: not the published noise
     assert len(neural.missed_bars(results)) == 1
+    results["engines"][0] |= {"failed_draws": 0, "run_s": 20.0}
+    assert len(neural.missed_bars(results)) == 1
+    results["engines"][0]["pace_s"] = 100.0  # on a machine that slow
+    assert neural.missed_bars(results) == []
 
 
 def test_calibration_small(load, monkeypatch, tmp_path, x64):
