@@ -25,10 +25,9 @@ from BayesianJaxModels import plot
 DATA, PICTURE = Path(__file__).parent / "data", Path(__file__).with_suffix(".png")
 YEARS = 1900 + np.arange(30 * 12 + 1) / 12
 CLOSING = """
-The bands say what the counts leave open if equations and noise are right: bad weather
-is in none of them. The cheap rates are within {:.2f} sd of the published, but have sds
-of {:.2f} to {:.2f} of these: how far one goes while the others stay. The noise is too
-low by {:.2f} and {:.2f} sd: the mode measures it around the one best curve."""
+The bands hold what the counts leave open if equations and noise are right. The cheap
+rates are {:.2f} sd off at most, but with {:.2f} to {:.2f} of the sds: how far one goes
+while the others stay. The noise is {:.2f} and {:.2f} sd too low: that of one curve."""
 SMALL = {"num_steps": 20, "num_draws": 400}
 STEPS = diffrax.PIDController(rtol=1e-6, atol=1e-6)
 SOLVE = {"stepsize_controller": STEPS, "adjoint": diffrax.ForwardMode()}
@@ -121,11 +120,10 @@ def main(*, seed=0, num_steps=400, num_draws=4_000, output=PICTURE):
     cheap = train_widths(mode.model, density, keys[1], num_steps)
     honest = bjm.importance(density, bjm.laplace(density, mode.model), key=keys[2])
     print(mode, honest.diagnostics, sep="\n")
-    fits, results = {"cheap": cheap, "honest": honest}, {}
-    figure = Figure(figsize=(11, 5.6), layout="constrained")
+    results, figure = {}, Figure(figsize=(11, 5.6), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True, sharey="row").T
     style = {"forecast_from": 1920.0, "data": (years, density.pelts), "draws": 0}
-    for (name, fit), axes in zip(fits.items(), grid, strict=True):
+    for name, fit, axes in zip(("cheap", "honest"), (cheap, honest), grid, strict=True):
         solves, table = describe(fit, keys[3], num_draws, published)
         results[name] = {"trajectories": solves, "table": table}
         print(f"\n{name:16}  mean        sd published        sd         z  sd ratio")
@@ -137,8 +135,8 @@ def main(*, seed=0, num_steps=400, num_draws=4_000, output=PICTURE):
             edges = rows[:, 2:3] + 1.645 * rows[:, 3:4] * [-1, 1]
             axis.plot(range(1921, 1931), edges, "k_", label=("published 90 %", "_"))
             axis.set(xlim=(1900, 1930), xlabel="")
-        ratio = table[:, 5]
-        axes[0].set_title(f"{name}: sds {min(ratio):.2f} to {max(ratio):.2f} of these")
+        title = "{}: sds {:.2f} to {:.2f} of the published"
+        axes[0].set_title(title.format(name, table[:, 5].min(), table[:, 5].max()))
         axes[0].get_legend().remove()
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncol=6)
     figure.savefig(output, dpi=100)

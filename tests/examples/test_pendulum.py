@@ -2,7 +2,7 @@
 
 import importlib
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -55,4 +55,4 @@ def test_density_is_the_models(pendulum, small_swings):
 
     model = pendulum.Pendulum(bjm.make_parameter(theta), jnp.array(small_swings))
     density = pendulum.LogDensity(jnp.asarray(times), jnp.asarray(angles))
-    np.testing.assert_allclose(jax.jit(density)(model), expected, rtol=1e-4)
+    np.testing.assert_allclose(eqx.filter_jit(density)(model), expected, rtol=1e-4)

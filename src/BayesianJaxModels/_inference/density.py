@@ -119,7 +119,11 @@ class ForwardGradient(eqx.Module):
     log_density: Callable[[Any], Float[Array, ""]]
 
     def __call__(self, drawn: PyTree) -> Float[Array, ""]:
-        """The log density at a drawn model."""
+        """The log density, with a gradient that is computed forwards.
+
+        Args:
+            drawn: A drawn model.
+        """
         density = FlatDensity(self.log_density, stop_gradient(drawn))
         return density.differentiable(flatten_means(drawn))
 

@@ -39,13 +39,22 @@ class AbstractPrior(eqx.Module):
 
     @abstractmethod
     def log_density(self, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """The log density of every entry; minus infinity outside the support."""
+        """The log density of every entry; minus infinity outside the support.
+
+        Args:
+            value: Of a parameter.
+        """
 
     @abstractmethod
     def sample(
         self, key: PRNGKeyArray, value: Float[Array, "*shape"]
     ) -> Float[Array, "*shape"]:
-        """A draw in the shape and dtype of `value`, whose entries do not matter."""
+        """Draw every entry.
+
+        Args:
+            key: A JAX random key.
+            value: Of a parameter: its shape and dtype are those of the draw.
+        """
 
 
 class Normal(AbstractPrior):

@@ -63,7 +63,11 @@ class EnsemblePosterior(AbstractPosterior):
         return model_of(self.member(0))
 
     def member(self, index: int | Int[Array, ""]) -> PyTree:
-        """The member with an index, a model or a posterior."""
+        """One of the members, a model or a posterior.
+
+        Args:
+            index: From 0 to the number of members less 1.
+        """
         return jax.tree.map(
             lambda leaf: jnp.asarray(leaf)[index] if _is_array(leaf) else leaf,
             self.members,

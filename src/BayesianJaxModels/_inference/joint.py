@@ -150,7 +150,11 @@ class JointPosterior(AbstractPosterior):
         return self.at(sample_all_parameters(self.joint, key).mean)
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
-        """The log density at a drawn model, over all its entries, in nats."""
+        """The log density over all entries, in nats.
+
+        Args:
+            drawn: A model of the same structure, with drawn values.
+        """
         z = flatten_means(drawn) - self._centre
         if self.basis is not None:
             basis = lax.stop_gradient(self.basis)

@@ -123,7 +123,11 @@ class Linearised(eqx.Module):
     centre: PyTree
 
     def __call__(self, drawn: PyTree) -> PyTree:
-        """`fn(centre)` plus its derivative in the direction of `drawn`."""
+        """`fn(centre)` plus its derivative in the direction of `drawn`.
+
+        Args:
+            drawn: A drawn model.
+        """
         centre = flatten_means(self.centre)
 
         def at(vector):

@@ -72,7 +72,13 @@ class AbstractLikelihood(eqx.Module):
         prediction: Float[Array, "*shape"],
         noise: dict[str, Float[Array, "*shape"]],
     ) -> Float[Array, "*shape"]:
-        """Draw every entry of an observation."""
+        """Draw every entry of an observation.
+
+        Args:
+            key: A JAX random key.
+            prediction: Of what is observed.
+            noise: What the property `noise` says, in the shape of the prediction.
+        """
 
     def log_prob(
         self,

@@ -111,7 +111,11 @@ class DrawsPosterior(AbstractPosterior):
         return jax.nn.softmax(self.log_weights)
 
     def item(self, index: int | Int[Array, ""]) -> PyTree:
-        """The draw with an index, as a drawn model."""
+        """One of the draws, as a drawn model.
+
+        Args:
+            index: From 0 to `len(draws) - 1`.
+        """
         return unflatten_means(self.model, self.draws[index])
 
     def draw(self, key: PRNGKeyArray) -> PyTree:

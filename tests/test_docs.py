@@ -1,0 +1,98 @@
+"""The documentation: its blocks run, it names everything, and facts agree."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+from textwrap import dedent
+
+import jax
+import pytest
+
+import BayesianJaxModels as bjm
+from BayesianJaxModels import plot
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+# What runs is marked `python`. Code of other packages and languages is marked `py`,
+# `stan`, `julia` or `bash`, and does not.
+BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```$", flags=re.MULTILINE | re.DOTALL)
+BLOCKS = {
+    page: [dedent(code) for _, code in BLOCK.findall((DOCS / page).read_text())]
+    for page in PAGES
+}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if BLOCKS[page]])
+def test_blocks_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # Readers have JAX's default promotion, and optax needs it.
+    with jax.numpy_dtype_promotion("standard"):
+        namespace = {}
+        for number, block in enumerate(BLOCKS[page]):
+            if "import orbax" in block:
+                pytest.importorskip("orbax.checkpoint")
+            exec(compile(block, f"{page}, block {number}", "exec"), namespace)
+
+
+def test_every_page_is_in_the_navigation():
+    in_nav = re.findall(
+        r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE
+    )
+    assert sorted(in_nav) == sorted([*PAGES, "examples/README.md"])
+
+
+def test_the_reference_names_every_public_name_once():
+    public = [f"plot.{name}" for name in public_names(plot)] + public_names(bjm)
+    pages = "".join((DOCS / page).read_text() for page in PAGES)
+    named = re.findall(r"^::: BayesianJaxModels\.(\S+)$", pages, flags=re.MULTILINE)
+    assert sorted(named) == sorted(public)
+
+
+def public_names(module):
+    """What users call: not modules, nor what a module of the package needs itself."""
+    members = inspect.getmembers(module, inspect.isroutine)
+    members += inspect.getmembers(module, inspect.isclass)
+    own = [(name, thing) for name, thing in members if not name.startswith("_")]
+    return [name for name, thing in own if thing.__module__.startswith(bjm.__name__)]
+
+
+def test_messages_are_those_of_the_source():
+    """A message in the table of the troubleshooting page is one that users can see."""
+    table = (DOCS / "troubleshooting.md").read_text().split("## Messages")[1]
+    messages = re.findall(r"^\| (`+) ?(.+?) ?\1 \|", table, flags=re.MULTILINE)
+    assert len(messages) > 10
+    texts = [
+        text for path in sorted(ROOT.glob("src/**/*.py")) for text in strings(path)
+    ]
+    missing = [m for _, m in messages if not any(m in text for text in texts)]
+    assert missing == []
+
+
+def strings(path):
+    """The strings of a file, with a blank where a value is put in."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+        if all(isinstance(part, ast.Constant | ast.FormattedValue) for part in parts):
+            constants = [part for part in parts if isinstance(part, ast.Constant)]
+            yield "".join(str(constant.value) for constant in constants)
+
+
+def test_the_citation_is_that_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text()
+    facts = dict(re.findall(r"^([\w-]+): (.+)$", citation, flags=re.MULTILINE))
+    assert facts["version"] == bjm.__version__
+    # The README says the same in BibTeX.
+    bibtex = (ROOT / "README.md").read_text().split("```bibtex")[1]
+    for fact in (facts["title"].strip('"'), facts["license"]):
+        assert f"{{{fact}}}" in bibtex
+    [author] = re.findall(r"^  - name: (.+)$", citation, flags=re.MULTILINE)
+    assert f"{{{author}}}" in bibtex
+
+
+def test_the_changelog_has_this_version_first():
+    headings = re.findall(
+        r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    assert headings[0] == bjm.__version__
