@@ -42,7 +42,7 @@ Yet 90 % bands of the right equation hold {:.0%} of the true angle to come and {
 the velocity, those of the wrong one {:.0%} and {:.0%}. A band says what the data leave
 open if the equation is right; that it may be wrong is in no band. Two things give it
 away: {:.1f} +- {:.1f} rad/s at the start, where the pendulum was at rest, and a log
-evidence {gap:.1f} nats lower. So fit a second equation, and hold both to all you know."""
+evidence {gap:.1f} nats lower. So fit a second equation as well."""
 SMALL = {"num_samples": 400, "num_draws": 100}
 
 
@@ -90,12 +90,7 @@ class LogDensity(eqx.Module):
 
 
 def main(*, seed=0, num_samples=4_000, num_draws=2_000, output=HERE / "pendulum.png"):
-    """Simulate, fit both models, print, and draw the picture.
-
-    Returns:
-        For either model `mean` and `sd` of the unknowns, the `log_evidence`, and how
-        much of the true angle and velocity after `END` its 90 % bands have `held`.
-    """
+    """Simulate, fit both models, print and draw; returns what each of them found."""
     keys = list(jax.random.split(jax.random.key(seed), 6))
     times = np.arange(401) / 20  # twice as long as the camera runs
     theta = bjm.make_parameter(TRUTH)

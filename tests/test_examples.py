@@ -14,10 +14,6 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 GALLERY = (EXAMPLES / "README.md").read_text()
 
 
-def test_there_are_twelve():
-    assert len(NAMES) == 12
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reader_finds_their_way(name):
     source = (EXAMPLES / f"{name}.py").read_text()

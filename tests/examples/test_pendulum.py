@@ -55,4 +55,5 @@ def test_density_is_the_models(pendulum, small_swings):
 
     model = pendulum.Pendulum(bjm.make_parameter(theta), jnp.array(small_swings))
     density = pendulum.LogDensity(jnp.asarray(times), jnp.asarray(angles))
-    np.testing.assert_allclose(eqx.filter_jit(density)(model), expected, rtol=1e-4)
+    # In single precision, with a solver to 1e-5 and noise of .15.
+    np.testing.assert_allclose(eqx.filter_jit(density)(model), expected, atol=5e-3)
