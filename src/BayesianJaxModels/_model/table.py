@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Float, PyTree
 
 from .introspect import get_parameters
@@ -136,7 +137,7 @@ def parameter_table(model: PyTree) -> ParameterTable:
 
 def has_values(model: PyTree) -> bool:
     """Whether the arrays of a model are there, not only their shapes."""
-    shapes = (jax.core.Tracer, jax.ShapeDtypeStruct)
+    shapes = (Tracer, jax.ShapeDtypeStruct)
     return not any(isinstance(leaf, shapes) for leaf in jax.tree.leaves(model))
 
 
