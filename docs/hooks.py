@@ -135,4 +135,4 @@ def place_of(source: str) -> str:
     """Where a file of the repository is on the site; scripts are pages."""
     if source.endswith(".py"):
         return source.removesuffix(".py") + ".md"
-    return RENAMED.get(source, source)
+    return RENAMED.get(source, source.removeprefix("docs/"))

@@ -1,14 +1,9 @@
 """Helps for training loops: segments, their gaps, a horizon that grows."""
 
-import inspect
-import re
-import textwrap
-
 import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from scipy.integrate import solve_ivp
 
@@ -19,9 +14,6 @@ from BayesianJaxModels import (
     integrate,
     shooting_segments,
 )
-
-HELPS = ["shooting_segments", "continuity_gaps", "growing_horizon"]
-
 
 CONSTANT_STEPS = {
     "stepsize_controller": diffrax.ConstantStepSize(),
@@ -35,16 +27,6 @@ def decay(t, y, rate):
 
 def pendulum(t, y, frequency):
     return jnp.stack([y[1], -(frequency**2) * jnp.sin(y[0])])
-
-
-@pytest.mark.parametrize("name", [*HELPS, "clip_finite_by_global_norm"])
-def test_examples_run(name):
-    documentation = inspect.getdoc(getattr(bjm, name))
-    blocks = re.findall(r"```python\n(.*?)```", documentation, flags=re.DOTALL)
-    example = textwrap.dedent(*blocks)
-    # Readers have JAX's default promotion, and optax needs it.
-    with jax.numpy_dtype_promotion("standard"):
-        exec(example, {"jax": jax, "jnp": jnp, "optax": optax, **vars(bjm)})
 
 
 @pytest.mark.parametrize("num_segments", [1, 3, 7])

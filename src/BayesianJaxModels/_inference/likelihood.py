@@ -63,7 +63,13 @@ class AbstractLikelihood(eqx.Module):
         observation: Float[Array, "*shape"],
         noise: dict[str, Float[Array, "*shape"]],
     ) -> Float[Array, "*shape"]:
-        """The log density of every entry, all of which are inside the support."""
+        """The log density of every entry, all of which are inside the support.
+
+        Args:
+            prediction: Of what is observed.
+            observation: In the shape of the prediction.
+            noise: What the property `noise` says, in the same shape.
+        """
 
     @abstractmethod
     def draw(
