@@ -92,7 +92,13 @@ class AbstractLikelihood(eqx.Module):
         observation: ArrayLike,
         mask: ArrayLike | None = None,
     ) -> Float[Array, ""]:
-        """The log density of all observations together, the sum of `log_prob_each`."""
+        """The log density of all observations together, the sum of `log_prob_each`.
+
+        Args:
+            prediction: As `log_prob_each` takes it.
+            observation: In the shape of what is observed of the prediction.
+            mask: Which entries of the observation count.
+        """
         return jnp.sum(self.log_prob_each(prediction, observation, mask))
 
     def log_prob_each(
