@@ -100,7 +100,7 @@ def quote_shapes(node: object) -> None:
     elif isinstance(node, griffe.Expr):
         if isinstance(node, griffe.ExprSubscript) and str(node.left) in DTYPES:
             elements = node.slice.elements
-            elements[-1] = '"' + str(elements[-1]).strip("'\"") + '"'
+            elements[-1] = '"' + str(elements[-1]).strip("'\" ") + '"'
             return
         for field in fields(node):
             if field.name != "parent":
