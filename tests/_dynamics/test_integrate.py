@@ -238,6 +238,10 @@ def test_gradients_where_saves_meet_the_ends_of_steps(size):
 CONTROLLERS = {
     "constant": {"stepsize_controller": diffrax.ConstantStepSize(), "dt0": 0.02},
     "adaptive": {},
+    "implicit": {
+        "solver": diffrax.ImplicitEuler(),
+        "stepsize_controller": diffrax.PIDController(rtol=0.03, atol=0.03),
+    },
 }
 FAULTS = {
     "blow-up": lambda t, y, rate: rate * y**2,
@@ -284,6 +288,24 @@ def test_one_failed_draw_of_many(fault, steps):
     assert jnp.all(jnp.isfinite(gradient))
     assert gradient[7] == 0
     assert jnp.all(jnp.delete(gradient, 7) != 0) == (fault != "NaN")
+
+
+CLIPPED = diffrax.ClipStepSizeController(
+    diffrax.PIDController(rtol=1e-4, atol=1e-6), step_ts=[2000.0]
+)
+
+
+@pytest.mark.parametrize("controller", [None, CLIPPED], ids=["PID", "clipped"])
+def test_a_step_to_infinity_is_taken_again(controller):
+    """Logistic growth as a logarithm, where a step of 60 units overflows."""
+    rate, start, ts = 0.4, -0.7, jnp.array([0.0, 1.0, 5.0, 1000.0])
+    settings = {"dt0": 60.0, "stepsize_controller": controller, "max_steps": 256}
+    trajectory = integrate(
+        lambda t, y, args: -rate * jnp.expm1(y), jnp.float32(start), ts, **settings
+    )
+    assert trajectory.succeeded
+    exact = -np.log1p(np.expm1(-start) * np.exp(-rate * np.asarray(ts, float)))
+    np.testing.assert_allclose(trajectory.ys, exact, atol=1e-3)
 
 
 def test_too_few_steps_are_a_failure_with_a_reason():

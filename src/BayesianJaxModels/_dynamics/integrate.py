@@ -11,6 +11,8 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
 
 from .._model.gradient import guard_gradient
 from .check import check_derivative, check_state, check_times
+from .controller import reject_infinite
+from .implicit import call_with_finite_tangents
 from .newton import without_lapack
 from .stages import write_out_stages
 from .trajectory import Trajectory
@@ -104,11 +106,14 @@ def integrate(
         )
     elif stepsize_controller is None:
         stepsize_controller = diffrax.PIDController(rtol=RTOL, atol=ATOL)
+    stepsize_controller = reject_infinite(stepsize_controller)
     if adjoint is None or adjoint == diffrax.RecursiveCheckpointAdjoint():
         checkpoints = _checkpoints(y0, max_steps, stepsize_controller)
         adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints)
     solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
     solver = without_lapack(solver, y0, rows=batched and not shared_steps)
+    implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
+    call = _CallWithFiniteTangents() if implicit else _Call()
     if dt0 is not None:
         dt0 = jnp.abs(jnp.asarray(dt0, ts.dtype))
     reverse_mode = not isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint)
@@ -122,7 +127,7 @@ def integrate(
             y0, args = guard_gradient((y0, args), mapped_with=inputs)
         with jax.default_matmul_precision("highest"):
             solution = diffrax.diffeqsolve(
-                diffrax.ODETerm(_Call()),
+                diffrax.ODETerm(call),
                 solver,
                 t0=ts[0],
                 t1=ts[-1],
@@ -185,6 +190,14 @@ class _Call(eqx.Module):
     def __call__(self, t, y, field_and_args):
         vector_field, args = field_and_args
         return vector_field(t, y, args)
+
+
+class _CallWithFiniteTangents(eqx.Module):
+    """The same for implicit methods."""
+
+    def __call__(self, t, y, field_and_args):
+        vector_field, args = field_and_args
+        return call_with_finite_tangents(vector_field, t, y, args)
 
 
 class _Together(eqx.Module):
