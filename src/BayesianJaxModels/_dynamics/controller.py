@@ -1,40 +1,63 @@
-"""Step size controllers that find back from a step which went too far."""
+"""Step size control that finds back from a step which went too far."""
 
 from collections.abc import Callable
+from typing import Any
 
 import diffrax
-import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import PyTree
 
 
-def reject_infinite(
-    controller: diffrax.AbstractStepSizeController,
-) -> diffrax.AbstractStepSizeController:
-    """The same controller, which takes a smaller step where one led to infinity.
+class RejectInfinite(diffrax.AbstractAdaptiveStepSizeController):
+    """A controller of diffrax which accepts no step that leads to infinity.
 
-    `diffrax.PIDController` divides the error by the size of the state. Where a trial
-    step leads to infinity both are infinite, their ratio is NaN, and so are this and
-    all further step sizes: a solve that a smaller step would have saved fails.
-
-    Args:
-        controller: Any controller of diffrax; what is not a `PIDController`, alone or
-            inside a `ClipStepSizeController`, is returned as it is.
+    `diffrax.PIDController` divides the error by the size of the state. Where that is
+    infinite the ratio is zero, and the step is taken; or the error is infinite too, the
+    ratio is NaN, and so are this and all further step sizes. Either way a solve fails
+    that smaller steps can do.
     """
-    if isinstance(controller, diffrax.ClipStepSizeController):
-        inner = reject_infinite(controller.controller)
-        return eqx.tree_at(lambda c: c.controller, controller, inner)
-    if isinstance(controller, diffrax.PIDController):
-        norm = _NaNIsInfinite(controller.norm)
-        return eqx.tree_at(lambda c: c.norm, controller, norm)
-    return controller
 
+    controller: diffrax.AbstractAdaptiveStepSizeController
+    rtol: Any
+    atol: Any
+    norm: Callable
 
-class _NaNIsInfinite(eqx.Module):
-    """A norm of errors, infinite where it would be NaN."""
+    def __init__(self, controller: diffrax.AbstractAdaptiveStepSizeController):
+        self.controller = controller
+        self.rtol, self.atol = controller.rtol, controller.atol
+        self.norm = controller.norm
 
-    norm: Callable = eqx.field(static=True)
+    def wrap(self, direction: Any) -> "RejectInfinite":
+        """The same for a direction of time."""
+        wrapped: Any = self.controller.wrap(direction)
+        return RejectInfinite(wrapped)
 
-    def __call__(self, errors: PyTree) -> Float[Array, ""]:
-        size = self.norm(errors)
-        return jnp.where(jnp.isnan(size), jnp.inf, size)
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        """The first step."""
+        return self.controller.init(*args, **kwargs)
+
+    def adapt_step_size(
+        self,
+        t0: Any,
+        t1: Any,
+        y0: PyTree,
+        y1_candidate: PyTree,
+        args: Any,
+        y_error: PyTree,
+        error_order: Any,
+        controller_state: Any,
+    ) -> Any:
+        """Whether the step is taken, and the next one."""
+        ends = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(y1_candidate)]
+        finite = jnp.stack(ends).all()
+        y1, error = (
+            jax.tree.map(lambda x, y: jnp.where(finite, x, y), tree, instead)
+            for tree, instead in (
+                (y1_candidate, y0),
+                (y_error, jax.tree.map(lambda x: jnp.full_like(x, jnp.inf), y_error)),
+            )
+        )
+        return self.controller.adapt_step_size(
+            t0, t1, y0, y1, args, error, error_order, controller_state
+        )

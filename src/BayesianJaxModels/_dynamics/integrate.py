@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
 
 from .._model.gradient import guard_gradient
 from .check import check_derivative, check_state, check_times
-from .controller import reject_infinite
+from .controller import RejectInfinite
 from .implicit import call_with_finite_tangents
 from .newton import without_lapack
 from .stages import write_out_stages
@@ -106,7 +106,8 @@ def integrate(
         )
     elif stepsize_controller is None:
         stepsize_controller = diffrax.PIDController(rtol=RTOL, atol=ATOL)
-    stepsize_controller = reject_infinite(stepsize_controller)
+    if isinstance(stepsize_controller, diffrax.AbstractAdaptiveStepSizeController):
+        stepsize_controller = RejectInfinite(stepsize_controller)
     if adjoint is None or adjoint == diffrax.RecursiveCheckpointAdjoint():
         checkpoints = _checkpoints(y0, max_steps, stepsize_controller)
         adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints)
