@@ -130,7 +130,7 @@ def main(*, seed=0, num_draws=1_000_000, catch=75.0, output=PICTURE):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
         print(f"{num_draws:,} draws in {seconds:.1f} s, of which {num_failed} failed")
         all_mib = num_draws * len(YEARS) * 4 / 2**20
-        print(f"peak memory: {peak:.0f} MiB; to hold all stocks takes {all_mib:.0f} more")
+        print(f"peak memory: {peak:.0f} MiB; all stocks would take {all_mib:.0f} more")
         print(f"risk of a collapse: {risk:.3g}, Monte Carlo error {error:.1g}")
         print(CLOSING.format(np.sum(collapsed[:1_000])))
         draw(quantiles, collapsing, collapsed, output)
