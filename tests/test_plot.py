@@ -52,9 +52,7 @@ def line(axes, label):
 def test_bands_draws_and_data(trajectory):
     times = np.array([0.0, 1.5, 3.0])
     values = np.array([[1.0, 2.0], [np.nan, 3.0], [4.0, np.nan]])
-    both = plot.trajectories(
-        trajectory, draws=4, data=(times, values), forecast_from=2.5
-    )
+    both = plot.trajectories(trajectory, draws=4, data=(times, values), forecast_from=2)
     assert [axes.get_ylabel() for axes in both] == ["y[0]", "y[1]"]
     summary = summarise(trajectory)
     for i, axes in enumerate(both):
@@ -74,7 +72,7 @@ def test_bands_draws_and_data(trajectory):
         np.testing.assert_allclose(widest.min(), summary.quantiles[0, :, i].min())
         np.testing.assert_allclose(widest.max(), summary.quantiles[-1, :, i].max())
         np.testing.assert_allclose(
-            [axes.patches[0].get_x(), axes.patches[0].get_width()], [2.5, 1.5]
+            [axes.patches[0].get_x(), axes.patches[0].get_width()], [2, 2]
         )
     assert both[0].get_legend().get_title().get_text() == "20 draws, 3 failed"
     assert both[-1].get_xlabel() == "time"

@@ -19,7 +19,7 @@ def trajectories(
     state: int | str | Sequence[int | str] | None = None,
     draws: int = 10,
     data: tuple[Any, PyTree] | None = None,
-    forecast_from: float | None = None,
+    forecast_from: float | int | None = None,
     ax: Any = None,
     labels: Sequence[str] | None = None,
     colour: Any = "C0",
