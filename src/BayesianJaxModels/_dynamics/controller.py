@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from .._model.gradient import all_finite
+
 
 class RejectInfinite(diffrax.AbstractAdaptiveStepSizeController):
     """A controller of diffrax which accepts no step that leads to infinity.
@@ -49,15 +51,9 @@ class RejectInfinite(diffrax.AbstractAdaptiveStepSizeController):
         controller_state: Any,
     ) -> Any:
         """Whether the step is taken, and the next one."""
-        ends = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(y1_candidate)]
-        finite = jnp.stack(ends).all()
-        y1, error = (
-            jax.tree.map(lambda x, y: jnp.where(finite, x, y), tree, instead)
-            for tree, instead in (
-                (y1_candidate, y0),
-                (y_error, jax.tree.map(lambda x: jnp.full_like(x, jnp.inf), y_error)),
-            )
-        )
+        finite = all_finite(y1_candidate)
+        y1 = jax.tree.map(lambda x, y: jnp.where(finite, x, y), y1_candidate, y0)
+        error = jax.tree.map(lambda x: jnp.where(finite, x, jnp.inf), y_error)
         return self.controller.adapt_step_size(
             t0, t1, y0, y1, args, error, error_order, controller_state
         )

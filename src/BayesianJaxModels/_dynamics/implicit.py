@@ -7,8 +7,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, PyTree
+from jaxtyping import Array, PyTree
 
+from .._model.gradient import all_finite
 from .._parameter.convert import is_float_array
 
 
@@ -28,7 +29,7 @@ def call_with_finite_tangents(
 @call_with_finite_tangents.def_jvp
 def _(primals, tangents):
     value, slope = eqx.filter_jvp(_call, primals, _ones(primals))
-    good = lax.stop_gradient(_all_finite((value, slope)))
+    good = lax.stop_gradient(all_finite((value, slope)))
     # Derivatives are those at a harmless place, as zero times infinity is NaN on the
     # way back. Arguments keep what is finite: the knots of a curve have to increase.
     vector_field, t, y, args = primals
@@ -57,8 +58,3 @@ def _map_floats(function: Callable, tree: PyTree) -> PyTree:
     return jax.tree.map(
         lambda leaf: function(leaf) if is_float_array(leaf) else leaf, tree
     )
-
-
-def _all_finite(tree: PyTree) -> Bool[Array, ""]:
-    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
-    return jnp.stack(finite).all()

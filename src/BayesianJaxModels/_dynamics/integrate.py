@@ -59,7 +59,8 @@ def integrate(
         args: Handed to the vector field.
         solver: A diffrax solver; `diffrax.Tsit5()` if `None`.
         stepsize_controller: `diffrax.PIDController(rtol=1e-4, atol=1e-6)` if `None`;
-            with `diffrax.ConstantStepSize()` give `dt0`.
+            with `diffrax.ConstantStepSize()` give `dt0`. An adaptive step that leads
+            to infinity is taken again with a smaller size.
         dt0: The first step, positive in either direction of time; chosen by the
             controller if `None`.
         adjoint: How gradients are computed. If `None`,
@@ -114,7 +115,6 @@ def integrate(
     solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
     solver = without_lapack(solver, y0, rows=batched and not shared_steps)
     implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
-    call = _CallWithFiniteTangents() if implicit else _Call()
     if dt0 is not None:
         dt0 = jnp.abs(jnp.asarray(dt0, ts.dtype))
     reverse_mode = not isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint)
@@ -128,7 +128,7 @@ def integrate(
             y0, args = guard_gradient((y0, args), mapped_with=inputs)
         with jax.default_matmul_precision("highest"):
             solution = diffrax.diffeqsolve(
-                diffrax.ODETerm(call),
+                diffrax.ODETerm(_Call(implicit)),
                 solver,
                 t0=ts[0],
                 t1=ts[-1],
@@ -188,17 +188,13 @@ def _checkpoints(
 class _Call(eqx.Module):
     """The field goes to diffrax as an argument, so that every adjoint sees it."""
 
+    implicit: bool = eqx.field(static=True)
+
     def __call__(self, t, y, field_and_args):
         vector_field, args = field_and_args
+        if self.implicit:
+            return call_with_finite_tangents(vector_field, t, y, args)
         return vector_field(t, y, args)
-
-
-class _CallWithFiniteTangents(eqx.Module):
-    """The same for implicit methods."""
-
-    def __call__(self, t, y, field_and_args):
-        vector_field, args = field_and_args
-        return call_with_finite_tangents(vector_field, t, y, args)
 
 
 class _Together(eqx.Module):

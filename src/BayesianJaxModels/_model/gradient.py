@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from .._parameter.convert import is_float_array
 
@@ -35,6 +35,12 @@ def guard_gradient(tree: PyTree, *, mapped_with: PyTree) -> PyTree:
     return eqx.combine(_guarded(arrays), rest)
 
 
+def all_finite(tree: PyTree) -> Bool[Array, ""]:
+    """Whether no array of a tree holds NaN or infinity."""
+    leaves = jax.tree.leaves(tree)
+    return jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]).all()
+
+
 def _mapped_zero(tree: PyTree) -> Float[Array, ""]:
     """Zero, mapped over every axis of `jax.vmap` that a leaf is mapped over."""
     zero = jnp.zeros(())
@@ -55,8 +61,7 @@ def _guard_forward(arrays):
 
 
 def _guard_backward(_, cotangent):
-    leaves = jax.tree.leaves(cotangent)
-    finite = jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]).all()
+    finite = all_finite(cotangent)
     return (jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0), cotangent),)
 
 
