@@ -140,9 +140,7 @@ def main(*, seed=0, num_steps=2_000, num_series=500, num_draws=50, output=PICTUR
     below.set(xlabel="time (s)", ylabel="omega (rad/s)", xlim=(0, SPAN))
     below.legend()
     right.plot([-2.5, 2.5], [-2.5, 2.5], "k--", lw=1)
-    right.set(
-        title="Orange: beyond training", xlabel="true omega (rad/s)", ylabel="estimate"
-    )
+    right.set(title="Orange: beyond training", xlabel="omega (rad/s)", ylabel="found")
     figure.savefig(output, dpi=80)
     print(CLOSING.format(*results))
     return [float(result) for result in results]
