@@ -34,7 +34,7 @@ SCALES = {"[0].W": 0.3, "[0].b": 0.3, "[1].W": 3.0, "[1].b": 1.0}
 RULES = {f"field.mlp.layers{end}": bjm.Normal(0.0, sd) for end, sd in SCALES.items()}
 RULES |= {"start": bjm.Normal(0.0, 3.0), "noise.log_scale": bjm.Normal(-1.5, 0.5)}
 PRIOR = bjm.Prior(RULES)
-SMALL = {"effort": (3, 2, 50, 60)}
+SMALL = {"effort": (3, 20, 2, 50, 60)}
 CLOSING = """
 The 90 % band holds {:.0%} of the truth where there are data, {:.0%} beyond, where the
 mean's squared error is {:.3f}. On other noise it may be half or twice that, or out of
@@ -72,12 +72,12 @@ class LogDensity(eqx.Module):
         return bjm.log_prior(drawn, PRIOR) - self.ys.size * drawn.noise.log_scale.mean
 
 
-def find_members(density, key, num_starts, num_members):
+def find_members(density, key, num_starts, num_search, num_members):
     """Narrow ones (wide draws leave the data) at the best modes, by their curvature."""
     field = bjm.NeuralVectorField(2, width=16, depth=1, key=key)
     noise = bjm.NormalLikelihood(log_scale=bjm.make_parameter(0.0))
     model, members = NeuralODE(field, bjm.make_parameter([0.0, 0.0]), noise), []
-    settings = {"num_starts": num_starts, "max_steps": 1_000, "prior": PRIOR}
+    settings = {"num_starts": num_starts, "max_steps": num_search, "prior": PRIOR}
     warnings.simplefilter("ignore")  # near a mode will do: training moves on
     modes = bjm.map_estimate(density, model, key=key, **settings)
     for place in np.argsort(-modes.log_densities)[:num_members]:
@@ -114,17 +114,17 @@ def train(members, density, key, num_steps):
     return eqx.tree_at(lambda m: m.joint, members, joint), elbos.mean(axis=1)
 
 
-def main(*, seed=0, effort=(32, 4, 1_500, 400), output=PICTURE):
-    """Take so many starts, members, steps and draws; returns what they come to."""
+def main(*, seed=0, effort=(32, 1_000, 4, 1_500, 400), output=PICTURE):
+    """So many starts, steps from each, members, steps to train them, draws."""
     keys = jax.random.split(jax.random.key(seed), 4)
     truth = odeint(
         lambda y, t: [y[1], 0.5 * (1 - y[0] ** 2) * y[1] - y[0]], [-1.5, 2.5], TIMES
     )
     data = truth[:N] + NOISE * np.random.RandomState(121).normal(size=(N, 2))
-    members = find_members(LogDensity(data), keys[0], *effort[:2])
-    members, elbos = train(members, LogDensity(data), keys[1], effort[2])
+    members = find_members(LogDensity(data), keys[0], *effort[:3])
+    members, elbos = train(members, LogDensity(data), keys[1], effort[3])
     posterior = bjm.ensemble(members, weights=jax.nn.softmax(elbos))
-    settings = {"key": keys[2], "num_samples": effort[3]}
+    settings = {"key": keys[2], "num_samples": effort[4]}
     draws = bjm.map_posterior(NeuralODE.solve, posterior, **settings)
     ahead, coverage = np.arange(2 * N) >= N, bjm.coverage(draws, truth)
     held = coverage.by_time[coverage.levels.index(0.9)]

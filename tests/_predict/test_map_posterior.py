@@ -220,23 +220,32 @@ def test_failures_raise_or_are_kept(key):
 
 
 def test_draws_do_not_depend_on_the_devices(field, key, tmp_path):
+    """Nor on chunks, with XLA's options as users have them, not as the tests do."""
     program = """
 import sys
 import jax
-jax.config.update("jax_num_cpu_devices", 4)
+num_devices, path = int(sys.argv[1]), sys.argv[2]
+jax.config.update("jax_num_cpu_devices", num_devices)
 import numpy as np
 from BayesianJaxModels import NeuralVectorField, flatten_means, map_posterior
 field = NeuralVectorField(2, width=4, depth=1, init_raw_stdv=0.3, key=jax.random.key(3))
-assert len(jax.local_devices()) == 4
-draws = map_posterior(
-    flatten_means, field, key=jax.random.key(20), num_samples=50, batch_size=3
-)
-np.save(sys.argv[1], draws)
+assert len(jax.local_devices()) == num_devices
+settings = {"key": jax.random.key(20), "num_samples": 50}
+sizes = (None, 3, 16)
+draws = [map_posterior(flatten_means, field, batch_size=n, **settings) for n in sizes]
+np.save(path, draws)
 """
-    path = tmp_path / "draws.npy"
-    subprocess.run([sys.executable, "-c", program, path], check=True, env=os.environ)
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    found = []
+    for num_devices in ("1", "4"):
+        path = tmp_path / f"{num_devices}.npy"
+        command = [sys.executable, "-c", program, num_devices, path]
+        subprocess.run(command, check=True, env=env)
+        found.extend(np.load(path))
     here = map_posterior(flatten_means, field, key=key, num_samples=50)
-    np.testing.assert_array_equal(np.load(path), here)
+    np.testing.assert_allclose(found[0], here, rtol=2e-6, atol=1e-8)
+    for draws in found[1:]:
+        np.testing.assert_array_equal(draws, found[0])
 
 
 def test_processes_share_the_draws(field, key, tmp_path):
@@ -276,7 +285,10 @@ np.savez(path, whole=whole, share=share, **found)
     assert [process.wait(timeout=300) for process in running] == [0, 0]
     weights = map_posterior(flatten_means, field, key=key, num_samples=11)
     here = posterior_trajectories(field, jnp.ones(2), TS, key=key, num_samples=11)
-    found = [np.load(path) for path in paths]
+    found = []
+    for path in paths:
+        with np.load(path) as file:
+            found.append(dict(file))
     for of_process in found:
         np.testing.assert_array_equal(of_process["whole"], weights)
         np.testing.assert_allclose(of_process["ys"], here.ys, rtol=1e-5)

@@ -51,7 +51,8 @@ def test_one_process_and_two_have_the_same_draws(example, tmp_path, capsys):
     wanted = [[1, example.CORRELATION, 0], [example.CORRELATION, 1, 0], [0, 0, 1]]
     np.testing.assert_allclose(np.cov(away.T), wanted, atol=0.1)
     for path in paths:
-        found = np.load(path)
+        with np.load(path) as file:
+            found = dict(file)
         np.testing.assert_array_equal(found["rows"][:, :3], rows[:, :3])
         np.testing.assert_allclose(found["rows"], rows, rtol=1e-4)
         assert found["risk"] == here["risk"]
