@@ -27,6 +27,17 @@ def path(model, tmp_path):
     return path
 
 
+def test_typed_keys_are_refused_before_the_file_is_touched(model, key, path):
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match=r"leaf \"\['key'\]\" is key.*key_data"):
+        save_model(path, {"model": model, "key": key})
+    assert path.read_bytes() == before
+    save_model(path, {"model": model, "key": jax.random.key_data(key)})
+    like = {"model": model, "key": jnp.zeros(2, jnp.uint32)}
+    restored = jax.random.wrap_key_data(load_model(path, like)["key"])
+    assert restored == key
+
+
 def test_the_header_describes_the_model(path):
     magic, header = path.read_bytes().split(b"\n")[:2]
     assert magic == b"BayesianJaxModels model, format 1"

@@ -37,6 +37,8 @@ def save_model(path: str | os.PathLike, model: PyTree) -> None:
 
     Raises:
         FileNotFoundError: If there is no such folder.
+        TypeError: If a leaf is a typed key of JAX, which files cannot hold; the message
+            names it. Store `jax.random.key_data(key)` in its place.
 
     Example:
         ```python
@@ -44,6 +46,7 @@ def save_model(path: str | os.PathLike, model: PyTree) -> None:
         bjm.save_model("mlp.bjm", mlp)
         ```
     """
+    _check_no_keys(model)
     buffer = io.BytesIO()
     eqx.tree_serialise_leaves(buffer, model)
     payload = buffer.getvalue()
@@ -114,6 +117,18 @@ def load_model(path: str | os.PathLike, like: Model) -> Model:
         raise ValueError(_damaged(path))
     _check_same_model(header, _describe(like))
     return eqx.tree_deserialise_leaves(io.BytesIO(payload), like)
+
+
+def _check_no_keys(model: PyTree) -> None:
+    for path, leaf in jax.tree_util.tree_flatten_with_path(model)[0]:
+        dtype = getattr(leaf, "dtype", None)
+        if dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.prng_key):
+            raise TypeError(
+                f"`model` holds a typed key of JAX, which files cannot hold: leaf "
+                f"{name_of(path)!r} is {leaf.aval.str_short()}. Store "
+                "`jax.random.key_data(key)` and make it a key again by "
+                "`jax.random.wrap_key_data`."
+            )
 
 
 def _damaged(path: str | os.PathLike) -> str:
