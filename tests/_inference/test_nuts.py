@@ -137,7 +137,7 @@ def test_a_model_keeps_its_precision_where_another_is_the_default(x64, key):
 
 def test_a_skewed_density_has_its_moments(key):
     # log g with g ~ Gamma(.4), of skewness -1.6. One tail is so steep that with an
-    # acceptance of .8 a draw or two diverge in half of all runs.
+    # acceptance of .8 a few draws diverge in two of five runs.
     settings = {"key": key, "target_acceptance": 0.95}
     posterior = run(target(LOG_GAMMA), start(-2.0, 2.0), **settings)
     exact = stats.loggamma(SHAPE)
