@@ -9,7 +9,8 @@ from jaxlib.version import __version_info__ as jaxlib_version
 flags = "--xla_backend_optimization_level=0"
 if jaxlib_version < (0, 11) and platform.machine() == "x86_64":
     # The newer emitters are a third of compiling. The older ones fuse a multiplication
-    # and an addition or not by the shape, so that equal draws differ in the last bit.
+    # and an addition or not by the shape, and draws must not depend on that; in AVX
+    # there is no such instruction.
     flags += " --xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
 
@@ -19,7 +20,7 @@ import pytest  # noqa: E402
 
 def pytest_configure(config):
     """Share compiled code between the workers, and with the next run."""
-    gc.set_threshold(100_000, 50, 100)  # traces leave much behind, hardly any in cycles
+    gc.set_threshold(100_000, 50, 100)  # few collections while tracing
     jax.config.update("jax_traceback_in_locations_limit", 0)
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     if config.pluginmanager.has_plugin("cacheprovider"):

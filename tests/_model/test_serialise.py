@@ -29,7 +29,9 @@ def path(model, tmp_path):
 
 def test_typed_keys_are_refused_before_the_file_is_touched(model, key, path):
     before = path.read_bytes()
-    with pytest.raises(TypeError, match=r"leaf \"\['key'\]\" is key.*key_data"):
+    with pytest.raises(
+        TypeError, match=r"leaf \"\['key'\]\" is key<fry>\[\]. .*key_data"
+    ):
         save_model(path, {"model": model, "key": key})
     assert path.read_bytes() == before
     save_model(path, {"model": model, "key": jax.random.key_data(key)})

@@ -121,11 +121,10 @@ def load_model(path: str | os.PathLike, like: Model) -> Model:
 
 def _check_no_keys(model: PyTree) -> None:
     for path, leaf in jax.tree_util.tree_flatten_with_path(model)[0]:
-        dtype = getattr(leaf, "dtype", None)
-        if dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.prng_key):
+        if eqx.is_array(leaf) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             raise TypeError(
-                f"`model` holds a typed key of JAX, which files cannot hold: leaf "
-                f"{name_of(path)!r} is {leaf.aval.str_short()}. Store "
+                "`model` holds a typed key of JAX, which files cannot hold: leaf "
+                f"{name_of(path)!r} is {leaf.dtype}{list(leaf.shape)}. Store "
                 "`jax.random.key_data(key)` and make it a key again by "
                 "`jax.random.wrap_key_data`."
             )
