@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._compute import collect, fold_in, spread
-from .._model import flatten_means, get_parameters
+from .._model import flatten_means
 from .density import FlatDensity
 from .joint import JointPosterior
-from .posterior import AbstractPosterior, draw_model, model_of
+from .posterior import AbstractPosterior, draw_model, log_prob_of, model_of
 from .psis import effective_sample_size, pareto_smooth
 
 # Stan's rule for its own samplers: means within a quarter of a standard deviation, and
@@ -182,11 +182,5 @@ def _weigh(inputs: tuple, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
     density, posterior, key = inputs
     drawn = draw_model(posterior, fold_in(key, index))
     vector = flatten_means(drawn)
-    if isinstance(posterior, JointPosterior):
-        log_own = posterior.log_prob(drawn)
-    else:
-        own, values = get_parameters(posterior), get_parameters(drawn)
-        log_own = jnp.sum(
-            jnp.stack([p.log_prob(values[name].mean) for name, p in own.items()])
-        )
+    log_own = log_prob_of(posterior, drawn)
     return vector, density(vector), jnp.asarray(log_own, vector.dtype)

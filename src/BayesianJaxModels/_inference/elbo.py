@@ -12,16 +12,14 @@ from .._compute import fold_in
 from .._model import (
     entropy,
     flatten_means,
-    get_parameters,
     sample_all_parameters,
     unflatten_means,
 )
 from .._model.gradient import guard_gradient, stop_gradient
-from .._model.tree import ravel_all
 from .._parameter.convert import as_float_array, check_shape, check_values
 from .distribution import Normal
 from .joint import JointPosterior
-from .posterior import AbstractPosterior
+from .posterior import AbstractPosterior, log_prob_of
 from .prior import Prior, kl_to_prior, log_prior
 from .structured import antithetic_noise, draw_from_noise, noise_size, sobol_noise
 
@@ -183,7 +181,7 @@ def elbo(
         return (
             scale * _scalar("log_likelihood", log_likelihood(drawn)),
             _scalar("prior", _log_prior(drawn, prior)),
-            _log_density(density_of, drawn_variables),
+            log_prob_of(density_of, drawn_variables),
         )
 
     if draws == "independent":
@@ -231,13 +229,6 @@ def elbo(
         num_failed=num_samples - num_good,
         temperature=tempered,
     )
-
-
-def _log_density(variables: PyTree, drawn: PyTree) -> Float[Array, ""]:
-    """The log density of drawn parameters."""
-    values = get_parameters(drawn)
-    parameters = get_parameters(variables).items()
-    return jnp.sum(ravel_all([p.log_prob(values[name].mean) for name, p in parameters]))
 
 
 def _log_prior(drawn: PyTree, prior: Prior | LogDensity | None) -> Float[Array, ""]:

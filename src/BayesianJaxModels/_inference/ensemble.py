@@ -1,7 +1,9 @@
 """Posteriors made of several: an ensemble, a mixture."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from .._compute import fold_in
 from .._model.tree import flatten_named, is_parameter, name_of, replace_mean
 from .._parameter.convert import as_float_array, check_shape, check_values
-from .posterior import AbstractPosterior, draw_model, model_of
+from .posterior import (
+    AbstractPosterior,
+    draw_model,
+    log_prob_of,
+    model_of,
+    moments,
+)
 
 
 class EnsemblePosterior(AbstractPosterior):
@@ -77,6 +85,16 @@ class EnsemblePosterior(AbstractPosterior):
         """Pick a member in proportion to the weights, and draw its parameters."""
         index = _pick(fold_in(key, 0), self.weights)
         return draw_model(self.member(index), fold_in(key, 1))
+
+    def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
+        """The log density of the mixture of the members."""
+        each = eqx.filter_vmap(log_prob_of, in_axes=(eqx.if_array(0), None))
+        return _log_mixture(self.weights, each(self.members, drawn))
+
+    def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
+        """The mean and covariance of the mixture of the members, in float64."""
+        members = [self.member(index) for index in range(len(self.weights))]
+        return _moments(self.weights, members)
 
 
 def ensemble(members: PyTree, weights: Any = None) -> EnsemblePosterior:
@@ -188,6 +206,31 @@ class MixturePosterior(AbstractPosterior):
             elif _is_array(node):
                 nodes[place] = next(values)
         return jax.tree.unflatten(treedef, nodes)
+
+    def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
+        """The log density, that of every component weighted and summed."""
+        each = jnp.stack([log_prob_of(part, drawn) for part in self.components])
+        return _log_mixture(self.weights, each)
+
+    def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
+        """The mean and covariance of the whole mixture, in float64."""
+        return _moments(self.weights, self.components)
+
+
+def _log_mixture(
+    weights: Float[Array, " m"], each: Float[Array, " m"]
+) -> Float[Array, ""]:
+    return jax.scipy.special.logsumexp(each, b=weights.astype(each.dtype))
+
+
+def _moments(
+    weights: Float[Array, " m"], parts: Sequence[PyTree]
+) -> tuple[np.ndarray, np.ndarray]:
+    shares = np.asarray(weights, np.float64)
+    means, covariances = map(np.stack, zip(*map(moments, parts), strict=True))
+    mean = shares @ means
+    between = (shares[:, None] * (means - mean)).T @ (means - mean)
+    return mean, np.tensordot(shares, covariances, 1) + between
 
 
 def _values(model: PyTree) -> list[Array]:

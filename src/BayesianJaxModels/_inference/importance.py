@@ -14,8 +14,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from .._compute import collect, fold_in, spread, standard_normal
 from .._model import flatten_means
 from .density import FlatDensity
-from .moments import cholesky, moments, weighted_moments
-from .posterior import DrawsPosterior, model_of
+from .moments import cholesky
+from .posterior import DrawsPosterior, model_of, moments, weighted_moments
 from .psis import effective_sample_size, pareto_smooth
 
 # Above this k-hat, averages over the weights are not to be trusted (Vehtari et al.

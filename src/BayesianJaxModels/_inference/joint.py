@@ -167,6 +167,10 @@ class JointPosterior(AbstractPosterior):
         """The exact differential entropy in nats."""
         return self.joint.entropy() + self.log_volume
 
+    def moments(self) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
+        """The mean and the covariance of the entries."""
+        return _moments(self)
+
     @property
     def log_volume(self) -> Float[Array, ""]:
         """`log |det basis|`."""
@@ -209,6 +213,11 @@ class JointPosterior(AbstractPosterior):
         if self.basis is None:
             return z
         return jnp.matmul(lax.stop_gradient(self.basis), z, precision="highest")
+
+
+@eqx.filter_jit
+def _moments(posterior: JointPosterior) -> tuple[Array, Array]:
+    return posterior.mean, posterior.covariance
 
 
 @eqx.filter_jit

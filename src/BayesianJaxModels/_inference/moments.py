@@ -1,55 +1,8 @@
-"""Mean and covariance of a posterior, and draws of a distribution that has them."""
+"""The factor of a covariance, in NumPy and float64."""
 
-import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Float, PyTree
-
-from .._model import flatten_means, flatten_stdvs
-from .joint import JointPosterior
-from .posterior import AbstractPosterior, DrawsPosterior
-
-
-def moments(
-    posterior: PyTree,
-) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-    """Mean and covariance over all entries, in NumPy and float64.
-
-    Args:
-        posterior: A plain model (whose entries are taken as independent), a
-            `JointPosterior` or a `DrawsPosterior`.
-
-    Raises:
-        TypeError: For another posterior, whose moments are not known.
-    """
-    if isinstance(posterior, JointPosterior):
-        mean, covariance = _moments_of_joint(posterior)
-        return as_float64(mean), as_float64(covariance)
-    if isinstance(posterior, DrawsPosterior):
-        return weighted_moments(
-            as_float64(posterior.draws), as_float64(posterior.weights)
-        )
-    if isinstance(posterior, AbstractPosterior):
-        raise TypeError(
-            f"The moments of a {type(posterior).__name__} are not known. Start from a "
-            "plain model, a `JointPosterior` or a `DrawsPosterior`."
-        )
-    covariance = np.diag(as_float64(flatten_stdvs(posterior)) ** 2)
-    return as_float64(flatten_means(posterior)), covariance
-
-
-@eqx.filter_jit
-def _moments_of_joint(posterior: JointPosterior) -> tuple[jax.Array, jax.Array]:
-    return posterior.mean, posterior.covariance
-
-
-def weighted_moments(
-    draws: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"]
-) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-    """Mean and covariance of draws whose weights sum to 1."""
-    mean = weights @ draws
-    deviations = draws - mean
-    return mean, (weights[:, None] * deviations).T @ deviations
+from jaxtyping import Float
 
 
 def cholesky(covariance: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:

@@ -25,8 +25,8 @@ from .chain import (
     nowhere,
 )
 from .density import FlatDensity
-from .moments import cholesky, moments
-from .posterior import DrawsPosterior, model_of
+from .moments import cholesky
+from .posterior import DrawsPosterior, model_of, moments
 
 # Above this R-hat chains disagree, and below so many effective draws of each chain
 # neither R-hat nor the quantiles can be relied on (Vehtari et al. 2021).

@@ -5,9 +5,17 @@ from abc import abstractmethod
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 
-from .._model import flatten_means, sample_all_parameters, unflatten_means
+from .._model import (
+    flatten_means,
+    flatten_stdvs,
+    get_parameters,
+    sample_all_parameters,
+    unflatten_means,
+)
+from .._model.tree import ravel_all
 from .._parameter.convert import check_finite, check_shape
 
 
@@ -47,6 +55,35 @@ class AbstractPosterior(eqx.Module):
             A drawn model, as `sample_all_parameters` returns one.
         """
 
+    def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
+        """The log density over all entries, in nats. Not every posterior has one.
+
+        Args:
+            drawn: A model of the same structure, with drawn values.
+
+        Raises:
+            NotImplementedError: If the density is not known.
+        """
+        raise NotImplementedError(
+            f"A {type(self).__name__} has no density that is known. Take a plain "
+            "model, a `JointPosterior` or a `MixturePosterior` of them."
+        )
+
+    def moments(self) -> tuple[Float[ArrayLike, " d"], Float[ArrayLike, "d d"]]:
+        """Mean and covariance of the entries. Not every posterior knows them.
+
+        Returns:
+            The mean, of shape `(d,)` in the order of `flatten_means`, and the
+            covariance `(d, d)`.
+
+        Raises:
+            NotImplementedError: If they are not known.
+        """
+        raise NotImplementedError(
+            f"The moments of a {type(self).__name__} are not known. Start from a plain "
+            "model, or a `JointPosterior`, `DrawsPosterior` or `MixturePosterior`."
+        )
+
 
 def draw_model(posterior: PyTree, key: PRNGKeyArray) -> PyTree:
     """Draw once from an `AbstractPosterior`, or all parameters of a plain model."""
@@ -58,6 +95,35 @@ def draw_model(posterior: PyTree, key: PRNGKeyArray) -> PyTree:
 def model_of(posterior: PyTree) -> PyTree:
     """A model of the structure that draws have."""
     return posterior.model if isinstance(posterior, AbstractPosterior) else posterior
+
+
+def log_prob_of(posterior: PyTree, drawn: PyTree) -> Float[Array, ""]:
+    """The log density of drawn values under a posterior, or under a plain model."""
+    if isinstance(posterior, AbstractPosterior):
+        return posterior.log_prob(drawn)
+    values = get_parameters(drawn)
+    parameters = get_parameters(posterior).items()
+    return jnp.sum(ravel_all([p.log_prob(values[name].mean) for name, p in parameters]))
+
+
+def moments(
+    posterior: PyTree,
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
+    """Mean and covariance over all entries, in NumPy and float64.
+
+    Args:
+        posterior: An `AbstractPosterior`, or a plain model, whose entries are
+            independent.
+
+    Raises:
+        NotImplementedError: For a posterior whose moments are not known.
+    """
+    if isinstance(posterior, AbstractPosterior):
+        mean, covariance = posterior.moments()
+    else:
+        mean = flatten_means(posterior)
+        covariance = np.diag(np.asarray(flatten_stdvs(posterior), np.float64) ** 2)
+    return np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
 
 
 class DrawsPosterior(AbstractPosterior):
@@ -128,3 +194,17 @@ class DrawsPosterior(AbstractPosterior):
         uniform = jax.random.uniform(key, (), cumulative.dtype) * cumulative[-1]
         index = jnp.searchsorted(cumulative, uniform, side="right")
         return self.item(jnp.minimum(index, len(self.draws) - 1))
+
+    def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
+        """The weighted mean and covariance of the draws, in float64."""
+        draws = np.asarray(self.draws, np.float64)
+        return weighted_moments(draws, np.asarray(self.weights, np.float64))
+
+
+def weighted_moments(
+    draws: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
+    """Mean and covariance of draws whose weights sum to 1."""
+    mean = weights @ draws
+    deviations = draws - mean
+    return mean, (weights[:, None] * deviations).T @ deviations
