@@ -17,7 +17,6 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .._compute import fold_in, standard_normal
-from .._model import flatten_means
 from .density import FlatDensity
 
 # What a move is for.
@@ -42,7 +41,7 @@ class Whitened(eqx.Module):
     def vector(self, z: Float[Array, " d"]) -> Float[Array, " d"]:
         """The entries of the model at `z`."""
         vector = self.mean + jnp.matmul(self.factor, z, precision="highest")
-        return vector.astype(flatten_means(self.density.model).dtype)
+        return vector.astype(self.density.entries.dtype)
 
     def __call__(self, z: Float[Array, " d"]) -> Float[Array, ""]:
         """The log density, whose derivative costs nothing more."""
@@ -230,7 +229,7 @@ def advance(
 
     n = len(plan)
     moves = Move(
-        jnp.zeros((n, size), flatten_means(density.model).dtype),
+        jnp.zeros((n, size), density.entries.dtype),
         jnp.zeros(n, dtype),
         jnp.zeros(n, jnp.int32),
         *[jnp.zeros(n, bool)] * 3,

@@ -16,7 +16,12 @@ from .._compute import (
     count_workers,
     map_chunks,
 )
-from .._model import flatten_means, unflatten_means
+from .._model import (
+    flatten_means,
+    free_means,
+    replace_free_means,
+    unflatten_means,
+)
 from .._model.gradient import stop_gradient
 
 # Up to so many entries forward mode is the faster one through an ODE solve.
@@ -28,17 +33,34 @@ BATCH_SIZE = 8
 
 
 class FlatDensity(eqx.Module):
-    """A log density of drawn models, as a function of `flatten_means(model)`.
+    """A log density of drawn models, as a function of `free_means(model)`.
 
     A callable pytree, so that compiled code takes the arrays in it as arguments.
 
     Attributes:
         log_density: From a drawn model to the logarithm of a density, a scalar.
-        model: Says what the parameters are.
+        model: Says what the parameters are, and the values of those that are known.
+
+    Raises:
+        ValueError: If nothing is left to infer.
     """
 
     log_density: Callable[[Any], Float[Array, ""]]
     model: PyTree
+
+    def __check_init__(self):
+        """Refuse a model that leaves nothing to infer."""
+        if free_means(self.model).size == 0:
+            raise ValueError(
+                "The model has no parameter to infer: each is a "
+                "`DeterministicParameter`, which is taken as known, or frozen, or "
+                "there is none. Make those to infer with `make_parameter(value)`."
+            )
+
+    @property
+    def entries(self) -> Float[Array, " d"]:
+        """The entries at the means of the model."""
+        return free_means(self.model)
 
     def __call__(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
         """The log density where the entries are `vector`.
@@ -46,43 +68,18 @@ class FlatDensity(eqx.Module):
         Raises:
             ValueError: If it is not one real number.
         """
-        value = jnp.asarray(self.log_density(unflatten_means(self.model, vector)))
-        if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
-            raise ValueError(
-                "`log_density` must return one real number, but returned shape "
-                f"{value.shape} and dtype {value.dtype}. Sum over data and parameters."
-            )
-        return value.astype(vector.dtype)
+        value = self.log_density(replace_free_means(self.model, vector))
+        return _scalar(value).astype(vector.dtype)
 
     def value_and_gradient(
         self, vector: Float[Array, "*batch d"]
     ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch d"]]:
-        """The log density and its gradient, by whichever mode is fit for it.
-
-        Forward mode up to 32 entries, reverse mode beyond. A density that allows only
-        one of them, as the adjoints of diffrax do, gets that one.
-        """
-        modes = [_forward, _reverse]
-        first, second = modes if vector.shape[-1] <= FEW_ENTRIES else modes[::-1]
-        fn = self
-        for _ in vector.shape[:-1]:
-            fn = jax.vmap(fn)
-        try:
-            return first(fn, vector)
-        except (TypeError, ValueError) as error:
-            if not any(words in str(error) for words in ONE_MODE_ONLY):
-                raise
-            return second(fn, vector)
+        """The log density and its gradient, by whichever mode is fit for it."""
+        return _value_and_gradient(self, vector)
 
     def differentiable(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
-        """The log density for optimisers and samplers that take their own gradient.
-
-        Its first derivative is right in either mode and costs them nothing more. There
-        is no second one.
-        """
-        fixed = lax.stop_gradient(vector)
-        value, gradient = self.value_and_gradient(fixed)
-        return value + jnp.vdot(lax.stop_gradient(gradient), vector - fixed)
+        """The log density for optimisers and samplers that take their own gradient."""
+        return _differentiable(self, vector)
 
 
 class ForwardGradient(eqx.Module):
@@ -124,8 +121,13 @@ class ForwardGradient(eqx.Module):
         Args:
             drawn: A drawn model.
         """
-        density = FlatDensity(self.log_density, stop_gradient(drawn))
-        return density.differentiable(flatten_means(drawn))
+        fixed = stop_gradient(drawn)
+
+        def at(vector: Float[Array, " d"]) -> Float[Array, ""]:
+            value = self.log_density(unflatten_means(fixed, vector))
+            return _scalar(value).astype(vector.dtype)
+
+        return _differentiable(at, flatten_means(drawn))
 
 
 def values_and_gradients(
@@ -145,7 +147,7 @@ def values_and_gradients(
     Returns:
         Values and gradients in float64.
     """
-    dtype, d = flatten_means(density.model).dtype, points.shape[1]
+    dtype, d = density.entries.dtype, points.shape[1]
     check_batch_size(batch_size)
     batch_size = BATCH_SIZE if batch_size is None else batch_size
     # The last batch is filled up, so that runs of any length share compiled code.
@@ -197,6 +199,44 @@ def _at_points(
     density: FlatDensity, points: Float[Array, "n d"]
 ) -> tuple[Float[Array, " n"], Float[Array, "n d"]]:
     return density.value_and_gradient(points)
+
+
+def _scalar(value: Any) -> Float[Array, ""]:
+    value = jnp.asarray(value)
+    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise ValueError(
+            "`log_density` must return one real number, but returned shape "
+            f"{value.shape} and dtype {value.dtype}. Sum over data and parameters."
+        )
+    return value
+
+
+def _value_and_gradient(fn: Callable, vector: Array) -> tuple[Array, Array]:
+    """Forward mode up to 32 entries, reverse mode beyond.
+
+    A density that allows only one of them, as the adjoints of diffrax do, gets that
+    one.
+    """
+    modes = [_forward, _reverse]
+    first, second = modes if vector.shape[-1] <= FEW_ENTRIES else modes[::-1]
+    for _ in vector.shape[:-1]:
+        fn = jax.vmap(fn)
+    try:
+        return first(fn, vector)
+    except (TypeError, ValueError) as error:
+        if not any(words in str(error) for words in ONE_MODE_ONLY):
+            raise
+        return second(fn, vector)
+
+
+def _differentiable(fn: Callable, vector: Array) -> Array:
+    """The value, with a first derivative that is right in either mode.
+
+    It costs whoever differentiates nothing more. There is no second derivative.
+    """
+    fixed = lax.stop_gradient(vector)
+    value, gradient = _value_and_gradient(fn, fixed)
+    return value + jnp.vdot(lax.stop_gradient(gradient), vector - fixed)
 
 
 def _forward(fn: Callable, points: Array) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._compute import collect, fold_in, spread
-from .._model import flatten_means
+from .._model import free_means
 from .density import FlatDensity
 from .joint import JointPosterior
 from .posterior import AbstractPosterior, draw_model, log_prob_of, model_of
@@ -141,7 +141,7 @@ def diagnose(
         _weigh,
         (FlatDensity(log_density, model_of(posterior)), posterior, key),
         num_samples,
-        bytes_per_item=flatten_means(model_of(posterior)).nbytes,
+        bytes_per_item=free_means(model_of(posterior)).nbytes,
         batch_size=batch_size,
         progress="draws" if progress else None,
     )
@@ -181,6 +181,6 @@ def diagnose(
 def _weigh(inputs: tuple, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
     density, posterior, key = inputs
     drawn = draw_model(posterior, fold_in(key, index))
-    vector = flatten_means(drawn)
+    vector = free_means(drawn)
     log_own = log_prob_of(posterior, drawn)
     return vector, density(vector), jnp.asarray(log_own, vector.dtype)

@@ -12,8 +12,8 @@ from .._compute import fold_in
 from .._model import (
     entropy,
     flatten_means,
+    replace_free_means,
     sample_all_parameters,
-    unflatten_means,
 )
 from .._model.gradient import guard_gradient, stop_gradient
 from .._parameter.convert import as_float_array, check_shape, check_values
@@ -256,7 +256,7 @@ def _mean_log_prior(
             )
     # Of a quadratic function without mixed terms, one deviation up and down is exact.
     below, above = (
-        log_prior(unflatten_means(model, posterior.mean + side), prior)
+        log_prior(replace_free_means(model, posterior.mean + side), prior)
         for side in (-posterior.stdv, posterior.stdv)
     )
     return (below + above) / 2

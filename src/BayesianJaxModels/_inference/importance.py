@@ -12,7 +12,6 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._compute import collect, fold_in, spread, standard_normal
-from .._model import flatten_means
 from .density import FlatDensity
 from .moments import cholesky
 from .posterior import DrawsPosterior, model_of, moments, weighted_moments
@@ -137,8 +136,8 @@ def importance(
         if count < least:
             raise ValueError(f"`{name}` must be at least {least}, but got {count}.")
     model = model_of(start)
-    entries = flatten_means(model)
     density = FlatDensity(log_density, model)
+    entries = density.entries
     mean, covariance = moments(start)
     proposals, draws, log_densities = [], [], []
     for index in range(num_rounds):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 
-from .._model import flatten_means, sample_all_parameters, unflatten_means
+from .._model import free_means, replace_free_means, sample_all_parameters
 from .._model.gradient import stop_gradient
 from .._parameter import (
     AbstractParameter,
@@ -26,8 +26,9 @@ from .posterior import AbstractPosterior
 class JointPosterior(AbstractPosterior):
     """All entries of a model as one random vector, correlations included.
 
-    A draw has the entries `flatten_means(model) + basis @ z` with `z` drawn from
-    `joint`. `DeterministicParameter`s are entries as all others are.
+    A draw has the entries `means + basis @ z`, with the means of `model` in the order
+    of `flatten_means` and `z` drawn from `joint`. `DeterministicParameter`s are known:
+    they keep their value and are no entries.
 
     Only `joint` learns: gradients with respect to `model` and `basis` are zero. Train
     it from a basis that is about right, as `gaussian` makes one from a Laplace fit: `z`
@@ -65,7 +66,7 @@ class JointPosterior(AbstractPosterior):
 
     def __check_init__(self):
         """Hold `joint` and `basis` to the size and dtype of `model`."""
-        means = flatten_means(self.model)
+        means = free_means(self.model)
         arrays = {"joint.mean": self.joint.mean, "basis": self.basis}
         for axes, (name, array) in enumerate(arrays.items(), start=1):
             if array is None:
@@ -88,7 +89,7 @@ class JointPosterior(AbstractPosterior):
         Raises:
             ValueError: If `init_stdv` is not as above.
         """
-        centre = jnp.zeros_like(flatten_means(model))
+        centre = jnp.zeros_like(free_means(model))
         raw_stdv = _raw_width(init_stdv)
         return cls(model, MultivariateGaussianParameter.from_value(centre, raw_stdv))
 
@@ -105,7 +106,7 @@ class JointPosterior(AbstractPosterior):
         Raises:
             ValueError: If `init_stdv` or `rank` is not as above.
         """
-        centre = jnp.zeros_like(flatten_means(model))
+        centre = jnp.zeros_like(free_means(model))
         raw_stdv = _raw_width(init_stdv)
         return cls(model, LowRankGaussianParameter.of_rank(centre, rank, raw_stdv))
 
@@ -120,7 +121,7 @@ class JointPosterior(AbstractPosterior):
         Args:
             model: Its means are the centre.
             covariance: Symmetric and positive definite, of shape `(n, n)`, in the order
-                of `flatten_means`.
+                of `flatten_means`, without what is known.
 
         Raises:
             ValueError: If the shape does not fit, or `covariance` is not symmetric and
@@ -138,12 +139,13 @@ class JointPosterior(AbstractPosterior):
         return cls(model, standard, basis)
 
     def at(self, z: Float[Array, " n"]) -> PyTree:
-        """The drawn model with the entries `flatten_means(model) + basis @ z`.
+        """The drawn model with the entries `means + basis @ z`.
 
         Args:
             z: Of shape `(n,)`, in the units of `joint`.
         """
-        return unflatten_means(stop_gradient(self.model), self._centre + self._along(z))
+        fixed = stop_gradient(self.model)
+        return replace_free_means(fixed, self._centre + self._along(z))
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Draw `z` and place it. Differentiable with respect to `joint`."""
@@ -155,7 +157,7 @@ class JointPosterior(AbstractPosterior):
         Args:
             drawn: A model of the same structure, with drawn values.
         """
-        z = flatten_means(drawn) - self._centre
+        z = free_means(drawn) - self._centre
         if self.basis is not None:
             basis = lax.stop_gradient(self.basis)
             # Rows may differ by many magnitudes.
@@ -180,7 +182,7 @@ class JointPosterior(AbstractPosterior):
 
     @property
     def mean(self) -> Float[Array, " n"]:
-        """The means of the entries, in the order of `flatten_means`."""
+        """The means of the entries."""
         return self._centre + self._along(self.joint.mean)
 
     @property
@@ -207,7 +209,7 @@ class JointPosterior(AbstractPosterior):
 
     @property
     def _centre(self) -> Float[Array, " n"]:
-        return lax.stop_gradient(flatten_means(self.model))
+        return lax.stop_gradient(free_means(self.model))
 
     def _along(self, z: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
         if self.basis is None:
@@ -225,7 +227,7 @@ def _whitening(
     model: PyTree, covariance: Float[Array, "..."]
 ) -> tuple[MultivariateGaussianParameter, Float[Array, "n n"], Bool[Array, ""]]:
     """A standard normal, the factor that gives it a covariance, and whether it does."""
-    centre = jnp.zeros_like(flatten_means(model))
+    centre = jnp.zeros_like(free_means(model))
     covariance = covariance.astype(centre.dtype)
     check_shape("covariance", covariance, (centre.size, centre.size))
     stdv = jnp.sqrt(jnp.diagonal(covariance))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from .._model import flatten_means, unflatten_means
+from .._model import free_means, replace_free_means
 from .density import FlatDensity, hessians
 from .joint import JointPosterior
 from .moments import as_float64
@@ -66,7 +66,7 @@ def laplace(
         ```
     """
     density = FlatDensity(log_density, model)
-    gradient, precision = _curvature(density, as_float64(flatten_means(model)))
+    gradient, precision = _curvature(density, as_float64(density.entries))
     if residuals is not None:
         slope, square = _gauss_newton(residuals, model)
         gradient, precision = gradient - slope, precision + square
@@ -128,12 +128,12 @@ class Linearised(eqx.Module):
         Args:
             drawn: A drawn model.
         """
-        centre = flatten_means(self.centre)
+        centre = free_means(self.centre)
 
         def at(vector):
-            return self.fn(unflatten_means(self.centre, vector))
+            return self.fn(replace_free_means(self.centre, vector))
 
-        value, slope = jax.jvp(at, (centre,), (flatten_means(drawn) - centre,))
+        value, slope = jax.jvp(at, (centre,), (free_means(drawn) - centre,))
         return jax.tree.map(jnp.add, value, slope)
 
 
@@ -160,9 +160,9 @@ def _gauss_newton(residuals: Callable, model: PyTree) -> tuple[np.ndarray, np.nd
 @eqx.filter_jit
 def _linear_residuals(residuals: Callable, model: PyTree) -> tuple[Array, Array]:
     def flat(vector):
-        return jnp.ravel(residuals(unflatten_means(model, vector)))
+        return jnp.ravel(residuals(replace_free_means(model, vector)))
 
-    vector = flatten_means(model)
+    vector = free_means(model)
     try:
         return flat(vector), jax.jacfwd(flat)(vector)
     except TypeError:  # a solve that allows reverse mode alone

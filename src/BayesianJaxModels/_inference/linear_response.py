@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from .._model import flatten_means, flatten_stdvs, get_parameters, unflatten_means
+from .._model import free_stdvs, get_parameters, replace_free_means
 from .._parameter import GaussianParameter
 from .density import FlatDensity, hessians
 from .joint import JointPosterior
@@ -45,7 +45,8 @@ def linear_response(
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,
             a scalar.
-        model: A fitted mean-field model, all its parameters `GaussianParameter`.
+        model: A fitted mean-field model, all its parameters `GaussianParameter`, or
+            `DeterministicParameter` for what is known.
         num_samples: How many draws stand for an expectation; more than there are
             entries.
         batch_size: How many draws run in lock-step, as in `map_posterior`.
@@ -72,13 +73,13 @@ def linear_response(
         ```
     """
     for name, parameter in get_parameters(model).items():
-        if not isinstance(parameter, GaussianParameter):
+        if not (parameter.is_known or isinstance(parameter, GaussianParameter)):
             raise TypeError(
                 "`linear_response` takes models whose parameters are all "
                 f"GaussianParameter, but `{name}` is a {type(parameter).__name__}."
             )
     density = FlatDensity(log_density, model)
-    entries = flatten_means(model)
+    entries = density.entries
     d = entries.size
     if num_samples <= d:
         raise ValueError(
@@ -87,7 +88,7 @@ def linear_response(
         )
     noise = as_float64(sobol_noise(jax.random.key(0), num_samples, d, entries.dtype))
     mean = as_float64(entries)
-    log_width = np.log(as_float64(flatten_stdvs(model)))
+    log_width = np.log(as_float64(free_stdvs(model)))
     steps_taken = 0
     step, covariance = _newton_step(density, mean, log_width, noise, batch_size)
     while np.max(np.abs(step)) > LARGEST_STEP and steps_taken < MAX_NEWTON_STEPS:
@@ -103,7 +104,7 @@ def linear_response(
             "deviations. Train the mean-field model longer.",
             stacklevel=2,
         )
-    centre = unflatten_means(model, jnp.asarray(mean, entries.dtype))
+    centre = replace_free_means(model, jnp.asarray(mean, entries.dtype))
     return JointPosterior.gaussian(centre, jnp.asarray(covariance, entries.dtype))
 
 

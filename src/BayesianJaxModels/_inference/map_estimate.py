@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from .._compute import fold_in, progress_bar
-from .._model import flatten_means, sample_all_parameters, unflatten_means
+from .._model import free_means, replace_free_means, sample_all_parameters
 from .density import FlatDensity, values_and_gradients
 from .prior import Prior, sample_prior
 from .search import minimise
@@ -134,10 +134,10 @@ def map_estimate(
     """
     if num_starts < 1:
         raise ValueError(f"`num_starts` must be at least 1, but got {num_starts}.")
-    entries = flatten_means(model)
+    density = FlatDensity(log_density, model)
+    entries = density.entries
     if tolerance is None:
         tolerance = 1e-6 if entries.dtype == jnp.float64 else 1e-3
-    density = FlatDensity(log_density, model)
 
     def evaluate(points):
         values, gradients = values_and_gradients(density, points, batch_size)
@@ -176,7 +176,7 @@ def map_estimate(
     )
 
 
-_place = eqx.filter_jit(unflatten_means)
+_place = eqx.filter_jit(replace_free_means)
 
 
 @eqx.filter_jit
@@ -185,7 +185,7 @@ def _starts(
 ) -> Float[Array, "num_starts d"]:
     def start(index):
         if prior is None:
-            return flatten_means(sample_all_parameters(model, fold_in(key, index)))
-        return flatten_means(sample_prior(model, prior, fold_in(key, index)))
+            return free_means(sample_all_parameters(model, fold_in(key, index)))
+        return free_means(sample_prior(model, prior, fold_in(key, index)))
 
     return jax.vmap(start)(jnp.arange(num_starts))

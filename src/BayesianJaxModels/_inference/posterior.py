@@ -10,8 +10,11 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 
 from .._model import (
     flatten_means,
-    flatten_stdvs,
+    free_columns,
+    free_means,
+    free_stdvs,
     get_parameters,
+    replace_free_means,
     sample_all_parameters,
     unflatten_means,
 )
@@ -73,8 +76,8 @@ class AbstractPosterior(eqx.Module):
         """Mean and covariance of the entries. Not every posterior knows them.
 
         Returns:
-            The mean, of shape `(d,)` in the order of `flatten_means`, and the
-            covariance `(d, d)`.
+            The mean, of shape `(d,)` in the order of `flatten_means` without what is
+            known, and the covariance `(d, d)`.
 
         Raises:
             NotImplementedError: If they are not known.
@@ -121,8 +124,8 @@ def moments(
     if isinstance(posterior, AbstractPosterior):
         mean, covariance = posterior.moments()
     else:
-        mean = flatten_means(posterior)
-        covariance = np.diag(np.asarray(flatten_stdvs(posterior), np.float64) ** 2)
+        mean = free_means(posterior)
+        covariance = np.diag(np.asarray(free_stdvs(posterior), np.float64) ** 2)
     return np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
 
 
@@ -137,7 +140,8 @@ class DrawsPosterior(AbstractPosterior):
     Attributes:
         model: Says what the parameters are.
         draws: Of shape `(n, d)`: a row for each draw, its entries ordered as by
-            `flatten_means`.
+            `flatten_means`; those of `DeterministicParameter`s, which are known, may be
+            left out, and the engines leave them out.
         log_weights: The logarithms of the weights up to a constant, of shape `(n,)`, or
             `None` where all are equal.
         diagnostics: What the engine that made the draws says of them, if one did.
@@ -164,6 +168,9 @@ class DrawsPosterior(AbstractPosterior):
     def __check_init__(self):
         """Hold draws and weights to the model's size and to each other."""
         num_entries = flatten_means(self.model).size
+        num_free = free_means(self.model).size
+        if jnp.shape(self.draws)[-1:] == (num_free,):
+            num_entries = num_free
         check_shape("draws", self.draws, (len(self.draws), num_entries))
         check_finite("draws", self.draws)
         if self.log_weights is not None:
@@ -182,7 +189,10 @@ class DrawsPosterior(AbstractPosterior):
         Args:
             index: From 0 to `len(draws) - 1`.
         """
-        return unflatten_means(self.model, self.draws[index])
+        values = self.draws[index]
+        is_whole = values.size == flatten_means(self.model).size
+        place = unflatten_means if is_whole else replace_free_means
+        return place(self.model, values)
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Pick one of the draws in proportion to the weights."""
@@ -198,6 +208,9 @@ class DrawsPosterior(AbstractPosterior):
     def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
         """The weighted mean and covariance of the draws, in float64."""
         draws = np.asarray(self.draws, np.float64)
+        is_free = np.asarray(free_columns(self.model))
+        if draws.shape[1] == len(is_free):
+            draws = draws[:, is_free]
         return weighted_moments(draws, np.asarray(self.weights, np.float64))
 
 

@@ -4,6 +4,12 @@ from .entropy import (
     kl_divergence as kl_divergence,
     laplacian_entropy as laplacian_entropy,
 )
+from .free import (
+    free_columns as free_columns,
+    free_means as free_means,
+    free_stdvs as free_stdvs,
+    replace_free_means as replace_free_means,
+)
 from .freeze import (
     freeze_means as freeze_means,
     freeze_params as freeze_params,

@@ -15,6 +15,7 @@ from .._parameter.convert import as_float_array, check_shape, is_float_array
 from .tree import (
     Model,
     flatten_named,
+    is_frozen,
     is_parameter,
     map_parameters,
     map_parts,
@@ -33,7 +34,9 @@ def get_parameters(model: PyTree) -> dict[str, AbstractParameter]:
     Returns:
         Names as one would write them in Python: `"layers[0].W"`, `"rates['birth']"`.
         One parameter object in two places of the tree is two parameters there, as
-        everywhere in JAX; to tie them, use `equinox.nn.Shared`.
+        everywhere in JAX; to tie them, use `equinox.nn.Shared`. In one half of a
+        partition, as `freeze_params` makes it, parameters whose `mean` is in the other
+        half are left out.
 
     Example:
         ```python
@@ -43,7 +46,9 @@ def get_parameters(model: PyTree) -> dict[str, AbstractParameter]:
         ```
     """
     named, _ = flatten_named(model)
-    return {name: node for name, node in named if is_parameter(node)}
+    return {
+        name: node for name, node in named if is_parameter(node) and not is_frozen(node)
+    }
 
 
 def flatten_means(model: PyTree) -> Float[Array, " n"]:

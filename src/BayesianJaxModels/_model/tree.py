@@ -24,6 +24,11 @@ def is_parameter(node: Any) -> bool:
     return isinstance(node, AbstractParameter)
 
 
+def is_frozen(parameter: AbstractParameter) -> bool:
+    """Whether this is what one half of a partition leaves of a parameter's mean."""
+    return parameter.mean is None
+
+
 def flatten_named(model: PyTree) -> tuple[list[tuple[str, Any]], Any]:
     """Named nodes, such as `("layers[0].W", parameter)`, and the tree definition."""
     paths_and_nodes, treedef = jax.tree_util.tree_flatten_with_path(
@@ -38,10 +43,17 @@ def name_of(path: tuple) -> str:
 
 
 def map_parameters(fn: Callable[[int, AbstractParameter], Any], model: Model) -> Model:
-    """Replace the parameter with index `i` by `fn(i, parameter)`; keep the rest."""
+    """Replace the parameter with index `i` by `fn(i, parameter)`; keep the rest.
+
+    A parameter whose mean is frozen is kept and has no index.
+    """
     named, treedef = flatten_named(model)
     nodes = [node for _, node in named]
-    places = [place for place, node in enumerate(nodes) if is_parameter(node)]
+    places = [
+        place
+        for place, node in enumerate(nodes)
+        if is_parameter(node) and not is_frozen(node)
+    ]
     for index, place in enumerate(places):
         nodes[place] = fn(index, nodes[place])
     return jax.tree.unflatten(treedef, nodes)

@@ -72,6 +72,11 @@ class AbstractParameter(eqx.Module):
         return self.mean.shape
 
     @property
+    def is_known(self) -> bool:
+        """Whether the value is taken as known, so that no engine infers it."""
+        return False
+
+    @property
     @abstractmethod
     def stdv(self) -> Float[Array, "..."]:
         """The marginal standard deviations, in the shape and unit of `mean`."""

@@ -13,7 +13,9 @@ from .convert import as_float_array, check_shape
 class DeterministicParameter(AbstractParameter):
     """A point mass at `mean`.
 
-    For what is known, or learnt without uncertainty: a noise scale, say.
+    For what is known, or what a training loop of your own learns without uncertainty.
+    The engines (`map_estimate`, `laplace`, `importance`, `nuts` and the others) take it
+    as known: it keeps its value and is no entry of what they infer.
 
     Attributes:
         mean: The value, of any shape.
@@ -36,6 +38,11 @@ class DeterministicParameter(AbstractParameter):
     ) -> "DeterministicParameter":
         """A point mass at `value`; `init_raw_stdv` has nothing to act on."""
         return cls(as_float_array(value))
+
+    @property
+    def is_known(self) -> bool:
+        """True."""
+        return True
 
     @property
     def stdv(self) -> Float[Array, "..."]:
