@@ -62,6 +62,10 @@ class FlatDensity(eqx.Module):
         """The entries at the means of the model."""
         return free_means(self.model)
 
+    def rounded(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """Points in float64 that the precision of the model can tell."""
+        return np.asarray(points, self.entries.dtype).astype(np.float64)
+
     def __call__(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
         """The log density where the entries are `vector`.
 

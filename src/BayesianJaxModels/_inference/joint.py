@@ -39,6 +39,9 @@ class JointPosterior(AbstractPosterior):
         joint: A parameter with a mean of shape `(n,)`, the distribution of `z`, where
             `n` is the number of entries of `model`.
         basis: A fixed invertible matrix of shape `(n, n)`, or `None` for the identity.
+        log_evidence: Of a fit by `laplace`, the logarithm of the integral of the
+            density that it fits, a scalar in nats; `None` of others. Training does not
+            change it.
 
     Raises:
         ValueError: If `joint` or `basis` has another shape, or another dtype than the
@@ -63,6 +66,7 @@ class JointPosterior(AbstractPosterior):
     model: PyTree
     joint: AbstractParameter
     basis: Float[Array, "..."] | None = None
+    log_evidence: Float[Array, "..."] | None = None
 
     def __check_init__(self):
         """Hold `joint` and `basis` to the size and dtype of `model`."""

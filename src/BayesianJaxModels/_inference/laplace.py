@@ -11,12 +11,18 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from .._model import free_means, replace_free_means
-from .density import FlatDensity, hessians
+from .curvature import curvature
+from .density import FlatDensity
+from .ensemble import MixturePosterior
 from .joint import JointPosterior
+from .map_estimate import MAPEstimate
+from .modes import log_evidence_of
 from .moments import as_float64
 
 # A quarter of a standard deviation away from the mode, in all directions together.
 LARGEST_DECREMENT = 0.0625
+# The share of the curvature that may be noise before it warns.
+LARGEST_ERROR = 0.1
 
 
 def laplace(
@@ -24,7 +30,7 @@ def laplace(
     model: PyTree,
     *,
     residuals: Callable[[Any], Float[Array, "..."]] | None = None,
-) -> JointPosterior:
+) -> JointPosterior | MixturePosterior:
     """The normal distribution with the mode and the curvature of a log density.
 
     Its covariance is the inverse of the negative Hessian at the mode (MacKay 1992,
@@ -65,26 +71,29 @@ def laplace(
         bjm.laplace(log_density, mode).stdv  # [0.1, 0.071]
         ```
     """
+    if isinstance(model, MAPEstimate):
+        return _of_all_modes(log_density, model, residuals)
     density = FlatDensity(log_density, model)
-    gradient, precision = _curvature(density, as_float64(density.entries))
+    found = curvature(density, as_float64(density.entries))
+    value, gradient, precision, error = found
     if residuals is not None:
-        slope, square = _gauss_newton(residuals, model)
-        gradient, precision = gradient - slope, precision + square
+        square, slope, extra = _gauss_newton(residuals, model)
+        value, gradient = value - square / 2, gradient - slope
+        precision = precision + extra
     try:
-        # The inverse of a correlation-like matrix: entries differ by many magnitudes.
-        scale = np.sqrt(np.maximum(np.diagonal(precision), 0))
-        if not np.all(scale > 0):
-            raise np.linalg.LinAlgError
-        factor = np.linalg.cholesky(precision / np.outer(scale, scale))
+        log_evidence = log_evidence_of(value, precision)
     except np.linalg.LinAlgError:
+        noise = _noise_words(error) if error > LARGEST_ERROR else ""
         raise ValueError(
             "The log density must be curved downwards in every direction at the means "
             "of `model`, but the diagonal of its Hessian is "
             f"{-np.diagonal(precision)}, or a combination of entries has no such "
             "curvature. Start at a mode (`map_estimate`), give every parameter a "
-            "proper prior, or pass `residuals`."
+            f"proper prior, or pass `residuals`.{noise}"
         ) from None
-    inverse = np.linalg.inv(factor)
+    # A correlation-like matrix is inverted: entries differ by many magnitudes.
+    scale = np.sqrt(np.diagonal(precision))
+    inverse = np.linalg.inv(np.linalg.cholesky(precision / np.outer(scale, scale)))
     covariance = inverse.T @ inverse / np.outer(scale, scale)
     decrement = gradient @ covariance @ gradient
     if not decrement < LARGEST_DECREMENT:
@@ -93,7 +102,37 @@ def laplace(
             "Pass the model that `map_estimate` returns, or search longer.",
             stacklevel=2,
         )
-    return JointPosterior.gaussian(model, covariance)
+    if error > LARGEST_ERROR:
+        warnings.warn(
+            f"The widths may be off by {100 * error / 2:.0f} %.{_noise_words(error)}",
+            stacklevel=2,
+        )
+    fit = JointPosterior.gaussian(model, covariance)
+    evidence = jnp.asarray(log_evidence, density.entries.dtype)
+    return eqx.tree_at(
+        lambda fit: fit.log_evidence, fit, evidence, is_leaf=lambda x: x is None
+    )
+
+
+def _of_all_modes(
+    log_density: Callable, estimate: MAPEstimate, residuals: Callable | None
+) -> JointPosterior | MixturePosterior:
+    """The fits at all modes that have a curvature, weighted by their evidence."""
+    modes = [mode for mode in estimate.modes if not mode.flat]
+    if len(modes) < 2:
+        return laplace(log_density, estimate.model, residuals=residuals)
+    fits = [laplace(log_density, m.model, residuals=residuals) for m in modes]
+    evidence = jnp.stack([fit.log_evidence for fit in fits])
+    return MixturePosterior(fits, jax.nn.softmax(evidence))
+
+
+def _noise_words(error: float) -> str:
+    return (
+        " The log density is not smooth: noise in its gradients, from a solver's "
+        f"tolerance as a rule, is {100 * error:.0f} % of the curvature. Solve with "
+        "tighter steps, such as `stepsize_controller=diffrax.PIDController(rtol=1e-6, "
+        "atol=1e-8)`."
+    )
 
 
 class Linearised(eqx.Module):
@@ -137,24 +176,12 @@ class Linearised(eqx.Module):
         return jax.tree.map(jnp.add, value, slope)
 
 
-def _curvature(
-    density: FlatDensity, centre: Float[np.ndarray, " d"]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The gradient of a log density, and its Hessian with the sign of a precision."""
-    coarse = 1e-3 * np.maximum(np.abs(centre), 1)
-    _, probed = hessians(density, centre[None], coarse)
-    curvature = np.abs(np.diagonal(probed[0]))
-    steps = 0.1 / np.sqrt(np.where(curvature > 0, curvature, 0.01 / coarse**2))
-    # Two widths cancel the error of the second order (Richardson).
-    gradient, wide = hessians(density, centre[None], steps)
-    _, narrow = hessians(density, centre[None], steps / 2)
-    return gradient[0], -(4 * narrow[0] - wide[0]) / 3
-
-
-def _gauss_newton(residuals: Callable, model: PyTree) -> tuple[np.ndarray, np.ndarray]:
-    """The gradient of `sum(r**2) / 2`, and its curvature `J^T J`."""
+def _gauss_newton(
+    residuals: Callable, model: PyTree
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """The sum of squares, the gradient of half of it, and its curvature `J^T J`."""
     value, jacobian = map(as_float64, _linear_residuals(residuals, model))
-    return value @ jacobian, jacobian.T @ jacobian
+    return value @ value, value @ jacobian, jacobian.T @ jacobian
 
 
 @eqx.filter_jit

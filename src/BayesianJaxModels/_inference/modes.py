@@ -1,0 +1,171 @@
+"""Which ends of searches are one mode, and how much of a posterior each mode holds."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, PyTree
+
+from .._model import get_parameters, replace_free_means
+from .curvature import curvature
+from .density import FEW_ENTRIES, FlatDensity, values_and_gradients
+
+# By how many nats the density may dip on the way between two ends of one mode.
+LARGEST_DIP = 0.5
+# Where on the way it is looked at: at no regular distances, as modes may have them.
+PLACES = np.array([0.13, 0.29, 0.41, 0.5, 0.62, 0.77, 0.91])
+# Modes so far below the best have no mass, unless they are very wide.
+LOWEST = 30.0
+
+
+class Mode(eqx.Module):
+    """A place where searches ended; numbers are NumPy scalars.
+
+    Attributes:
+        model: The model with its means there, a drawn model.
+        log_density: The log density there.
+        num_starts: How many searches ended there.
+        log_evidence: The logarithm of the integral of the normal density with this
+            height and curvature, the mode's own part of the evidence (MacKay 1992,
+            Neural Computation 4(3)). Minus infinity where the density is flat in some
+            direction, so that no such integral exists; NaN where it was not computed.
+        flat: The names of the parameters along which it is flat.
+    """
+
+    model: PyTree
+    log_density: Float[np.ndarray, ""]
+    num_starts: Int[np.ndarray, ""]
+    log_evidence: Float[np.ndarray, ""]
+    flat: tuple[str, ...] = eqx.field(static=True, default=())
+
+
+def gather_modes(
+    density: FlatDensity,
+    ends: Float[np.ndarray, "n d"],
+    log_densities: Float[np.ndarray, " n"],
+    batch_size: int | None = None,
+) -> tuple[Mode, ...]:
+    """The modes that searches ended in, the highest first.
+
+    Two ends are of one mode if the density does not dip on the straight way between
+    them. That needs no scale, which entries of different size do not share.
+
+    Args:
+        density: From the entries to a number.
+        ends: Where searches ended that met their tolerance.
+        log_densities: The log density there, finite.
+        batch_size: How many points run in lock-step.
+
+    Returns:
+        The modes. Where there are several, each has its log evidence, for up to 32
+        entries and up to 30 nats below the best.
+    """
+    groups = group_ends(density, ends, log_densities, batch_size)
+    highest = np.max(log_densities)
+    modes = []
+    for group in groups:
+        best = group[0]
+        known = len(groups) > 1 and ends.shape[1] <= FEW_ENTRIES
+        known &= log_densities[best] >= highest - LOWEST
+        log_evidence, flat = np.nan, ()
+        if known:
+            log_evidence, flat = _mass_at(density, ends[best], batch_size)
+        modes.append(
+            Mode(
+                model=_place(
+                    density.model, jnp.asarray(ends[best], density.entries.dtype)
+                ),
+                log_density=np.asarray(log_densities[best]),
+                num_starts=np.asarray(len(group)),
+                log_evidence=np.asarray(log_evidence),
+                flat=flat,
+            )
+        )
+    return tuple(modes)
+
+
+def group_ends(
+    density: FlatDensity,
+    ends: Float[np.ndarray, "n d"],
+    log_densities: Float[np.ndarray, " n"],
+    batch_size: int | None = None,
+) -> list[list[int]]:
+    """The indices of ends that are one mode, each list and all lists highest first."""
+    left = list(np.argsort(-log_densities, kind="stable"))
+    groups = []
+    while left:
+        best, *others = left
+        connected = are_connected(
+            density,
+            ends[best],
+            ends[others],
+            log_densities[others],
+            batch_size,
+        )
+        groups.append([best, *(i for i, c in zip(others, connected, strict=True) if c)])
+        left = [i for i, c in zip(others, connected, strict=True) if not c]
+    return groups
+
+
+def are_connected(
+    density: FlatDensity,
+    high: Float[np.ndarray, " d"],
+    ends: Float[np.ndarray, "n d"],
+    log_densities: Float[np.ndarray, " n"],
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """Whether the density does not dip between a high point and each end."""
+    if len(ends) == 0:
+        return np.zeros(0, bool)
+    between = ends[:, None] + PLACES[:, None] * (high - ends)[:, None]
+    points = between.reshape(-1, len(high))
+    values = values_and_gradients(density, points, batch_size)[0]
+    lowest = np.min(np.nan_to_num(values, nan=-np.inf).reshape(len(ends), -1), axis=1)
+    return lowest >= log_densities - LARGEST_DIP
+
+
+def log_evidence_of(value: Any, precision: Float[np.ndarray, "d d"]) -> float:
+    """That of a normal density with this height and curvature, in nats.
+
+    Raises:
+        numpy.linalg.LinAlgError: If the precision is not positive definite.
+    """
+    scale = np.sqrt(np.maximum(np.diagonal(precision), 0))
+    if not (np.all(scale > 0) and np.isfinite(precision).all()):
+        raise np.linalg.LinAlgError
+    factor = np.linalg.cholesky(precision / np.outer(scale, scale))
+    log_det = 2 * np.sum(np.log(np.diagonal(factor)) + np.log(scale))
+    return float(value + 0.5 * len(scale) * np.log(2 * np.pi) - 0.5 * log_det)
+
+
+def _mass_at(
+    density: FlatDensity, end: Float[np.ndarray, " d"], batch_size: int | None
+) -> tuple[float, tuple[str, ...]]:
+    found = curvature(density, end, batch_size)
+    try:
+        return log_evidence_of(found.value, found.precision), ()
+    except np.linalg.LinAlgError:
+        return -np.inf, _flat_parameters(density.model, found.precision)
+
+
+def _flat_parameters(
+    model: PyTree, precision: Float[np.ndarray, "d d"]
+) -> tuple[str, ...]:
+    """The parameters that have the greatest part in directions without curvature."""
+    scale = np.sqrt(np.abs(np.diagonal(precision)))
+    scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
+    scaled = np.nan_to_num(precision) / np.outer(scale, scale)
+    values, vectors = np.linalg.eigh(scaled)
+    share = np.max(np.abs(vectors[:, values <= 1e-9 * np.max(values)]), axis=1)
+    free = [(n, p) for n, p in get_parameters(model).items() if not p.is_known]
+    ends = np.cumsum([0, *(p.mean.size for _, p in free)])
+    parts = [
+        np.max(share[a:b], initial=0) for a, b in zip(ends, ends[1:], strict=False)
+    ]
+    return tuple(
+        name for (name, _), part in zip(free, parts, strict=True) if part > 0.5
+    )
+
+
+_place: Any = eqx.filter_jit(replace_free_means)
