@@ -178,5 +178,5 @@ def test_mistakes_are_named(key):
     with pytest.raises(ValueError, match="must return one real number"):
         bjm.importance(lambda m: m.mean, start, key=key)
     fixed = bjm.DeterministicParameter(jnp.zeros(2))
-    with pytest.raises(ValueError, match="positive definite.*no width"):
+    with pytest.raises(ValueError, match="no parameter to infer"):
         bjm.importance(banana, fixed, key=key)

@@ -45,6 +45,8 @@ def gather_modes(
     ends: Float[np.ndarray, "n d"],
     log_densities: Float[np.ndarray, " n"],
     batch_size: int | None = None,
+    *,
+    weigh: bool = False,
 ) -> tuple[Mode, ...]:
     """The modes that searches ended in, the highest first.
 
@@ -56,6 +58,7 @@ def gather_modes(
         ends: Where searches ended that met their tolerance.
         log_densities: The log density there, finite.
         batch_size: How many points run in lock-step.
+        weigh: Whether a mode that is the only one has its log evidence too.
 
     Returns:
         The modes. Where there are several, each has its log evidence, for up to 32
@@ -66,7 +69,7 @@ def gather_modes(
     modes = []
     for group in groups:
         best = group[0]
-        known = len(groups) > 1 and ends.shape[1] <= FEW_ENTRIES
+        known = (weigh or len(groups) > 1) and ends.shape[1] <= FEW_ENTRIES
         known &= log_densities[best] >= highest - LOWEST
         log_evidence, flat = np.nan, ()
         if known:

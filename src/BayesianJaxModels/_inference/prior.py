@@ -11,7 +11,14 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from .._compute import fold_in
 from .._model import get_parameters
 from .._model.entropy import kl_to_laplace, kl_to_normal
-from .._model.tree import Model, map_parameters, ravel_all, replace_mean
+from .._model.tree import (
+    Model,
+    flatten_named,
+    is_parameter,
+    map_parameters,
+    ravel_all,
+    replace_mean,
+)
 from .._parameter import (
     AbstractParameter,
     DeterministicParameter,
@@ -25,7 +32,9 @@ from .posterior import AbstractPosterior
 class Prior(eqx.Module):
     """The prior of a whole model: a distribution for each of its parameters.
 
-    Every parameter needs one, a `DeterministicParameter` too.
+    Every parameter needs one, except a `DeterministicParameter`, which is known:
+    without a rule or a default it has none. In one half of a partition, as
+    `freeze_params` makes it, rules for parameters of the other half play no part.
 
     Args:
         rules: From a parameter's name (as `get_parameters` spells it), type, or a
@@ -83,7 +92,7 @@ class Prior(eqx.Module):
         self.default = default
 
     def of_parameters(self, model: PyTree) -> dict[str, AbstractPrior]:
-        """The distribution of every parameter of a model, by name.
+        """The distribution of every parameter of a model that has one, by name.
 
         Args:
             model: A model with parameters.
@@ -93,8 +102,9 @@ class Prior(eqx.Module):
                 has no rule and there is no default; with the names.
         """
         parameters = get_parameters(model)
+        names = {name for name, node in flatten_named(model)[0] if is_parameter(node)}
         for rule in self.rules:
-            if isinstance(rule, str) and rule not in parameters:
+            if isinstance(rule, str) and rule not in names:
                 near = get_close_matches(rule, parameters, cutoff=0.4)
                 near = near or list(parameters)[:10]
                 raise ValueError(
@@ -103,7 +113,11 @@ class Prior(eqx.Module):
                 )
         matches = {name: self._find(name, p) for name, p in parameters.items()}
         found = {name: match for name, match in matches.items() if match is not None}
-        without = [name for name in parameters if name not in found]
+        without = [
+            name
+            for name, parameter in parameters.items()
+            if name not in found and not parameter.is_known
+        ]
         if without:
             raise ValueError(
                 f"The prior says nothing of the parameters {without}. Add rules for "
@@ -157,6 +171,8 @@ def log_prior(drawn: PyTree, prior: Prior) -> Float[Array, ""]:
 def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
     """Draw every parameter of a model from the prior.
 
+    What is known and has no prior keeps its value.
+
     Args:
         model: Says which parameters there are, and of which shapes.
         prior: The prior of the model.
@@ -178,10 +194,15 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
         draws.shape  # (100, 2)
         ```
     """
-    distributions = list(prior.of_parameters(model).values())
+    distributions = prior.of_parameters(model)
+
+    names = list(get_parameters(model))
 
     def draw(index, parameter):
-        value = distributions[index].sample(fold_in(key, index), parameter.mean)
+        distribution = distributions.get(names[index])
+        if distribution is None:
+            return parameter
+        value = distribution.sample(fold_in(key, index), parameter.mean)
         return replace_mean(parameter, value)
 
     return map_parameters(draw, model)
