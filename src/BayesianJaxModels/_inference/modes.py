@@ -95,7 +95,7 @@ def group_ends(
     batch_size: int | None = None,
 ) -> list[list[int]]:
     """The indices of ends that are one mode, each list and all lists highest first."""
-    left = list(np.argsort(-log_densities, kind="stable"))
+    left = np.argsort(-log_densities, kind="stable").tolist()
     groups = []
     while left:
         best, *others = left
