@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -227,7 +228,7 @@ def judge(
         starts: Where they started.
     """
     still = np.all(np.diff(moves.draw, axis=1) == 0, axis=-1)
-    kept = Move(*[leaf[:, 1:] for leaf in vars(moves).values()])
+    kept = jax.tree.map(lambda leaf: leaf[:, 1:], moves)
     draws = as_float64(kept.draw)
     r_hat, num_modes, bulk, tail = _agreement(draws)
     with np.errstate(divide="ignore", invalid="ignore"):

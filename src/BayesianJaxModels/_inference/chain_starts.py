@@ -63,12 +63,13 @@ def find_starts(
             model, or widths were never fitted and there is no prior to take them from.
     """
     dtype, d = jnp.result_type(float), flatten_means(model_of(start)).size
-    keys = fold_in(key, np.arange(num_chains))
+    keys = [fold_in(key, index) for index in range(num_chains)]
     if prior is None:
-        points = np.array(_noise(keys, d, dtype), np.float64)
+        points = np.stack([as_float64(_noise(one, d, dtype)) for one in keys])
         widths = None
     else:
-        points = as_float64(_from_prior(model_of(start), prior, keys))
+        model = model_of(start)
+        points = np.stack([as_float64(_from_prior(model, prior, one)) for one in keys])
         # Of a prior with heavy tails too.
         low, high = np.quantile(points, (0.16, 0.84), axis=(0, 1))
         widths = (high - low) / 2
@@ -111,10 +112,12 @@ def _allot(shares: Float[np.ndarray, " parts"], num_chains: int) -> list[int]:
     shares = np.where(shares < min(SMALLEST_SHARE, shares.max()), 0, shares)
     counts = np.zeros(len(shares), int)
     for _ in range(num_chains):
-        first = np.where((counts == 0) & (shares > 0), np.inf, 1)
         # Adams' method: the heaviest that has none, or else the one with most a chain.
-        order = np.lexsort((shares / np.maximum(counts, 1), first))
-        counts[order[-1]] += 1
+        without = (counts == 0) & (shares > 0)
+        if without.any():
+            counts[np.argmax(np.where(without, shares, 0))] += 1
+        else:
+            counts[np.argmax(shares / np.maximum(counts, 1))] += 1
     return np.repeat(np.arange(len(shares)), counts).tolist()
 
 
@@ -154,25 +157,14 @@ def _or_nan(widths: Array) -> Float[np.ndarray, " d"]:
 
 
 @eqx.filter_jit
-def _noise(
-    keys: PRNGKeyArray, size: int, dtype: DTypeLike
-) -> Float[Array, "chains tries d"]:
-    def of_chain(key):
-        tries = fold_in(key, jnp.arange(MAX_TRIES))
-        return jax.vmap(lambda key: standard_normal(key, (size,), dtype))(tries)
-
-    return jax.vmap(of_chain)(keys)
+def _noise(key: PRNGKeyArray, size: int, dtype: DTypeLike) -> Float[Array, "tries d"]:
+    tries = fold_in(key, jnp.arange(MAX_TRIES))
+    return jax.vmap(lambda key: standard_normal(key, (size,), dtype))(tries)
 
 
 @eqx.filter_jit
 def _from_prior(
-    model: PyTree, prior: Prior, keys: PRNGKeyArray
-) -> Float[Array, "chains tries d"]:
-    def draw(key):
-        return flatten_means(sample_prior(model, prior, key))
-
-    def of_chain(key):
-        tries = fold_in(key, jnp.arange(MAX_TRIES))
-        return jax.vmap(draw)(tries)
-
-    return jax.vmap(of_chain)(keys)
+    model: PyTree, prior: Prior, key: PRNGKeyArray
+) -> Float[Array, "tries d"]:
+    tries = fold_in(key, jnp.arange(MAX_TRIES))
+    return jax.vmap(lambda key: flatten_means(sample_prior(model, prior, key)))(tries)
