@@ -226,12 +226,15 @@ def advance(
         return chain, moves
 
     n = len(plan)
+    numbers, none = jnp.zeros(n, dtype), jnp.zeros(n, bool)
     moves = Move(
-        jnp.zeros((n, size), flatten_means(density.model).dtype),
-        jnp.zeros(n, dtype),
-        jnp.zeros(n, jnp.int32),
-        *[jnp.zeros(n, bool)] * 3,
-        jnp.zeros(n, dtype),
+        draw=jnp.zeros((n, size), flatten_means(density.model).dtype),
+        acceptance=numbers,
+        num_gradients=jnp.zeros(n, jnp.int32),
+        diverged=none,
+        failed=none,
+        saturated=none,
+        energy=numbers,
     )
     with jax.numpy_dtype_promotion("standard"):
         return lax.fori_loop(0, count, move, (chain, moves))

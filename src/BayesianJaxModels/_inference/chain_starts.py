@@ -131,8 +131,9 @@ def _with_widths(
         lambda _, p: make_parameter(p.mean, param_type=type(p)),
         model,
     )
-    unfitted = np.sqrt(np.diagonal(covariance)) / _or_nan(flatten_stdvs(made))
-    unfitted = np.abs(unfitted - 1) < 1e-5
+    # Those of known constants are zero, which `cholesky` tells.
+    default, own = as_float64(flatten_stdvs(made)), np.sqrt(np.diagonal(covariance))
+    unfitted = (default > 0) & (np.abs(own - default) < 1e-5 * default)
     if not unfitted.any():
         return covariance
     if widths is None:
@@ -148,12 +149,6 @@ def _with_widths(
         )
     covariance = np.where(unfitted | unfitted[:, None], 0, covariance)
     return covariance + np.diag(np.where(unfitted, widths**2, 0))
-
-
-def _or_nan(widths: Array) -> Float[np.ndarray, " d"]:
-    """NaN in the place of widths of zero, which are those of known constants."""
-    widths = as_float64(widths)
-    return np.where(widths > 0, widths, np.nan)
 
 
 @eqx.filter_jit
