@@ -1,3 +1,4 @@
+from .chain_diagnostics import NUTSDiagnostics as NUTSDiagnostics
 from .clip import (
     ClipState as ClipState,
     clip_finite_by_global_norm as clip_finite_by_global_norm,
@@ -53,10 +54,7 @@ from .map_estimate import (
     MAPEstimate as MAPEstimate,
     map_estimate as map_estimate,
 )
-from .nuts import (
-    NUTSDiagnostics as NUTSDiagnostics,
-    nuts as nuts,
-)
+from .nuts import nuts as nuts
 from .positive import (
     Exponential as Exponential,
     HalfCauchy as HalfCauchy,

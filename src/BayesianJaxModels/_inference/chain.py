@@ -16,7 +16,7 @@ from jax import lax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from .._compute import fold_in, standard_normal
+from .._compute import fold_in
 from .density import FlatDensity
 
 # What a move is for.
@@ -81,6 +81,7 @@ class Move(eqx.Module):
     diverged: Bool[Array, "*n"]
     failed: Bool[Array, "*n"]
     saturated: Bool[Array, "*n"]
+    energy: Float[Array, "*n"]
 
 
 def extra(name: str) -> Any:
@@ -98,14 +99,17 @@ def extra(name: str) -> Any:
 
 
 def nowhere(factor: Float[np.ndarray, "d d"]) -> Chain:
-    """A chain that has no place yet and has learnt nothing, in NumPy."""
+    """A chain that has no place yet and has learnt nothing, in NumPy.
+
+    Its coordinates are zero, wherever their origin will be.
+    """
     blackjax = extra("blackjax")
     welford_state = blackjax.adaptation.mass_matrix.WelfordAlgorithmState
     averaging_state = blackjax.adaptation.step_size.DualAveragingAdaptationState
     one, zeros = np.ones((), factor.dtype), 0 * factor[0]
     squares = 0 * factor if len(factor) <= MOST_DENSE else zeros
     return Chain(
-        blackjax.mcmc.hmc.HMCState(zeros, 0 * one, zeros),
+        blackjax.mcmc.hmc.HMCState(zeros, NOWHERE * one, zeros),
         factor,
         welford_state(zeros, squares, np.int32(0)),
         one,
@@ -123,7 +127,6 @@ def advance(
     plan: Int[Array, "n 3"],
     first: Int[Array, ""],
     count: Int[Array, ""],
-    spread: Float[Array, ""],
     target_acceptance: Float[Array, ""],
     max_tree_depth: int,
 ) -> tuple[Chain, Move]:
@@ -131,14 +134,13 @@ def advance(
 
     Args:
         density: The log density.
-        mean: Where the coordinates of all chains have their origin.
+        mean: Where the coordinates of the chain have their origin.
         chain: From where.
         key: The key of the chain; move `i` has the key `fold_in(key, i)`.
         plan: For each move, what it is for, whether the coordinates learn from it, and
             whether a window of the warm-up ends with it.
         first: The index of the first move.
         count: How many moves.
-        spread: The standard deviation of starts.
         target_acceptance: What the step size is adapted to.
         max_tree_depth: How often a trajectory may double.
 
@@ -190,19 +192,13 @@ def advance(
         purpose = plan[i, 0]
         key_of_one = fold_in(key, first + i)
         whitened = Whitened(density, mean, chain.factor)
-        # A chain is put somewhere by a move of length zero from there, in which what
-        # else comes of the key plays no part.
-        placing = purpose == PLACING
-        start = spread * standard_normal(key_of_one, (size,), dtype)
-        position = chain.position._replace(
-            position=jnp.where(placing, start, chain.position.position),
-            logdensity=jnp.where(placing, NOWHERE, chain.position.logdensity),
-        )
+        # A chain is put where it is by a move of length zero, in which the key plays no
+        # part.
         position, info = kernel(
             key_of_one,
-            position,
+            chain.position,
             whitened,
-            jnp.where(placing, 0, chain.step_size),
+            jnp.where(purpose == PLACING, 0, chain.step_size),
             jnp.ones(size, dtype),
             max_tree_depth,
         )
@@ -220,7 +216,8 @@ def advance(
             info.num_integration_steps,
             info.is_divergent & ~failed,
             failed,
-            info.num_trajectory_expansions == max_tree_depth,
+            (info.num_trajectory_expansions == max_tree_depth) & ~info.is_turning,
+            info.energy,
         )
         moves = jax.tree.map(
             lambda all_, one: all_.at[i].set(one.astype(all_.dtype)), moves, made
@@ -228,11 +225,15 @@ def advance(
         return chain, moves
 
     n = len(plan)
+    numbers, none = jnp.zeros(n, dtype), jnp.zeros(n, bool)
     moves = Move(
-        jnp.zeros((n, size), density.entries.dtype),
-        jnp.zeros(n, dtype),
-        jnp.zeros(n, jnp.int32),
-        *[jnp.zeros(n, bool)] * 3,
+        draw=jnp.zeros((n, size), density.entries.dtype),
+        acceptance=numbers,
+        num_gradients=jnp.zeros(n, jnp.int32),
+        diverged=none,
+        failed=none,
+        saturated=none,
+        energy=numbers,
     )
     with jax.numpy_dtype_promotion("standard"):
         return lax.fori_loop(0, count, move, (chain, moves))

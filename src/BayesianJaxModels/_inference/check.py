@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from .._model import get_parameters
 from .._parameter import AbstractParameter
 from .._parameter.convert import as_float_array, check_values
 
@@ -77,3 +78,46 @@ def width_of(given: Array | None, learnt: AbstractParameter | None) -> Array:
         return jnp.exp(learnt.mean)
     assert given is not None
     return given
+
+
+def check_engine_arguments(log_density: Any, start: Any, name: str = "start") -> None:
+    """Hold the first two arguments of an engine to what they must be.
+
+    Args:
+        log_density: What stands in the place of the log density.
+        start: What stands in the place of the model or posterior.
+        name: What the engine calls that.
+
+    Raises:
+        TypeError: If they are swapped, `log_density` cannot be called, or `start` is a
+            `MAPEstimate` or has no parameters; with the remedy.
+    """
+    # Both import this file.
+    from .map_estimate import MAPEstimate
+    from .posterior import AbstractPosterior
+
+    def can_be_drawn(argument):
+        is_posterior = isinstance(argument, AbstractPosterior | MAPEstimate)
+        return is_posterior or bool(get_parameters(argument))
+
+    if not can_be_drawn(start) and can_be_drawn(log_density):
+        raise TypeError(
+            f"`log_density` and `{name}` seem to be swapped: the first is a "
+            f"{type(log_density).__name__}, and the second, a {type(start).__name__}, "
+            f"has no parameters. Pass the log density first and `{name}` second."
+        )
+    if not callable(log_density):
+        raise TypeError(
+            "`log_density` must be a function from a drawn model to one number, but "
+            f"is a {type(log_density).__name__}."
+        )
+    if isinstance(start, MAPEstimate):
+        raise TypeError(
+            f"`{name}` is a MAPEstimate, a point without widths. Pass "
+            "`laplace(log_density, mode.model)`, where `mode` is that estimate."
+        )
+    if not can_be_drawn(start):
+        raise TypeError(
+            f"`{name}` must be a model with parameters or a posterior, but is a "
+            f"{type(start).__name__} and has no parameters."
+        )

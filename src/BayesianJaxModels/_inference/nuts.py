@@ -6,11 +6,10 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._compute import compiled_once, fold_in, map_chunks, progress_bar
 from .chain import (
@@ -24,102 +23,15 @@ from .chain import (
     extra,
     nowhere,
 )
+from .chain_diagnostics import judge
+from .chain_starts import MAX_TRIES, find_starts
+from .check import check_engine_arguments
 from .density import FlatDensity
-from .moments import cholesky
-from .posterior import DrawsPosterior, model_of, moments
+from .posterior import DrawsPosterior, model_of
+from .prior import Prior
 
-# Above this R-hat chains disagree, and below so many effective draws of each chain
-# neither R-hat nor the quantiles can be relied on (Vehtari et al. 2021).
-LARGEST_R_HAT = 1.01
-ESS_PER_CHAIN = 100
 # Moves in a call of the compiled program, which is the same for any number of them.
 CHUNK = 100
-# How often a chain looks for a start with a finite log density.
-MAX_TRIES = 100
-
-
-class NUTSDiagnostics(eqx.Module):
-    """How far chains can be trusted; NumPy arrays.
-
-    R-hat is the rank-normalised split one, and the effective sample sizes are those of
-    the bulk and of the 5 % and 95 % quantiles, by ArviZ (Vehtari, Gelman, Simpson,
-    Carpenter & Buerkner 2021, arXiv:1903.08008). R-hat of a single chain is NaN.
-
-    Attributes:
-        r_hat: For each entry, 1 where the chains agree. It warns above 1.01.
-        ess_bulk: How many independent draws give as good a mean of each entry.
-        ess_tail: The same for its outer quantiles.
-        num_divergent: For each chain, in how many draws the integrator left the
-            surface of equal energy: the posterior has a corner the chain cannot enter.
-        num_failed: In how many draws it met a log density that was not finite.
-        num_saturated: In how many draws the trajectory had its greatest length.
-        num_gradients: How many gradients the chain took after warm-up.
-        acceptance: The mean acceptance probability of each chain.
-        step_size: The step size of each chain, in standard deviations.
-
-    Example:
-        ```python
-        def log_density(drawn):  # of two rates of which the data know the sum
-            return -50 * (jnp.sum(drawn.mean) - 1) ** 2 - jnp.sum(drawn.mean**2) / 2
-
-        start = bjm.laplace(log_density, bjm.make_parameter([0.4975, 0.4975]))
-        key = jax.random.key(0)
-        posterior = bjm.nuts(log_density, start, key=key, num_chains=2, num_warmup=100)
-        posterior.diagnostics.r_hat.max() < 1.01  # True
-        posterior.diagnostics.complaints()  # []
-        ```
-    """
-
-    r_hat: Float[np.ndarray, " d"]
-    ess_bulk: Float[np.ndarray, " d"]
-    ess_tail: Float[np.ndarray, " d"]
-    num_divergent: Int[np.ndarray, " chains"]
-    num_failed: Int[np.ndarray, " chains"]
-    num_saturated: Int[np.ndarray, " chains"]
-    num_gradients: Int[np.ndarray, " chains"]
-    acceptance: Float[np.ndarray, " chains"]
-    step_size: Float[np.ndarray, " chains"]
-
-    def complaints(self) -> list[str]:
-        """What speaks against the chains, each with what to do; empty if nothing."""
-        num_chains = len(self.step_size)
-        found = []
-        if num_chains > 1 and not np.all(self.r_hat <= LARGEST_R_HAT):
-            found.append(
-                f"R-hat is {np.max(self.r_hat):.4g} (good up to {LARGEST_R_HAT}): the "
-                "chains are in different modes or too short. Look at each chain, take "
-                "more warm-up and draws, or start from a better fit."
-            )
-        ess = min(np.min(self.ess_bulk), np.min(self.ess_tail))
-        if not ess >= ESS_PER_CHAIN * num_chains:
-            found.append(
-                f"The effective sample size is {ess:.0f} (good from {ESS_PER_CHAIN} a "
-                "chain on). Take more draws."
-            )
-        if np.any(self.num_divergent):
-            found.append(
-                f"{np.sum(self.num_divergent)} draws diverged: a corner of the "
-                "posterior is missing. Raise `target_acceptance` towards 1, or write "
-                "the model in other coordinates."
-            )
-        if np.any(self.num_failed):
-            found.append(
-                f"{np.sum(self.num_failed)} draws met a log density that is not "
-                "finite. Use coordinates without bounds, such as the logarithm of a "
-                "rate, and give solves more steps."
-            )
-        return found
-
-    def __repr__(self) -> str:
-        return (
-            f"NUTSDiagnostics: {len(self.step_size)} chains, greatest R-hat "
-            f"{np.max(self.r_hat):.4f}, least effective draws "
-            f"{np.min(self.ess_bulk):.0f} (bulk) and {np.min(self.ess_tail):.0f} "
-            f"(tail), {np.sum(self.num_divergent)} divergent, "
-            f"{np.sum(self.num_failed)} failed, {np.sum(self.num_saturated)} "
-            f"saturated, acceptance {np.mean(self.acceptance):.2f}, "
-            f"{np.sum(self.num_gradients)} gradients"
-        )
 
 
 def nuts(
@@ -127,6 +39,7 @@ def nuts(
     start: PyTree,
     *,
     key: PRNGKeyArray,
+    prior: Prior | None = None,
     num_chains: int = 4,
     num_warmup: int = 400,
     num_samples: int = 1_000,
@@ -154,16 +67,24 @@ def nuts(
             reverse beyond; a solve that allows only one of them gets that. Pass the
             same function again to use its compiled code again.
         start: A posterior to start at, such as the result of `laplace`: a plain model,
-            a `JointPosterior` or a `DrawsPosterior`.
+            or any posterior that knows its `moments`. Of a `MixturePosterior` or an
+            `EnsemblePosterior` each chain starts in one component, with the coordinates
+            of that: there is a chain in each if there are enough (and it has 1 % of the
+            mass), the heaviest first, and further chains by their weights. No chain
+            moves between modes that are apart, and then R-hat says so.
         key: A JAX random key. Chain `c` has the key `fold_in(key, c)`.
+        prior: If given, chains start at draws of it, wherever `start` is, and a model
+            whose widths were never fitted has those of the prior. So R-hat sees every
+            mode that chains from the prior run into.
         num_chains: How many chains; of one chain there is no R-hat.
         num_warmup: How many draws adapt the sampler and are thrown away, at least 20.
         num_samples: How many draws each chain keeps, at least 4.
         target_acceptance: The acceptance probability that the step size is adapted to,
             in (0, 1). Nearer 1 follows sharper corners at smaller steps.
         max_tree_depth: A trajectory has at most `2**max_tree_depth` steps.
-        spread: How many of the start's standard deviations the chains start apart from
-            its mean. Above 1, so that chains which agree have come from all sides.
+        spread: Without a `prior`, how many of the start's standard deviations chains
+            start apart from its mean. Above 1, so that chains which agree have come
+            from all sides.
         progress: Whether to show draws done (needs tqdm).
 
     Returns:
@@ -172,16 +93,20 @@ def nuts(
         `NUTSDiagnostics`.
 
     Raises:
-        TypeError: If the start is another kind of posterior.
-        ValueError: If a number is out of its range, the start has no proper covariance,
-            `log_density` returns no single number, or no start where it is finite was
-            found.
+        TypeError: If `log_density` is no function or `start` is no model or posterior,
+            such as a `MAPEstimate`.
+        NotImplementedError: If the moments of the start are not known.
+        ValueError: If a number is out of its range, the start has no proper covariance
+            or widths that were never fitted (and there is no `prior`), the prior does
+            not fit the model, `log_density` returns no single number, or no start where
+            it is finite was found.
         ImportError: If BlackJAX or ArviZ is missing, or tqdm where `progress` asks for
             it.
 
     Warns:
-        UserWarning: If R-hat, the effective sample size, divergences or failed
-            evaluations speak against the chains, with what to do.
+        UserWarning: If anything in `NUTSDiagnostics` speaks against the chains, with
+            what to do: R-hat, effective sample size, starts that are too close
+            together, divergences, failed evaluations, saturated trajectories and so on.
 
     Example:
         ```python
@@ -194,6 +119,9 @@ def nuts(
         posterior.draws.shape  # (2000, 2)
         ```
     """
+    check_engine_arguments(log_density, start)
+    if not isinstance(prior, Prior | None):
+        raise TypeError(f"`prior` must be a `Prior`, but got {prior!r}.")
     for name, count, least in (
         ("num_chains", num_chains, 1),
         ("num_warmup", num_warmup, 20),
@@ -209,11 +137,9 @@ def nuts(
     if not 0 < spread < np.inf:
         raise ValueError(f"`spread` must be positive and finite, but got {spread}.")
     build_schedule = extra("blackjax.adaptation.window_adaptation").build_schedule
-    model = model_of(start)
-    dtype = jnp.result_type(float)
-    mean, covariance = moments(start)
-    factor = cholesky(covariance)
-    density, origin = FlatDensity(log_density, model), jnp.asarray(mean, dtype)
+    model, dtype = model_of(start), jnp.result_type(float)
+    density = FlatDensity(log_density, model)
+    starts = find_starts(start, num_chains, spread, prior, key)
     num_moves = num_warmup + num_samples
     plan = np.zeros((num_moves + CHUNK, 3), np.int32)
     plan[:num_warmup, 0] = WARMING_UP
@@ -221,36 +147,49 @@ def nuts(
     with jax.numpy_dtype_promotion("standard"):
         plan[:num_warmup, 1:] = build_schedule(num_warmup)
     lock = threading.Lock()
+    places = "draws of `prior`. Pass a narrower one"
+    if prior is None:
+        places = (
+            f"{spread} standard deviations around the mean of `start`. Lower `spread`"
+        )
 
     def run(index: int, worker: int) -> tuple[Move, np.ndarray]:
         chain_key = fold_in(key, index)
 
-        def advance_by(chain, rows, first, count):
+        def advance_by(chain, origin, rows, first, count):
             inputs = (
                 density,
-                origin,
+                jnp.asarray(origin, dtype),
                 chain,
                 chain_key,
                 rows,
                 jnp.asarray(first, jnp.int32),
                 jnp.asarray(count, jnp.int32),
-                jnp.asarray(spread, dtype),
                 jnp.asarray(target_acceptance, dtype),
                 max_tree_depth,
             )
             with compiled_once(advance, inputs):
                 return advance(*inputs)
 
-        chain = _place(advance_by, nowhere(factor.astype(dtype)), index, spread)
+        factor = starts.factors[starts.of_chain[index]].astype(dtype)
+        placed = _place(advance_by, nowhere(factor), starts.points[index])
+        if placed is None:
+            raise ValueError(
+                f"`log_density` or its gradient was not finite at {MAX_TRIES} places "
+                f"where chain {index} looked for a start, {places}, or look at the log "
+                "density of one draw of it."
+            )
+        chain, origin = placed
         moves = []
         for first in range(0, num_moves, CHUNK):
             count = min(CHUNK, num_moves - first)
             rows = plan[first : first + CHUNK]
-            chain, made = advance_by(chain, rows, first + MAX_TRIES, count)
+            chain, made = advance_by(chain, origin, rows, first + MAX_TRIES, count)
             moves.append(jax.tree.map(lambda leaf, n=count: np.asarray(leaf)[:n], made))
             with lock:
                 count_moves(count)
-        moves = jax.tree.map(lambda *parts: np.concatenate(parts)[num_warmup:], *moves)
+        last = num_warmup - 1
+        moves = jax.tree.map(lambda *parts: np.concatenate(parts)[last:], *moves)
         return moves, np.asarray(chain.step_size)
 
     num_workers = min(num_chains, os.cpu_count() or 1)
@@ -259,46 +198,20 @@ def nuts(
         chains = map_chunks(run, list(range(num_chains)), num_workers=num_workers)
         results = [result for _, result in chains]
     moves, step_size = jax.tree.map(lambda *leaves: np.stack(leaves), *results)
-    diagnostics = NUTSDiagnostics(
-        *_agreement(moves.draw.astype(np.float64)),
-        num_divergent=moves.diverged.sum(1),
-        num_failed=moves.failed.sum(1),
-        num_saturated=moves.saturated.sum(1),
-        num_gradients=moves.num_gradients.sum(1),
-        acceptance=moves.acceptance.mean(1),
-        step_size=step_size,
-    )
+    diagnostics = judge(moves, step_size, starts)
     if complaints := diagnostics.complaints():
         warnings.warn("NUTS: " + " ".join(complaints), stacklevel=2)
-    draws = jnp.asarray(moves.draw.reshape(-1, len(mean)))
+    draws = jnp.asarray(moves.draw[:, 1:].reshape(-1, moves.draw.shape[-1]))
     return DrawsPosterior(model, draws, None, diagnostics)
 
 
-def _place(advance_by: Callable, chain: Chain, index: int, spread: float) -> Chain:
-    """Put a chain where the log density is finite."""
+def _place(
+    advance_by: Callable, chain: Chain, points: Float[np.ndarray, "tries d"]
+) -> tuple[Chain, Float[np.ndarray, " d"]] | None:
+    """Put a chain at the first place where the log density is finite."""
     rows = np.tile(np.asarray([PLACING, 0, 0], np.int32), (CHUNK, 1))
-    for attempt in range(MAX_TRIES):
-        chain, _ = advance_by(chain, rows, attempt, 1)
-        if chain.position.logdensity > NOWHERE:
-            return chain
-    raise ValueError(
-        f"`log_density` or its gradient was not finite at {MAX_TRIES} places where "
-        f"chain {index} looked for a start, {spread} standard deviations around the "
-        "mean of `start`. Lower `spread`, or look at the log density of one draw of "
-        "`start`."
-    )
-
-
-def _agreement(draws: Float[np.ndarray, "chains n d"]) -> list[np.ndarray]:
-    """R-hat and the effective sample sizes of the bulk and of the tails."""
-    array_stats = extra("arviz_stats.base").array_stats
-    axes = {"chain_axis": 0, "draw_axis": 1}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # A chain that never moved has no variance.
-        if len(draws) == 1:
-            r_hat = np.full(draws.shape[-1], np.nan)
-        else:
-            r_hat = array_stats.rhat(draws, **axes)
-        bulk = array_stats.ess(draws, **axes, method="bulk")
-        tail = array_stats.ess(draws, **axes, method="tail", prob=(0.05, 0.95))
-    return [np.asarray(x, np.float64) for x in (r_hat, bulk, tail)]
+    for attempt, origin in enumerate(points):
+        placed, _ = advance_by(chain, origin, rows, attempt, 1)
+        if placed.position.logdensity > NOWHERE:
+            return placed, origin
+    return None
