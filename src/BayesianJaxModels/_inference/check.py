@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from .._model import get_parameters
+from .._model.tree import flatten_named, is_parameter
 from .._parameter import AbstractParameter
 from .._parameter.convert import as_float_array, check_values
 
@@ -98,7 +98,8 @@ def check_engine_arguments(log_density: Any, start: Any, name: str = "start") ->
 
     def can_be_drawn(argument):
         is_posterior = isinstance(argument, AbstractPosterior | MAPEstimate)
-        return is_posterior or bool(get_parameters(argument))
+        nodes = [node for _, node in flatten_named(argument)[0]]
+        return is_posterior or any(map(is_parameter, nodes))
 
     if not can_be_drawn(start) and can_be_drawn(log_density):
         raise TypeError(

@@ -15,8 +15,6 @@ from .density import FEW_ENTRIES, FlatDensity, values_and_gradients
 LARGEST_DIP = 0.5
 # Where on the way it is looked at: at no regular distances, as modes may have them.
 PLACES = np.array([0.13, 0.29, 0.41, 0.5, 0.62, 0.77, 0.91])
-# Modes so far below the best have no mass, unless they are very wide.
-LOWEST = 30.0
 
 
 class Mode(eqx.Module):
@@ -62,15 +60,13 @@ def gather_modes(
 
     Returns:
         The modes. Where there are several, each has its log evidence, for up to 32
-        entries and up to 30 nats below the best.
+        entries.
     """
     groups = group_ends(density, ends, log_densities, batch_size)
-    highest = np.max(log_densities)
+    known = (weigh or len(groups) > 1) and ends.shape[1] <= FEW_ENTRIES
     modes = []
     for group in groups:
         best = group[0]
-        known = (weigh or len(groups) > 1) and ends.shape[1] <= FEW_ENTRIES
-        known &= log_densities[best] >= highest - LOWEST
         log_evidence, flat = np.nan, ()
         if known:
             log_evidence, flat = _mass_at(density, ends[best], batch_size)
