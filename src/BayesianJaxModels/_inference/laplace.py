@@ -38,20 +38,30 @@ def laplace(
     whether that matters. It is the start to give `importance` and `nuts`. Runs on the
     host, not under `jax.jit`.
 
+    Second derivatives are differences of gradients, over steps that the widths of the
+    result set. So it works near the edge of a support, and where the gradient has the
+    noise of a solver; it warns where that noise is too large.
+
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,
             a scalar.
-        model: A model with its means at the mode, as `map_estimate` finds it.
-        residuals: For larger models: from a drawn model to the standardised residuals
-            `r` of the data, of any shape, whose log likelihood is `-sum(r**2) / 2`.
-            `log_density` is then that of all the rest, the prior above all. The
-            curvature of the likelihood is taken to be that of a generalised
-            Gauss-Newton step (Schraudolph 2002, Neural Computation 14(7)), `J^T J` with
-            the Jacobian `J` of `r`, which costs no second derivatives and is never
-            negative.
+        model: A model with its means at the mode, or the `MAPEstimate` that
+            `map_estimate` returns. That may have several modes: all of them are fitted
+            then.
+        residuals: From a drawn model to the standardised residuals `r` of the data, of
+            any shape, whose log likelihood is `-sum(r**2) / 2`. `log_density` is then
+            that of all the rest, the prior above all. The curvature of the likelihood
+            is taken to be that of a generalised Gauss-Newton step (Schraudolph 2002,
+            Neural Computation 14(7)), `J^T J` with the Jacobian `J` of `r`, which costs
+            no second derivatives and is never negative. With a flat prior the widths
+            are the standard errors that nonlinear least squares reports (R's `nls`,
+            SciPy's `curve_fit` with `absolute_sigma=True`).
 
     Returns:
-        A `JointPosterior` centred at the means of `model`.
+        A `JointPosterior` centred at the means of `model`, whose `log_evidence` is that
+        of this mode. Of a `MAPEstimate` with several modes, a `MixturePosterior` of
+        their fits, weighted by their evidence; modes that are flat in some direction
+        have no such fit and are left out.
 
     Raises:
         ValueError: If the curvature is not negative in every direction, or
@@ -59,7 +69,8 @@ def laplace(
 
     Warns:
         UserWarning: If `model` is a quarter of a standard deviation or more away from
-            the mode, as far as the curvature tells.
+            the mode, as far as the curvature tells; or if the log density has noise
+            that puts the widths off by 5 % or more.
 
     Example:
         ```python
