@@ -1,3 +1,7 @@
+from .censored import (
+    Censored as Censored,
+    IntervalCensored as IntervalCensored,
+)
 from .clip import (
     ClipState as ClipState,
     clip_finite_by_global_norm as clip_finite_by_global_norm,
@@ -52,6 +56,9 @@ from .linear_response import (
 from .map_estimate import (
     MAPEstimate as MAPEstimate,
     map_estimate as map_estimate,
+)
+from .multivariate import (
+    MultivariateNormalLikelihood as MultivariateNormalLikelihood,
 )
 from .nuts import (
     NUTSDiagnostics as NUTSDiagnostics,
