@@ -52,9 +52,7 @@ class Censored(AbstractLikelihood):
     lower: Float[Array, "..."]
     upper: Float[Array, "..."]
 
-    def __init__(
-        self, likelihood: AbstractLikelihood, lower: Any = None, upper: Any = None
-    ):
+    def __init__(self, likelihood: Any, lower: Any = None, upper: Any = None):
         self.likelihood = _checked(likelihood)
         with jax.ensure_compile_time_eval():
             self.lower = _limit("lower", lower, -jnp.inf)
@@ -133,7 +131,7 @@ class IntervalCensored(AbstractLikelihood):
     likelihood: AbstractLikelihood
     width: Float[Array, "..."]
 
-    def __init__(self, likelihood: AbstractLikelihood, width: Any):
+    def __init__(self, likelihood: Any, width: Any):
         self.likelihood = _checked(likelihood)
         self.width = as_noise("width", width)
 

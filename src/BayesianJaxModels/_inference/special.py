@@ -5,7 +5,8 @@ Each has gradients that are finite, and right in single precision too.
 
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln, log_ndtr as log_ndtr_near, logsumexp
+from jax import lax
+from jax.scipy.special import gammaln, logsumexp
 from jaxtyping import Array, Float
 
 # Where Stirling's series with five terms has an error below 1e-13.
@@ -56,17 +57,20 @@ def deviance(
 def log_ndtr(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The log of the normal distribution function.
 
-    JAX's has a gradient by `exp` of a difference, which far out is noise in single
-    precision. Beyond -5 this is Laplace's continued fraction of Mills' ratio, 7.9.3 of
+    The gradient of JAX's is `exp` of a difference, which far out is noise in single
+    precision. Below -5 this is Laplace's continued fraction of Mills' ratio, 7.9.3 of
     the NIST Digital Library of Mathematical Functions.
     """
-    is_far = z < -FAR_FROM
+    is_far, is_upper = z < -FAR_FROM, z > 0
     x = jnp.where(is_far, -z, FAR_FROM)
     inverse_mills = x
     for n in range(NUM_FRACTIONS, 0, -1):
         inverse_mills = x + n / inverse_mills
     far = -(x**2) / 2 - jnp.log(inverse_mills) - HALF_LOG_2_PI
-    return jnp.where(is_far, far, log_ndtr_near(jnp.where(is_far, 0, z)))
+    lower = lax.erfc(jnp.where(is_far | is_upper, 0, -z) / 2**0.5) / 2
+    upper = lax.erfc(jnp.where(is_upper, z, 0) / 2**0.5) / 2
+    near = jnp.where(is_upper, jnp.log1p(-upper), jnp.log(lower))
+    return jnp.where(is_far, far, near)
 
 
 def student_t_log_density(
