@@ -221,7 +221,11 @@ def test_posterior_of_a_mean_of_which_most_is_not_detected(x64):
 
 def test_mistakes_are_named():
     normal, prediction = bjm.NormalLikelihood(0.5), jnp.ones(2)
-    for wrap in (bjm.Censored, lambda it: bjm.IntervalCensored(it, 1.0)):
+    for wrap in (
+        lambda it: bjm.Censored(it, 1.0),
+        lambda it: bjm.Censored(it, upper=1.0),
+        lambda it: bjm.IntervalCensored(it, 1.0),
+    ):
         with pytest.raises(TypeError, match="`likelihood` must be one such as"):
             wrap(0.5)
         counted = wrap(bjm.PoissonLikelihood())

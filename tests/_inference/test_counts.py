@@ -1,5 +1,6 @@
 """Counts over all dispersions, of none and of very many, against SciPy."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -105,13 +106,13 @@ def test_extremes_of_the_dispersion(x64):
         return value, slope, jax.jacrev(log_prob_each)(dispersion)
 
     for dtype in (np.float64, np.float32):
-        value, *slopes = run(jnp.array([np.inf, 0.0, -1.0, np.nan, 1e-30], dtype))
+        value, *slopes = run(jnp.array([np.inf, 0.0, -1.0, np.nan, 1e-15], dtype))
         rtol = 1e-12 if dtype == np.float64 else 1e-5
         np.testing.assert_allclose(value[0], poisson, rtol=rtol)
         assert np.all(value[1:4] == -np.inf)
-        tiny = 1e-30 * np.log(1 + np.asarray(mean) / 1e-30)
+        tiny = 1e-15 * np.log(1 + np.asarray(mean) / 1e-15)
         np.testing.assert_allclose(value[4, [0, 2]], -tiny[[0, 2]], rtol=1e-5)
-        expected = np.log(1e-30 / (1e6 + 500))  # P(k) is near dispersion / k
+        expected = np.log(1e-15 / (1e6 + 500))  # P(k) is near dispersion / k
         np.testing.assert_allclose(value[4, 3], expected, rtol=1e-6)
         for slope in slopes:
             assert np.all(np.isfinite(slope))
@@ -132,7 +133,7 @@ def test_large_counts_in_single_precision():
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-3)
     for dispersion in (0.5, 1e3):
         likelihood = bjm.NegativeBinomialLikelihood(dispersion)
-        found = jax.jit(likelihood.log_prob_each)(mean, count)
+        found = eqx.filter_jit(likelihood.log_prob_each)(mean, count)
         expected = negative_binomial(wide, dispersion).logpmf(exact)
         np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-3)
 

@@ -85,8 +85,9 @@ def test_observations_that_only_a_compiled_function_knows():
 
     observations = jnp.tile(jnp.float32(VALUES), (4, 1))
     observations = observations.at[1:, 1].set(jnp.array([0.0, np.nan, np.nan]))
-    masks = np.array([[True] * 3] * 3 + [[True, False, True]])
+    masks = jnp.array([[True] * 3] * 3 + [[True, False, True]])
     values, slopes = run(observations, masks)
+    assert "callback" not in str(jax.make_jaxpr(run)(observations, masks))
     np.testing.assert_array_equal(np.isfinite(values), [True, False, False, True])
     assert np.all(values[1:3] == -np.inf)
     assert np.all(np.isfinite(slopes))

@@ -87,10 +87,13 @@ class Censored(AbstractLikelihood):
         lower, upper = like(prediction, lower=self.lower, upper=self.upper)
         observation = self._within(observation)
         args = (prediction, observation, noise)
-        below, above = observation <= lower, observation >= upper
         density = self.likelihood.log_density(*args)
-        density = jnp.where(below, self.likelihood.log_cdf(*args), density)
-        density = jnp.where(above, self.likelihood.log_survival(*args), density)
+        if _may_be_met(self.lower):
+            tail = self.likelihood.log_cdf(*args)
+            density = jnp.where(observation <= lower, tail, density)
+        if _may_be_met(self.upper):
+            tail = self.likelihood.log_survival(*args)
+            density = jnp.where(observation >= upper, tail, density)
         return jnp.where(lower < upper, density, -jnp.inf)
 
     def draw(self, key, prediction, noise):
@@ -196,6 +199,10 @@ def _checked(likelihood: Any) -> AbstractLikelihood:
 def _limit(name: str, value: Any, nowhere: float) -> Array:
     limit = as_float_array(nowhere if value is None else value, name)
     return jnp.where(jnp.isnan(limit), nowhere, limit)
+
+
+def _may_be_met(limit: Array) -> bool:
+    return isinstance(limit, Tracer) or bool(np.isfinite(np.asarray(limit)).any())
 
 
 def _column(values: np.ndarray, beside: Array) -> Array:

@@ -72,7 +72,7 @@ def as_noise(
             f"`{name}` has shape {known.shape} and is symmetric and positive definite, "
             "as a covariance is, but its entries are taken for what they are called, "
             f"one for each entry of the observation. {OF_A_COVARIANCE}",
-            stacklevel=4,
+            stacklevel=6,  # the line that makes the likelihood, past Equinox's own
         )
     return value
 
