@@ -1,3 +1,7 @@
+from .censored import (
+    Censored as Censored,
+    IntervalCensored as IntervalCensored,
+)
 from .chain_diagnostics import NUTSDiagnostics as NUTSDiagnostics
 from .clip import (
     ClipState as ClipState,
@@ -53,6 +57,9 @@ from .linear_response import (
 from .map_estimate import (
     MAPEstimate as MAPEstimate,
     map_estimate as map_estimate,
+)
+from .multivariate import (
+    MultivariateNormalLikelihood as MultivariateNormalLikelihood,
 )
 from .nuts import nuts as nuts
 from .positive import (

@@ -1,35 +1,100 @@
 """What priors and likelihoods are given, held to what they need."""
 
+import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .._model.tree import flatten_named, is_parameter
 from .._parameter import AbstractParameter
-from .._parameter.convert import as_float_array, check_values
+from .._parameter.convert import as_float_array
+
+OF_A_COVARIANCE = (
+    "A covariance between observables belongs in "
+    "`MultivariateNormalLikelihood.from_covariance`."
+)
 
 
-def as_positive(name: str, value: Any) -> Float[Array, "..."]:
+def are_positive(values: Float[Array, "*shape"]) -> Bool[Array, "*shape"]:
+    """Entry by entry, whether a width is one: positive and finite, and no NaN."""
+    return (values > 0) & jnp.isfinite(values)
+
+
+def as_positive(
+    name: str, value: Any, may_be_infinite: bool = False
+) -> Float[Array, "..."]:
     """Convert positive numbers to a float array.
 
-    Values that only a compiled function knows may be zero, to which an exponential
-    underflows, NaN or infinite: one draw of many that came to nothing does not stop the
-    others.
+    Values that only a compiled function knows may be anything: one draw of many that is
+    negative, zero, NaN or infinite must not stop the others. A density asks
+    `are_positive` of what it was given, and is minus infinity where that says no.
 
     Raises:
-        ValueError: If an entry is not positive and finite (under a JAX transformation,
-            a `RuntimeError` if one is negative).
+        ValueError: If an entry is known not to be positive, or not to be finite.
     """
     with jax.ensure_compile_time_eval():
         value = as_float_array(value, name)
-        if isinstance(value, Tracer):
-            got, is_bad = "a negative number", jnp.any(value < 0)
-        else:
-            got, is_bad = f"{value}", ~jnp.all((value > 0) & jnp.isfinite(value))
-    return check_values(value, is_bad, f"`{name}` must be positive, but got {got}.")
+    if isinstance(value, Tracer):
+        return value
+    known = np.asarray(value)
+    if not np.all((known > 0) & (np.isfinite(known) | may_be_infinite)):
+        raise ValueError(f"`{name}` must be positive, but got {value}.")
+    return value
+
+
+def as_noise(
+    name: str, value: Any, may_be_infinite: bool = False
+) -> Float[Array, "..."]:
+    """Convert a number as `as_positive` does, or one for each entry of an observation.
+
+    Entries of an array may be zero, NaN or infinite, as where nothing was measured:
+    only a mask says whether they count, and `check_noise` judges those that do.
+
+    Raises:
+        ValueError: If an entry is known to be negative, or all to be of no use.
+    """
+    with jax.ensure_compile_time_eval():
+        value = as_float_array(value, name)
+    if isinstance(value, Tracer) or value.ndim == 0:
+        return as_positive(name, value, may_be_infinite)
+    known = np.asarray(value)
+    looks_symmetric = (
+        known.ndim == 2 and len(known) > 1 and np.array_equal(known, known.T)
+    )
+    if np.any(known < 0) or not np.any(known > 0):
+        advice = f" {OF_A_COVARIANCE}" if looks_symmetric else ""
+        raise ValueError(f"`{name}` must be positive, but got {value}.{advice}")
+    if looks_symmetric and _is_covariance(known):
+        warnings.warn(
+            f"`{name}` has shape {known.shape} and is symmetric and positive definite, "
+            "as a covariance is, but its entries are taken for what they are called, "
+            f"one for each entry of the observation. {OF_A_COVARIANCE}",
+            stacklevel=6,  # the line that makes the likelihood, past Equinox's own
+        )
+    return value
+
+
+def check_noise(
+    noise: dict[str, Float[Array, "*shape"]], counts: Bool[Array, "*shape"]
+) -> None:
+    """Hold the noise to what it must be, where that is known and the entry counts.
+
+    Raises:
+        ValueError: With the name, and with the first such entry.
+    """
+    for name, widths in noise.items():
+        is_bad = counts & ~are_positive(widths)
+        if isinstance(is_bad, Tracer) or not np.any(is_bad):
+            continue
+        at = tuple(np.argwhere(is_bad)[0].tolist())
+        raise ValueError(
+            f"`{name}` must be positive and finite wherever the observation counts, "
+            f"but is {widths[at]} at {at}. Leave out with `mask` what was not measured."
+        )
 
 
 def like(value: Float[Array, "..."], **fields: Array) -> list[Float[Array, "..."]]:
@@ -55,7 +120,7 @@ def like(value: Float[Array, "..."], **fields: Array) -> list[Float[Array, "..."
 
 
 def given_or_learnt(
-    name: str, given: Any, learnt: Any
+    name: str, given: Any, learnt: Any, may_be_infinite: bool = False
 ) -> tuple[Array | None, AbstractParameter | None]:
     """Hold a width to one of its two forms."""
     if (given is None) == (learnt is None):
@@ -63,7 +128,7 @@ def given_or_learnt(
             f"Give `{name}` as a number or `log_{name}` as a parameter, one of the two."
         )
     if given is not None:
-        return as_positive(name, given), None
+        return as_noise(name, given, may_be_infinite), None
     if not isinstance(learnt, AbstractParameter):
         raise TypeError(
             f"`log_{name}` must be a parameter, as `make_parameter` makes one, but got "
@@ -122,3 +187,16 @@ def check_engine_arguments(log_density: Any, start: Any, name: str = "start") ->
             f"`{name}` must be a model with parameters or a posterior, but is a "
             f"{type(start).__name__} and has no parameters."
         )
+
+
+def as_good_as_infinite(width: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The width, or where it is larger, one beyond which the limit is exact."""
+    return jnp.minimum(width, jnp.finfo(width.dtype).eps ** -2)
+
+
+def _is_covariance(matrix: np.ndarray) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True

@@ -9,9 +9,10 @@ from jax.scipy import stats
 from jaxtyping import Array, Float
 
 from .._parameter import AbstractParameter
-from .check import as_positive, given_or_learnt, width_of
+from .check import as_good_as_infinite, as_noise, given_or_learnt, width_of
 from .likelihood import AbstractLikelihood
 from .observe import POSITIVE, REAL, Support, as_observe
+from .special import log_ndtr, student_t_log_density, student_t_log_survival
 
 
 class NormalLikelihood(AbstractLikelihood):
@@ -60,6 +61,12 @@ class NormalLikelihood(AbstractLikelihood):
         z = (observation - prediction) / noise["scale"]
         return stats.norm.logpdf(z) - jnp.log(noise["scale"])
 
+    def log_cdf(self, prediction, observation, noise):
+        return log_ndtr((observation - prediction) / noise["scale"])
+
+    def log_survival(self, prediction, observation, noise):
+        return log_ndtr((prediction - observation) / noise["scale"])
+
     def draw(self, key, prediction, noise):
         z = jax.random.normal(key, prediction.shape, prediction.dtype)
         return prediction + noise["scale"] * z
@@ -69,7 +76,8 @@ class StudentTLikelihood(AbstractLikelihood):
     """Student's t around the prediction: an outlier costs little.
 
     Attributes:
-        df: The degrees of freedom, above 0. With few the tails are heavy.
+        df: The degrees of freedom, above 0. With few the tails are heavy; infinity
+            leaves the normal distribution.
         scale: The width, above 0, in the unit of the observation: a number, or an array
             that broadcasts to it.
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
@@ -77,8 +85,8 @@ class StudentTLikelihood(AbstractLikelihood):
 
     Raises:
         TypeError: If `observe` or `log_scale` is of another type.
-        ValueError: If `df` or `scale` is not positive and finite, or both it and
-            `log_scale` are given, or neither.
+        ValueError: If `df` is not positive, or `scale` not positive and finite, or both
+            it and `log_scale` are given, or neither.
 
     Example:
         ```python
@@ -102,17 +110,26 @@ class StudentTLikelihood(AbstractLikelihood):
         *,
         log_scale: Any = None,
     ):
-        self.df = as_positive("df", df)
+        self.df = as_noise("df", df, may_be_infinite=True)
         self.scale, self.log_scale = given_or_learnt("scale", scale, log_scale)
         self.observe = as_observe(observe)
 
     @property
     def noise(self):
-        return {"df": self.df, "scale": width_of(self.scale, self.log_scale)}
+        df = as_good_as_infinite(self.df)
+        return {"df": df, "scale": width_of(self.scale, self.log_scale)}
 
     def log_density(self, prediction, observation, noise):
         z = (observation - prediction) / noise["scale"]
-        return stats.t.logpdf(z, noise["df"]) - jnp.log(noise["scale"])
+        return student_t_log_density(z, noise["df"]) - jnp.log(noise["scale"])
+
+    def log_cdf(self, prediction, observation, noise):
+        z = (prediction - observation) / noise["scale"]
+        return student_t_log_survival(z, noise["df"])
+
+    def log_survival(self, prediction, observation, noise):
+        z = (observation - prediction) / noise["scale"]
+        return student_t_log_survival(z, noise["df"])
 
     def draw(self, key, prediction, noise):
         z = jax.random.t(key, noise["df"], prediction.shape, prediction.dtype)
@@ -122,7 +139,8 @@ class StudentTLikelihood(AbstractLikelihood):
 class LogNormalLikelihood(AbstractLikelihood):
     """The logarithm is normal around that of the prediction, which is the median.
 
-    Observations and predictions are positive.
+    Observations and predictions are positive: around a median of 0 there is nothing,
+    and the density is minus infinity.
 
     Attributes:
         scale: The standard deviation of the logarithm, above 0: a number, or an array
@@ -166,6 +184,18 @@ class LogNormalLikelihood(AbstractLikelihood):
         log_observation = jnp.log(observation)
         z = (log_observation - jnp.log(prediction)) / noise["scale"]
         return stats.norm.logpdf(z) - jnp.log(noise["scale"]) - log_observation
+
+    def log_cdf(self, prediction, observation, noise):
+        is_positive = observation > 0
+        log_observation = jnp.log(jnp.where(is_positive, observation, 1))
+        z = (log_observation - jnp.log(prediction)) / noise["scale"]
+        return jnp.where(is_positive, log_ndtr(z), -jnp.inf)
+
+    def log_survival(self, prediction, observation, noise):
+        is_positive = observation > 0
+        log_observation = jnp.log(jnp.where(is_positive, observation, 1))
+        z = (jnp.log(prediction) - log_observation) / noise["scale"]
+        return jnp.where(is_positive, log_ndtr(z), 0)
 
     def draw(self, key, prediction, noise):
         z = jax.random.normal(key, prediction.shape, prediction.dtype)

@@ -1,28 +1,29 @@
 """How counts scatter around the mean that a model predicts."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.scipy import stats
-from jax.scipy.special import gammaln
+from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._parameter import AbstractParameter
-from .check import given_or_learnt, width_of
+from .check import as_good_as_infinite, given_or_learnt, width_of
 from .likelihood import AbstractLikelihood
 from .observe import COUNTS, Support, as_observe
+from .special import HALF_LOG_2_PI, deviance, stirling_remainder
 
 # From here on `jax.random.poisson` would overflow its integers.
 LARGEST_RATE = 1e9
-# Where Stirling's series with five terms has an error below 1e-13.
-STIRLING_FROM = 10
 
 
 class PoissonLikelihood(AbstractLikelihood):
     """Counts with the prediction as their mean and variance.
+
+    Where the mean is 0, none is counted: 0 is certain, and draws are 0. So is a mean
+    read that is below it by no more than a thousandth of a count, as solvers leave it.
 
     Rates from 1e9 on, which `jax.random.poisson` cannot draw, are sampled as NaN.
 
@@ -50,18 +51,24 @@ class PoissonLikelihood(AbstractLikelihood):
         return {}
 
     def log_density(self, prediction, observation, noise):
-        return stats.poisson.logpmf(observation, prediction)
+        mean = _not_below_zero(prediction)
+
+        def of_some(count, mean):
+            unlikely = deviance(count, mean, count - mean)
+            return _log_of_own_mean(count) - unlikely
+
+        return _by_count(observation, mean, mean, of_some)
 
     def draw(self, key, prediction, noise):
-        return _draw_counts(key, prediction)
+        return _draw_counts(key, _not_below_zero(prediction))
 
 
 class NegativeBinomialLikelihood(AbstractLikelihood):
     """Counts with the prediction as mean and variance `mean + mean**2 / dispersion`.
 
     This is `neg_binomial_2` of Stan, a Poisson distribution whose rate has a gamma
-    distribution; a large `dispersion` leaves the Poisson distribution. Rates are
-    sampled as in `PoissonLikelihood`.
+    distribution; an infinite `dispersion` leaves the Poisson distribution. Rates are
+    sampled, and means near 0 read, as in `PoissonLikelihood`.
 
     Attributes:
         dispersion: Above 0, in counts: a number, or an array that broadcasts to the
@@ -72,8 +79,8 @@ class NegativeBinomialLikelihood(AbstractLikelihood):
 
     Raises:
         TypeError: If `observe` or `log_dispersion` is of another type.
-        ValueError: If `dispersion` is not positive and finite, or both it and
-            `log_dispersion` are given, or neither.
+        ValueError: If `dispersion` is not positive, or both it and `log_dispersion` are
+            given, or neither.
 
     Example:
         ```python
@@ -96,35 +103,39 @@ class NegativeBinomialLikelihood(AbstractLikelihood):
         log_dispersion: Any = None,
     ):
         self.dispersion, self.log_dispersion = given_or_learnt(
-            "dispersion", dispersion, log_dispersion
+            "dispersion", dispersion, log_dispersion, may_be_infinite=True
         )
         self.observe = as_observe(observe)
 
     @property
     def noise(self):
-        return {"dispersion": width_of(self.dispersion, self.log_dispersion)}
+        dispersion = width_of(self.dispersion, self.log_dispersion)
+        return {"dispersion": as_good_as_infinite(dispersion)}
 
     def log_density(self, prediction, observation, noise):
-        dispersion = noise["dispersion"]
-        # The powers of the dispersion in the gamma functions and in the probabilities
-        # cancel by hand. What is left becomes the Poisson density as it grows.
-        total = observation + dispersion
-        return (
-            observation * jnp.log(prediction)
-            - observation
-            - gammaln(observation + 1)
-            + (total - 0.5) * jnp.log1p(observation / dispersion)
-            - total * jnp.log1p(prediction / dispersion)
-            + _stirling_remainder(total)
-            - _stirling_remainder(dispersion)
-        )
+        mean, dispersion = _not_below_zero(prediction), noise["dispersion"]
+
+        # A binomial density, up to a factor: section 6 of Loader (2000), "Fast and
+        # accurate computation of binomial probabilities".
+        def of_some(count, mean):
+            total, total_mean = count + dispersion, mean + dispersion
+            ratio = total / total_mean
+            difference = (count - mean) * (dispersion / total_mean)
+            unlikely = deviance(count, mean * ratio, difference)
+            unlikely += deviance(dispersion, dispersion * ratio, -difference)
+            remainders = stirling_remainder(total) - stirling_remainder(dispersion)
+            odds = (jnp.log(dispersion) - jnp.log(total)) / 2
+            return _log_of_own_mean(count) + odds + remainders - unlikely
+
+        cost_of_none = dispersion * _log_of_sum_over(dispersion, mean)
+        return _by_count(observation, mean, cost_of_none, of_some)
 
     def draw(self, key, prediction, noise):
         dispersion = noise["dispersion"]
         key_of_rate, key_of_count = jax.random.split(key)
         shape, dtype = prediction.shape, prediction.dtype
         ratio = jax.random.gamma(key_of_rate, dispersion, shape, dtype) / dispersion
-        return _draw_counts(key_of_count, prediction * ratio)
+        return _draw_counts(key_of_count, _not_below_zero(prediction) * ratio)
 
 
 def _draw_counts(key: PRNGKeyArray, rate: Array) -> Array:
@@ -134,16 +145,30 @@ def _draw_counts(key: PRNGKeyArray, rate: Array) -> Array:
     return jnp.where(can_be_drawn, counts, jnp.nan)
 
 
-def _stirling_remainder(x: Array) -> Array:
-    """`gammaln(x) - ((x - 1/2) log(x) - x + log(2 pi) / 2)`, for large `x` by series.
+def _not_below_zero(mean: Array) -> Array:
+    """The mean, or 0 with the slope of what comes above it."""
+    return mean + lax.stop_gradient(jnp.maximum(mean, 0) - mean)
 
-    The series is 5.11.1 of the NIST Digital Library of Mathematical Functions.
-    """
-    is_small = x < STIRLING_FROM
-    small = jnp.where(is_small, x, STIRLING_FROM)
-    large = jnp.where(is_small, STIRLING_FROM, x)
-    stirling = (small - 0.5) * jnp.log(small) - small + 0.5 * np.log(2 * np.pi).item()
-    series = jnp.zeros_like(x)
-    for coefficient in (1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12):
-        series = series / large**2 + coefficient
-    return jnp.where(is_small, gammaln(small) - stirling, series / large)
+
+def _by_count(
+    count: Array, mean: Array, cost_of_none: Array, of_some: Callable
+) -> Array:
+    """The log density where none is counted, and where some are."""
+    is_none, is_possible = count == 0, mean > 0
+    count = jnp.where(is_none, 1, count)
+    some = of_some(count, jnp.where(~is_none & is_possible, mean, 1))
+    some = jnp.where(is_possible, some, -jnp.inf)
+    return jnp.where(is_none, 0 - cost_of_none, some)
+
+
+def _log_of_own_mean(count: Array) -> Array:
+    """The log Poisson density of a count, above 0, where it is the mean."""
+    return -jnp.log(count) / 2 - HALF_LOG_2_PI - stirling_remainder(count)
+
+
+def _log_of_sum_over(a: Array, b: Array) -> Array:
+    """`log((a + b) / a)` for a positive `a`, where their ratio may overflow."""
+    is_near = b <= a
+    near, far = jnp.where(is_near, b / a, 0), jnp.where(is_near, a, b)
+    far = jnp.log1p(a / far) + jnp.log(far) - jnp.log(a)
+    return jnp.where(is_near, jnp.log1p(near), far)

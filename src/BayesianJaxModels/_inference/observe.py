@@ -7,9 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
 
-from .._parameter.convert import as_float_array, check_values, is_float_array
+from .._parameter.convert import as_float_array, is_float_array
+from .check import are_positive
+
+# In counts: a solver may leave so much less than none, and it changes no probability.
+NEGLIGIBLE_MEAN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -27,17 +32,17 @@ class Support:
     of_prediction: Callable[[Array], Array]
 
 
-def _is_positive(x: Array) -> Array:
-    return (x > 0) & jnp.isfinite(x)
-
-
 def _is_count(x: Array) -> Array:
     return (x >= 0) & jnp.isfinite(x) & (x == jnp.floor(x))
 
 
+def _is_mean_of_counts(x: Array) -> Array:
+    return (x >= -NEGLIGIBLE_MEAN) & jnp.isfinite(x)
+
+
 REAL = Support("finite", jnp.isfinite, jnp.isfinite)
-POSITIVE = Support("finite and positive", _is_positive, _is_positive)
-COUNTS = Support("a whole number, 0 or more", _is_count, _is_positive)
+POSITIVE = Support("finite and positive", are_positive, are_positive)
+COUNTS = Support("a whole number, 0 or more", _is_count, _is_mean_of_counts)
 
 
 def as_observe(observe: Any) -> Any:
@@ -83,12 +88,12 @@ def check_observation(
     mask: ArrayLike | None,
     prediction: Float[Array, "*shape"],
     support: Support,
-) -> tuple[Float[Array, "*shape"], Bool[Array, "*shape"]]:
-    """The observation in the dtype of the prediction, and which of its entries count.
+) -> tuple[Float[Array, "*shape"], Bool[Array, "*shape"], Bool[Array, "*shape"]]:
+    """The observation in the prediction's dtype, which entries count, which can be.
 
     Raises:
-        ValueError: If shapes differ, or entries that count are not possible (under a
-            JAX transformation, a `RuntimeError` if only then the values are known).
+        ValueError: If shapes differ, or entries that count are known not to be
+            possible.
     """
     # Data that are known while JAX traces are checked there and then, once.
     with jax.ensure_compile_time_eval():
@@ -111,9 +116,11 @@ def check_observation(
         counts = jnp.broadcast_to(
             mask.reshape(mask.shape + trailing), observation.shape
         )
-        is_bad = jnp.any(counts & ~support.of_observation(observation))
-    message = (
-        f"`observation` must be {support.words} wherever it counts, but is not. Leave "
-        "missing entries out with `mask`."
-    )
-    return check_values(observation, is_bad, message), counts
+        can_be = support.of_observation(observation)
+        is_bad = jnp.any(counts & ~can_be)
+    if not isinstance(is_bad, Tracer) and is_bad:
+        raise ValueError(
+            f"`observation` must be {support.words} wherever it counts, but is not. "
+            "Leave missing entries out with `mask`."
+        )
+    return observation, counts, can_be
