@@ -153,10 +153,10 @@ def test_pytree_states(trajectory):
     data = (np.array([1.0]), {"prey": np.array([7.0]), "rest": np.zeros((1, 2))})
     three = plot.trajectories(as_dict, data=data)
     names = [axes.get_ylabel() for axes in three]
-    assert names == ["['prey']", "['rest'][0]", "['rest'][1]"]
+    assert names == ["prey", "rest[0]", "rest[1]"]
     np.testing.assert_allclose(line(three[0], "data"), [[1.0, 7.0]])
-    (one,) = plot.trajectories(as_dict, state="['prey']")
-    assert one.get_ylabel() == "['prey']"
+    (one,) = plot.trajectories(as_dict, state="prey")
+    assert one.get_ylabel() == "prey"
 
 
 def test_errors(trajectory):
