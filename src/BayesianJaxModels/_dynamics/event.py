@@ -35,7 +35,7 @@ class End(eqx.Module):
         return End(t, self.y, event_mask, is_reached)
 
 
-def with_users_words(event: diffrax.Event) -> diffrax.Event:
+def with_users_words(event: Any) -> diffrax.Event:
     """The event with conditions that are called as whoever wrote them expects.
 
     diffrax calls them with what it was given itself: with time that runs backwards as
