@@ -33,7 +33,11 @@ class Trajectory(eqx.Module):
         growth = bjm.integrate(lambda t, y, args: y**2, 0.5, ts)  # infinite at 2
         growth.ys[:2]  # [0.500, 1.000]
         growth.succeeded  # False
-        full = diffrax.Event(lambda t, y, args, **kw: y - 2.0, optx.Newton(1e-5, 1e-5))
+
+        import optimistix
+
+        finder = optimistix.Newton(1e-5, 1e-5)
+        full = diffrax.Event(lambda t, y, args, **kwargs: y - 2.0, finder)
         growth = bjm.integrate(lambda t, y, args: y**2, 0.5, ts, event=full)
         growth.t_end, growth.y_end  # (1.500, 2.000)
         growth.is_reached  # [True, True, False, False, False]

@@ -44,6 +44,8 @@ class Summary(eqx.Module):
             holds `interval_mass` of the draws; `None` from a `RunningSummary`.
         num_used: How many draws each time rests on, of shape `(..., T)`: all but those
             that failed and those that an event had ended by then.
+        share_running: Of the draws that succeeded, the share that no event had ended by
+            each time, of shape `(..., T)`; of their weight, if they have weights.
         num_draws: How many draws there were, failed ones included.
         num_failed: How many of them failed, of shape `(...)`.
         num_outside: How many values lie outside a running summary's grid, like `mean`;
@@ -104,10 +106,8 @@ class Summary(eqx.Module):
         words += f"{self.ts.max():g}, mean of shape "
         words += f"{jax.tree.map(np.shape, self.mean)}"
         if np.any(self.share_running < 1):
-            least, most = (
-                np.nanmin(last := self.share_running[..., -1]),
-                np.nanmax(last),
-            )
+            last = self.share_running[..., -1]
+            least, most = np.nanmin(last), np.nanmax(last)
             words += f"; at the last time {100 * least:.2g} "
             words += f"to {100 * most:.2g} " if least < most else ""
             words += "% of the draws still run: events ended the others"
