@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
 from .._model.gradient import guard_gradient
 from .check import check_derivative, check_state, check_times
 from .controller import RejectInfinite
+from .event import read_with_end, save_with_end, with_users_words
 from .implicit import call_with_finite_tangents
 from .newton import without_lapack
 from .stages import write_out_stages
@@ -68,7 +69,15 @@ def integrate(
             step, or as many adaptive ones as 256 KiB hold; `max_steps` is best a bound
             of the right size. In reverse mode a solve whose gradient is not finite
             passes none on; forward mode has no such guard.
-        event: When to stop early.
+        event: When to stop early: a `diffrax.Event` whose conditions are called as
+            `condition(t, y, args, **kwargs)` with the state of one solve. With
+            `shared_steps` that is the whole batch, and an event ends all of it. The
+            field is `kwargs["terms"].vector_field`, for conditions on its parameters.
+            `Trajectory` has `t_end`, `y_end` and which times were reached; at the
+            others `ys` is NaN, also where a steady state would last: take `y_end`.
+            With a `root_finder`, such as `optimistix.Newton(1e-5, 1e-5)`, a condition
+            that is a float ends the solve where it is zero. Otherwise the solve ends
+            with the step in which the condition is met, which may be much later.
         max_steps: How many steps a solve may take.
         progress_meter: A diffrax progress meter.
         batched: Whether every leaf of `y0` has a leading axis of initial states.
@@ -83,7 +92,8 @@ def integrate(
         ValueError: If `ts` or `mask` is not as above (a `RuntimeError` when it runs,
             where they are traced), or the vector field returns another structure or
             shape than the state has.
-        TypeError: If `y0` does not consist of floats, or `ts` of real numbers.
+        TypeError: If `y0` does not consist of floats, `ts` not of real numbers, or
+            `event` is no `diffrax.Event`.
 
     Example:
         ```python
@@ -115,6 +125,7 @@ def integrate(
     solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
     solver = without_lapack(solver, y0, rows=batched and not shared_steps)
     implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
+    event = None if event is None else with_users_words(event)
     if dt0 is not None:
         dt0 = jnp.abs(jnp.asarray(dt0, ts.dtype))
     reverse_mode = not isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint)
@@ -135,7 +146,7 @@ def integrate(
                 dt0=signed_dt0,
                 y0=y0,
                 args=(vector_field, args),
-                saveat=diffrax.SaveAt(ts=ts),
+                saveat=save_with_end(ts) if event else diffrax.SaveAt(ts=ts),
                 stepsize_controller=stepsize_controller,
                 adjoint=adjoint,
                 event=event,
@@ -143,7 +154,8 @@ def integrate(
                 progress_meter=progress_meter or diffrax.NoProgressMeter(),
                 throw=False,
             )
-        return solution.ys, solution.result, solution.stats["num_steps"]
+        ys, end = read_with_end(solution, ts) if event else (solution.ys, None)
+        return ys, solution.result, solution.stats["num_steps"], None, end
 
     if not batched:
         return Trajectory(ts, *solve(vector_field, y0, args, ts))
@@ -151,14 +163,13 @@ def integrate(
         in_axes = (None, 0, None, 0 if ts.ndim > 1 else None)
         solve_each = eqx.filter_vmap(solve, in_axes=in_axes)
         return Trajectory(ts, *solve_each(vector_field, y0, args, ts))
-    ys, result, num_steps = solve(_Together(vector_field), y0, args, ts)
     size = jax.tree.leaves(y0)[0].shape[0]
+    ys, *rest, end = solve(_Together(vector_field), y0, args, ts)
     return Trajectory(
         ts,
         jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), ys),
-        *jax.tree.map(
-            lambda leaf: jnp.broadcast_to(leaf, (size,)), (result, num_steps)
-        ),
+        *jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (size,)), tuple(rest)),
+        end=None if end is None else end.shared_by(size),
     )
 
 
