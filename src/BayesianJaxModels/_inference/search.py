@@ -10,7 +10,7 @@ from .curvature import measure
 from .inverse_hessian import DenseInverse, LimitedInverse
 
 SUFFICIENT = 1e-4  # the share of the decrease a slope promises that a step must bring
-SHORTEST = 1e-8  # of a step that the model proposed
+SHORT, SHORTEST = 1e-3, 1e-8  # shares of a step that the model proposed
 # A search claims to be at its end when its model promises less than this share of the
 # tolerance: a curved valley holds somewhat more, and a short memory sees a part of it.
 CLAIM_FEW, CLAIM_MANY = 0.25, 0.01
@@ -106,11 +106,13 @@ def minimise(
         excuse = np.where(stuck, np.minimum(noise, LARGEST_NOISE), 0)
         level = np.maximum(tolerance, excuse)
         end(active & flat, FLAT)
+        loud = noise > LARGEST_NOISE
+        end(active & (promised <= level) & loud, IN_NOISE)
         end(active & (promised <= level), CONVERGED)
         idle = active & (before - searches.value <= level)
         end(idle & searches.wall, AT_WALL)
         end(idle & ~searches.wall, IN_NOISE)
-        trusted[active] = promised[active] < NEAR
+        trusted = active & (promised < NEAR) & ~loud
         before[active] = searches.value[active]
     resolution = np.finfo(starts.dtype).eps * np.abs(searches.value)
     outcomes[finite & ~(resolution < SENSELESS)] = OVERFLOW
@@ -184,6 +186,9 @@ class _Searches:
             self.model.learn(step, difference, accepted & (product > -1e-10 * promised))
             # As steep as before: the minimum is far, whatever the model says.
             stride = np.where(along < 0.5 * slope, 2 * np.maximum(length, stride), 1.0)
+            # Over so short a step a smooth function is the integral of its slopes.
+            scatter = going & ~accepted & finite & (length < SHORT)
+            self.noise[scatter] = np.fmax(self.noise, misfit)[scatter]
             length = np.where(accepted, stride, shorter)
             self.at_edge = np.where(going & ~finite, self.steps, self.at_edge)
             self.x = np.where(accepted[:, None], trial, self.x)
@@ -195,7 +200,6 @@ class _Searches:
             claims |= going & accepted & close
             short = ~(slope < 0) | (~accepted & (length < SHORTEST))
             stuck |= going & ~claims & short
-            self.noise = np.where(going & short & finite, misfit, self.noise)
             going &= ~claims & ~stuck & (self.steps < self.max_steps)
         self.slope = np.where(active, slope, self.slope)
         return claims, stuck
