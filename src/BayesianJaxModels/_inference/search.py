@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .curvature import measure
-from .inverse_hessian import DenseInverse, LimitedInverse
+from .inverse_hessian import PAIRS, InverseHessian
 
 SUFFICIENT = 1e-4  # the share of the decrease a slope promises that a step must bring
 SHORT, SHORTEST = 1e-3, 1e-8  # shares of a step that the model proposed
@@ -16,6 +16,8 @@ SHORT, SHORTEST = 1e-3, 1e-8  # shares of a step that the model proposed
 CLAIM_FEW, CLAIM_MANY = 0.25, 0.01
 # Up to so many entries the curvature at an end is measured.
 FEW_ENTRIES = 64
+# Steps after which, with few entries, curvatures are measured anyway.
+PATIENCE = 50
 # A model measured within so many nats of a minimum may say where that is.
 NEAR = 1.0
 # Noise of so many nats is more than one may overlook.
@@ -59,10 +61,9 @@ def minimise(
     at_starts: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Callable = lambda count: None,
 ) -> Ends:
-    """Minimise a function from many starts, by BFGS with backtracking.
+    """Minimise a function from many starts, by L-BFGS with backtracking.
 
-    Nocedal & Wright 2006, Numerical Optimization, algorithms 3.1 and 6.1; 7.4 for many
-    entries. Each step is one evaluation at a point of every search that goes on, and
+    Nocedal & Wright 2006, Numerical Optimization, algorithms 3.1 and 7.4. Each step is one evaluation at a point of every search that goes on, and
     those are one batch. Where value or gradient are not finite, a search steps back.
 
     What its steps taught a search of the curvature does not end it: directions that
@@ -95,7 +96,7 @@ def minimise(
     while active.any():
         claims, stuck = searches.descend(active)
         end(active & claims & trusted, CONVERGED)
-        spent = active & ~claims & ~stuck
+        spent = active & ~claims & ~stuck & (searches.steps >= max_steps)
         end(spent & searches.wall, AT_WALL)
         end(spent & ~searches.wall, OUT_OF_STEPS)
         if not active.any():
@@ -134,7 +135,7 @@ class _Searches:
         finite = np.isfinite(value) & np.isfinite(gradient).all(axis=1)
         self.value = np.where(finite, value, np.inf)
         self.gradient = np.where(finite[:, None], gradient, 0.0)
-        self.model = (DenseInverse if self.few else LimitedInverse)(scale, n)
+        self.model = InverseHessian(scale, n)
         self.steps, self.noise = np.zeros(n, int), np.full(n, np.nan)
         self.slope = np.zeros(n)  # along the last direction
         self.at_edge = np.full(n, -np.inf)  # the step that last met what is not finite
@@ -143,6 +144,11 @@ class _Searches:
     def wall(self):
         """Which searches met points that are not finite just now."""
         return self.steps - self.at_edge <= JUST_NOW
+
+    def ready(self):
+        """Which searches know enough to ask their model whether they are at an end."""
+        # Directions that no pair has met look as stiff as the stiffest.
+        return self.model.known & (self.few | (self.model.num_pairs() >= PAIRS))
 
     def rounded(self, points):
         """Points as the function sees them."""
@@ -158,14 +164,19 @@ class _Searches:
     def descend(
         self, active: Bool[np.ndarray, " n"]
     ) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-        """Go on until each claims to be at a minimum, is stuck, or is out of steps."""
+        """Go on until each claims to be at a minimum, is stuck, or out of steps.
+
+        With few entries, also until it is worth measuring what the steps do not teach.
+        """
         n, d = self.x.shape
+        last = self.steps + (max(PATIENCE, 2 * d) if self.few else self.max_steps)
+        last = np.minimum(last, self.max_steps)
         direction = self.propose()
         slope = np.sum(direction * self.gradient, axis=1)
-        claims = active & self.model.ready() & (-slope / 2 < self.claim)
+        claims = active & self.ready() & (-slope / 2 < self.claim)
         stuck = active & ~claims & ~(slope < 0)
-        going = active & ~claims & ~stuck & (self.steps < self.max_steps)
-        length, stride = np.ones((2, n))
+        going = active & ~claims & ~stuck & (self.steps < last)
+        length = np.ones(n)
         value, gradient = np.zeros(n), np.zeros((n, d))
         while going.any():
             trial = self.rounded(self.x + length[:, None] * direction)
@@ -184,23 +195,21 @@ class _Searches:
             along = np.sum(np.where(finite[:, None], gradient, 0) * direction, 1)
             misfit = np.abs(rise - length * (slope + along) / 2)
             self.model.learn(step, difference, accepted & (product > -1e-10 * promised))
-            # As steep as before: the minimum is far, whatever the model says.
-            stride = np.where(along < 0.5 * slope, 2 * np.maximum(length, stride), 1.0)
             # Over so short a step a smooth function is the integral of its slopes.
             scatter = going & ~accepted & finite & (length < SHORT)
             self.noise[scatter] = np.fmax(self.noise, misfit)[scatter]
-            length = np.where(accepted, stride, shorter)
+            length = np.where(accepted, 1.0, shorter)
             self.at_edge = np.where(going & ~finite, self.steps, self.at_edge)
             self.x = np.where(accepted[:, None], trial, self.x)
             self.value = np.where(accepted, value, self.value)
             self.gradient = np.where(accepted[:, None], gradient, self.gradient)
             direction = np.where(accepted[:, None], self.propose(), direction)
             slope = np.sum(direction * self.gradient, axis=1)
-            close = self.model.ready() & (-slope / 2 < self.claim)
+            close = self.ready() & (-slope / 2 < self.claim)
             claims |= going & accepted & close
             short = ~(slope < 0) | (~accepted & (length < SHORTEST))
             stuck |= going & ~claims & short
-            going &= ~claims & ~stuck & (self.steps < self.max_steps)
+            going &= ~claims & ~stuck & (self.steps < last)
         self.slope = np.where(active, slope, self.slope)
         return claims, stuck
 
