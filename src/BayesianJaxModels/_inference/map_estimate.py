@@ -144,7 +144,8 @@ def map_estimate(
     The searches, by L-BFGS (Nocedal & Wright 2006, Numerical Optimization, algorithm
     7.4), advance together: the log density and its gradient at a point of each are
     one batch, on all cores. How far starts are spread sets the first step in each
-    entry, and up to 64 entries the curvature is measured where a search wants to end. Runs on the host, not under `jax.jit`.
+    entry. Up to 64 entries the curvature is measured where a search wants to end. Runs
+    on the host, not under `jax.jit`.
 
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,

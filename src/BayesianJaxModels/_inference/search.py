@@ -63,8 +63,9 @@ def minimise(
 ) -> Ends:
     """Minimise a function from many starts, by L-BFGS with backtracking.
 
-    Nocedal & Wright 2006, Numerical Optimization, algorithms 3.1 and 7.4. Each step is one evaluation at a point of every search that goes on, and
-    those are one batch. Where value or gradient are not finite, a search steps back.
+    Nocedal & Wright 2006, Numerical Optimization, algorithms 3.1 and 7.4. Each step is
+    one evaluation at a point of every search that goes on, and those are one batch.
+    Where value or gradient are not finite, a search steps back.
 
     What its steps taught a search of the curvature does not end it: directions that
     none of them took look as stiff as the stiffest. With few entries the curvature is
