@@ -1,6 +1,7 @@
 """The mode of a posterior, from many starts."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +13,42 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from .._compute import fold_in, progress_bar
 from .._model import free_means, replace_free_means, sample_all_parameters
+from . import search
 from .density import FlatDensity, values_and_gradients
 from .prior import Prior, sample_prior
-from .search import minimise
 
 # Starts that end within this of the best log density have found the same mode.
 SAME_MODE = 0.1
+# Starts that fail are drawn again, in so many rounds of `num_starts` at most.
+MOST_ROUNDS = 8
+# Fewer searches than this tell little of what other modes there are.
+FEW_SEARCHES = 3
+# Draws that say how far starts are spread.
+SPREAD_DRAWS = 64
+# Noise of the log density that is worth a word, in nats.
+VISIBLE_NOISE = 0.01
+# What to do about a search that ended elsewhere than at a maximum.
+REMEDIES = {
+    search.OUT_OF_STEPS: (
+        "ran out of steps: pass more of them, `map_estimate(max_steps=)`, which was "
+        "{max_steps}, or a wider `tolerance`"
+    ),
+    search.IN_NOISE: (
+        "cannot get on in the noise of the log density: differences below {noise:.2g} "
+        "nats are no differences. Tighten `rtol` and `atol` of the solver in it, or "
+        "use double precision"
+    ),
+    search.AT_WALL: (
+        "stands before points where the log density is not finite. Solves that fail "
+        "there may need more of the solver's own `max_steps`, not of this search's; at "
+        "the edge of a domain take other coordinates, such as logarithms"
+    ),
+    search.FLAT: "is where the log density has no slope and no curvature at all",
+    search.OVERFLOW: "is where the log density overflows",
+    search.FAILED: (
+        "had no start: log density or gradient were not finite, or flat, where it began"
+    ),
+}
 
 
 class MAPEstimate(eqx.Module):
@@ -27,12 +58,23 @@ class MAPEstimate(eqx.Module):
         model: The model with its means at the mode, a drawn model; its widths are those
             it came with.
         log_density: The log density there.
-        log_densities: Where every start ended, of shape `(num_starts,)`, NumPy; minus
+        log_densities: Where every search ended, of shape `(num_starts,)`, NumPy; minus
             infinity for those that failed.
-        ends: The entries where every start ended, `(num_starts, d)`, NumPy.
-        failed: Which starts had no finite log density, or gradient, to go by, of shape
-            `(num_starts,)`.
-        converged: Which searches met their tolerance within `max_steps`, alike.
+        ends: The entries where every search ended, `(num_starts, d)`, NumPy.
+        failed: Which searches came to nothing, of shape `(num_starts,)`: no start was
+            found for them, or they ended where the log density overflows or is flat.
+        converged: Which searches ended at a maximum, alike: a Newton step with the
+            curvature measured there promises less than `tolerance`, or less than the
+            noise of the log density where that is more, up to .1 nats. Beyond 64
+            entries: the search came to the same end again after it had forgotten the
+            curvatures it had met.
+        outcomes: Why each search ended: `"converged"`, `"out of steps"`, `"stuck in
+            noise"`, `"stuck at a wall"` of points that are not finite, `"flat"`,
+            `"overflow"` or `"no start"`.
+        noise: How far the log density scatters around a smooth function where each
+            search ended, in nats, of shape `(num_starts,)`, NumPy: the error of
+            rounding, and of a solver whose steps change. NaN where it is not known.
+        num_redrawn: How many further starts were drawn in place of some that failed.
 
     Example:
         ```python
@@ -44,6 +86,7 @@ class MAPEstimate(eqx.Module):
             num_starts=4,
         )
         found.num_agree, found.num_failed  # (4, 0)
+        found.outcomes[0]  # "converged"
         found.ends.shape  # (4, 2)
         ```
     """
@@ -54,6 +97,9 @@ class MAPEstimate(eqx.Module):
     ends: Float[np.ndarray, "num_starts d"]
     failed: Bool[np.ndarray, " num_starts"]
     converged: Bool[np.ndarray, " num_starts"]
+    outcomes: tuple[str, ...] = eqx.field(static=True)
+    noise: Float[np.ndarray, " num_starts"]
+    num_redrawn: int = eqx.field(static=True)
 
     @property
     def num_agree(self) -> int:
@@ -62,15 +108,23 @@ class MAPEstimate(eqx.Module):
 
     @property
     def num_failed(self) -> int:
-        """How many starts failed."""
+        """How many searches failed."""
         return int(np.sum(self.failed))
 
     def __repr__(self) -> str:
-        return (
-            f"MAPEstimate: log density {self.log_density:.6g}; {self.num_agree} of "
-            f"{len(self.failed)} starts agree within {SAME_MODE}, {self.num_failed} "
-            f"failed, {int(np.sum(self.converged))} met the tolerance"
-        )
+        counts = Counter(self.outcomes)
+        words = [f"{counts[word]} {word}" for word in search.OUTCOMES if counts[word]]
+        words = [
+            f"log density {self.log_density:.6g}",
+            f"{self.num_agree} of {len(self.failed)} starts agree within {SAME_MODE}",
+            ", ".join(words),
+        ]
+        if self.num_redrawn:
+            words.append(f"{self.num_redrawn} starts drawn again")
+        noise = self.noise[np.argmax(self.log_densities)]
+        if noise > VISIBLE_NOISE:
+            words.append(f"differences below {noise:.2g} nats are noise")
+        return f"MAPEstimate: {'; '.join(words)}"
 
 
 def map_estimate(
@@ -88,21 +142,24 @@ def map_estimate(
     """Maximise a log density from many starts and keep the best.
 
     The searches, by L-BFGS (Nocedal & Wright 2006, Numerical Optimization, algorithm
-    7.4), advance together: the log density and its gradient at a point of each are one
-    batch, on all cores. Runs on the host, not under `jax.jit`.
+    7.4), advance together: the log density and its gradient at a point of each are
+    one batch, on all cores. How far starts are spread sets the first step in each
+    entry. Up to 64 entries the curvature is measured where a search wants to end. Runs
+    on the host, not under `jax.jit`.
 
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,
             a scalar. Its maximum depends on the coordinates that the parameters are in.
         model: Says what the parameters are.
         key: A JAX random key, for this alone. Start `i` is drawn with
-            `fold_in(key, i)`.
-        num_starts: How many starts, at least 1. Mechanistic models have local modes:
+            `fold_in(key, i)`; those that fail are replaced by the next, up to `8
+            num_starts` draws in all.
+        num_starts: How many searches, at least 1. Mechanistic models have local modes:
             take 12 or more, and look at `num_agree`.
         prior: Starts are draws of it; draws of the model's own distributions if `None`.
-        tolerance: How far below its maximum, in nats and by its quadratic model, a
+        tolerance: How far below its maximum, in nats and by the curvature there, a
             search may end; 1e-6, or 1e-3 in single precision, by default.
-        max_steps: Evaluations of each search at most.
+        max_steps: Steps of each search at most, not of a solve.
         batch_size: How many starts run in lock-step.
         progress: Whether to show the starts that are done (needs tqdm).
 
@@ -112,11 +169,11 @@ def map_estimate(
     Raises:
         ValueError: If `num_starts` or `batch_size` is below 1, `log_density` returns no
             single number, or `prior` does not fit the model.
-        RuntimeError: If every start failed.
+        RuntimeError: If every search failed.
         ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
-        UserWarning: If the best search did not meet its tolerance.
+        UserWarning: If the best search did not converge, or few searches had a start.
 
     Example:
         ```python
@@ -143,10 +200,16 @@ def map_estimate(
         values, gradients = values_and_gradients(density, points, batch_size)
         return -values, -gradients
 
+    def draw(first, count):
+        return np.array(_starts(model, prior, key, jnp.asarray(first), count))
+
+    starts, at_starts, num_redrawn = _find_starts(evaluate, draw, num_starts)
     with progress_bar(num_starts, "starts" if progress else None) as advance:
-        ends, values, converged = minimise(
+        ends, values, outcomes, noise = search.minimise(
             evaluate,
-            np.asarray(_starts(model, prior, key, num_starts), np.float64),
+            starts,
+            scale=_spread(draw(0, SPREAD_DRAWS)),
+            at_starts=at_starts,
             tolerance=tolerance,
             max_steps=max_steps,
             progress=advance,
@@ -154,38 +217,83 @@ def map_estimate(
     log_densities = -values
     failed = ~np.isfinite(log_densities)
     if failed.all():
+        reasons = "; ".join(f"one {REMEDIES[word]}" for word in sorted(set(outcomes)))
         raise RuntimeError(
-            f"All {num_starts} searches failed: the log density or its gradient was "
-            "not finite where they started. Evaluate `log_density` on one draw; pass a "
-            "narrower `prior` for the starts, or mask failed solves before a log."
+            f"All {num_starts} searches failed, of {num_starts + num_redrawn} starts: "
+            f"{reasons}. Evaluate `log_density` on one draw; pass a narrower `prior` "
+            "for the starts, or mask failed solves before a log."
         )
     best = int(np.argmax(log_densities))
-    if not converged[best]:
+    num_good = int(np.sum(~failed))
+    if num_good < max(num_starts / 2, min(FEW_SEARCHES, num_starts)):
         warnings.warn(
-            f"The best search did not meet its tolerance in {max_steps} steps. Take "
-            "more `max_steps` or a wider `tolerance`.",
+            f"Only {num_good} of {num_starts} searches came to something, of "
+            f"{num_starts + num_redrawn} starts that were drawn: modes may have been "
+            "missed. Pass a narrower `prior` for the starts, or see why `log_density` "
+            "or its gradient is not finite there.",
             stacklevel=2,
         )
+    if outcomes[best] != search.CONVERGED:
+        remedy = REMEDIES[outcomes[best]].format(max_steps=max_steps, noise=noise[best])
+        warnings.warn(f"The best search {remedy}.", stacklevel=2)
     return MAPEstimate(
         model=_place(model, jnp.asarray(ends[best], entries.dtype)),
         log_density=np.asarray(log_densities[best]),
         log_densities=log_densities,
         ends=ends,
         failed=failed,
-        converged=converged,
+        converged=outcomes == search.CONVERGED,
+        outcomes=tuple(outcomes),
+        noise=noise,
+        num_redrawn=num_redrawn,
     )
 
 
 _place = eqx.filter_jit(replace_free_means)
 
 
+def _find_starts(
+    evaluate: Callable, draw: Callable, num_starts: int
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], int]:
+    """Starts with something to go by, their values and gradients, and further draws."""
+    starts = draw(0, num_starts)
+    values, gradients = evaluate(starts)
+    num_redrawn = 0
+    for i in range(1, MOST_ROUNDS):
+        missing = np.flatnonzero(~_usable(values, gradients))
+        if missing.size == 0:
+            break
+        more = draw(i * num_starts, num_starts)
+        found = evaluate(more)
+        good = np.flatnonzero(_usable(*found))[: missing.size]
+        filled = missing[: good.size]
+        starts[filled], values[filled] = more[good], found[0][good]
+        gradients[filled] = found[1][good]
+        enough = good.size == missing.size
+        num_redrawn += int(good[-1]) + 1 if enough else num_starts
+    return starts, (values, gradients), num_redrawn
+
+
+def _usable(values: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Where a search may start: all is finite, and there is a slope."""
+    finite = np.isfinite(values) & np.isfinite(gradients).all(axis=1)
+    return finite & (gradients != 0).any(axis=1)
+
+
+def _spread(draws: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """How far draws are spread, of heavy tails too; 1 for what does not vary."""
+    draws = np.asarray(draws, np.float64)
+    low, high = np.quantile(draws, [0.16, 0.84], axis=0)
+    return np.where(high > low, (high - low) / 2, 1.0)
+
+
 @eqx.filter_jit
 def _starts(
-    model: PyTree, prior: Prior | None, key: PRNGKeyArray, num_starts: int
+    model: PyTree, prior: Prior | None, key: PRNGKeyArray, first: Array, num_starts: int
 ) -> Float[Array, "num_starts d"]:
     def start(index):
         if prior is None:
             return free_means(sample_all_parameters(model, fold_in(key, index)))
         return free_means(sample_prior(model, prior, fold_in(key, index)))
 
-    return jax.vmap(start)(jnp.arange(num_starts))
+    return jax.vmap(start)(first + jnp.arange(num_starts))
