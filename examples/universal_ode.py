@@ -101,7 +101,8 @@ def main(*, seed=0, num_samples=20_000, num_draws=1_000, output=PICTURE):
     states = truth[:, :NUM_DATA]
     data = states + NOISE * rng.normal(size=states.shape)
     hidden = rng.normal(size=(3, WIDTH)) * [[0.5], [0.5], [1.0]]
-    layer = bjm.BayesianLinear(WIDTH, 2, bayesian=False, key=keys[0])
+    known = {"bayesian": False, "bayesian_bias": False}
+    layer = bjm.BayesianLinear(WIDTH, 2, **known, key=keys[0])
     model = Interaction(hidden, layer)
     density = LogDensity(jnp.asarray(data))
     mode = bjm.map_estimate(

@@ -77,6 +77,7 @@ def test_habits(path):
 def test_classes_are_abstract_or_final():
     extensible = {
         "AbstractLikelihood",
+        "AbstractLocationScale",
         "AbstractParameter",
         "AbstractPosterior",
         "AbstractPrior",

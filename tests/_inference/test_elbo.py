@@ -229,7 +229,7 @@ def test_noise_has_the_distributions_of_draws(key):
     @jax.jit
     def draw(key):
         noise = antithetic_noise(key, 20_000, noise_size(model), np.float32)
-        return jax.vmap(lambda row: draw_from_noise(model, row))(noise)
+        return jax.vmap(lambda row: draw_from_noise(model, row)[0])(noise)
 
     drawn = draw(key)
     laplace = scipy.stats.laplace(1.0, 0.6401).cdf
@@ -239,7 +239,7 @@ def test_noise_has_the_distributions_of_draws(key):
     values = np.asarray(drawn["normal"].mean[:10_000, 0], float)
     assert scipy.stats.kstest(values, normal).statistic < 1.95 / 100
     np.testing.assert_array_equal(drawn["point"].mean, 3.0)
-    ends = draw_from_noise(model, jnp.array([-12.0, 12.0]))
+    ends = draw_from_noise(model, jnp.array([-12.0, 12.0]))[0]
     assert all(jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(ends))
 
 

@@ -9,16 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 
 from .._compute import fold_in
-from .._model import (
-    entropy,
-    flatten_means,
-    get_parameters,
-    sample_all_parameters,
-    unflatten_means,
-)
-from .._model.gradient import guard_gradient, stop_gradient
-from .._model.tree import ravel_all
-from .._parameter.convert import as_float_array, check_shape, check_values
+from .._model import entropy, flatten_means, unflatten_means
+from .._model.gradient import guard_gradient
+from .._model.sample import sample_with_log_prob
+from .._parameter.convert import as_float_array, check_key, check_shape, check_values
 from .distribution import Normal
 from .joint import JointPosterior
 from .posterior import AbstractPosterior
@@ -154,6 +148,7 @@ def elbo(
             "`posterior` must be a model with parameters or a `JointPosterior`, which "
             f"have a density and an entropy, but got a {type(posterior).__name__}."
         )
+    check_key(key)
     _check_options(kl, draws, num_samples, stick_the_landing or importance_weighted)
     if kl == "analytic" and not (prior is None or isinstance(prior, Prior)):
         raise ValueError(
@@ -174,28 +169,28 @@ def elbo(
     # A draw of the random variables becomes a drawn model, and their density its own.
     variables = posterior.joint if is_joint else posterior
     log_volume = posterior.log_volume if is_joint else jnp.zeros(())
-    density_of = stop_gradient(variables) if stick_the_landing else variables
 
-    def terms_at(drawn_variables):
+    def terms_at(drawn_variables, log_density):
         drawn = posterior.at(drawn_variables.mean) if is_joint else drawn_variables
         if not forward_mode:
             drawn = guard_gradient(drawn, mapped_with=drawn)
         return (
             scale * _scalar("log_likelihood", log_likelihood(drawn)),
             _scalar("prior", _log_prior(drawn, prior)),
-            _log_density(density_of, drawn_variables),
+            log_density,
         )
 
+    def terms_of(randomness):
+        make = sample_with_log_prob if draws == "independent" else draw_from_noise
+        return terms_at(*make(variables, randomness, stick_the_landing))
+
     if draws == "independent":
-        keys = fold_in(key, jnp.arange(num_samples))
-        terms = jax.vmap(lambda key: terms_at(sample_all_parameters(variables, key)))(
-            keys
-        )
+        randomness = fold_in(key, jnp.arange(num_samples))
     else:
         arrange = antithetic_noise if draws == "antithetic" else sobol_noise
         dtype = flatten_means(variables).dtype
-        noise = arrange(key, num_samples, noise_size(variables), dtype)
-        terms = jax.vmap(lambda row: terms_at(draw_from_noise(variables, row)))(noise)
+        randomness = arrange(key, num_samples, noise_size(variables), dtype)
+    terms = jax.vmap(terms_of)(randomness)
 
     # One dtype for all terms, whichever those of model and data are.
     with jax.numpy_dtype_promotion("standard"):
@@ -231,13 +226,6 @@ def elbo(
         num_failed=num_samples - num_good,
         temperature=tempered,
     )
-
-
-def _log_density(variables: PyTree, drawn: PyTree) -> Float[Array, ""]:
-    """The log density of drawn parameters."""
-    values = get_parameters(drawn)
-    parameters = get_parameters(variables).items()
-    return jnp.sum(ravel_all([p.log_prob(values[name].mean) for name, p in parameters]))
 
 
 def _log_prior(drawn: PyTree, prior: Prior | LogDensity | None) -> Float[Array, ""]:

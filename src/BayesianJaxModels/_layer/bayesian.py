@@ -63,7 +63,8 @@ class Bayesian(Module):
 
         Args:
             module: An Equinox module with a `__call__`.
-            bayesian: Whether the parameters have distributions.
+            bayesian: Whether the parameters have distributions, all of them: which
+                arrays of a module are biases is not known here.
             param_type: The kind of distribution.
             init_raw_stdv: The unconstrained width that every entry starts with.
 

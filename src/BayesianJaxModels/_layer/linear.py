@@ -58,8 +58,10 @@ class BayesianLinear(Module):
             in_features: The size of the last axis of the input, at least 1.
             out_features: The size of the last axis of the output, at least 1.
             use_bias: Whether there is a bias.
-            bayesian: Whether the layer has distributions at all.
-            bayesian_bias: Whether the bias of a Bayesian layer has one.
+            bayesian: Whether the weights have distributions. The bias goes by
+                `bayesian_bias` alone; for a layer without any distribution set both to
+                `False`.
+            bayesian_bias: Whether the bias has distributions.
             param_type: The kind of distribution.
             init_raw_stdv: The unconstrained width that every entry starts with.
             key: A JAX random key for the initial means.
@@ -82,7 +84,7 @@ class BayesianLinear(Module):
         self.b = None
         if use_bias:
             self.b = make_parameter(
-                jnp.zeros(out_features), bayesian=bayesian and bayesian_bias, **settings
+                jnp.zeros(out_features), bayesian=bayesian_bias, **settings
             )
         self.in_features = in_features
         self.out_features = out_features

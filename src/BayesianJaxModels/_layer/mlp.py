@@ -56,8 +56,10 @@ class BayesianMLP(Module):
             activation: An elementwise function, the same object for models that shall
                 share compiled code.
             use_bias: Whether the layers have biases.
-            bayesian: Whether the layers have distributions at all.
-            bayesian_bias: Whether the biases of Bayesian layers have them.
+            bayesian: Whether the weights have distributions. The biases go by
+                `bayesian_bias` alone; for a network without any distribution set both
+                to `False`.
+            bayesian_bias: Whether the biases have distributions.
             param_type: The kind of distribution.
             init_raw_stdv: The unconstrained width that every entry starts with.
             key: A JAX random key for the initial means.

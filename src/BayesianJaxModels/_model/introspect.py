@@ -206,24 +206,24 @@ def get_parameter_count(model: PyTree) -> dict[str, int]:
     return count
 
 
-def get_parameter_groups(model: PyTree) -> dict[str, dict[str, AbstractParameter]]:
-    """The parameters of a model by type, then by name.
+def get_parameter_groups(model: PyTree) -> dict[str, list[str]]:
+    """The names of a model's parameters by type.
 
     Args:
         model: Any pytree with parameters.
 
     Returns:
-        The groups `"gaussian"`, `"laplacian"` and `"deterministic"`, empty ones
-        included, and one for every further type in the model, called after its class:
-        `MultivariateGaussianParameter` gives `"multivariate_gaussian"`. A class whose
-        name is taken by another type gets its full name, module included.
+        Names as in `get_parameters`, in the groups `"gaussian"`, `"laplacian"` and
+        `"deterministic"`, empty ones included, and one for every further type in the
+        model, called after its class: `MultivariateGaussianParameter` gives
+        `"multivariate_gaussian"`. A class whose name is taken by another type gets its
+        full name, module included.
 
     Example:
         ```python
         layer = bjm.BayesianLinear(2, 16, bayesian_bias=False, key=jax.random.key(0))
-        groups = bjm.get_parameter_groups(layer)
-        list(groups)  # ['gaussian', 'laplacian', 'deterministic']
-        list(groups["deterministic"])  # ['b']
+        bjm.get_parameter_groups(layer)
+        # {'gaussian': ['W'], 'laplacian': [], 'deterministic': ['b']}
         ```
     """
     group_of: dict[type, str] = {
@@ -231,7 +231,7 @@ def get_parameter_groups(model: PyTree) -> dict[str, dict[str, AbstractParameter
         LaplacianParameter: "laplacian",
         DeterministicParameter: "deterministic",
     }
-    groups: dict[str, dict] = {group: {} for group in group_of.values()}
+    groups: dict[str, list[str]] = {group: [] for group in group_of.values()}
     for name, parameter in get_parameters(model).items():
         kind = type(parameter)
         if kind not in group_of:
@@ -240,7 +240,7 @@ def get_parameter_groups(model: PyTree) -> dict[str, dict[str, AbstractParameter
             group_of[kind] = (
                 f"{kind.__module__}.{kind.__qualname__}" if taken else group
             )
-        groups.setdefault(group_of[kind], {})[name] = parameter
+        groups.setdefault(group_of[kind], []).append(name)
     return groups
 
 

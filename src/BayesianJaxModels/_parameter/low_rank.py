@@ -5,18 +5,19 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float
 
 from .._compute import standard_normal
-from .base import AbstractParameter, positive
-from .convert import as_float_array, check_shape, check_width, matching_width
+from .base import positive, raw_width
+from .convert import as_float_array, check_broadcast, check_width, matching_width
+from .location_scale import AbstractLocationScale
 
 DEFAULT_RANK = 4
 # The factor starts at a tenth of the widths: variances grow by 1 % for a column.
 START = 0.1
 
 
-class LowRankGaussianParameter(AbstractParameter):
+class LowRankGaussianParameter(AbstractLocationScale):
     """`N(mean, F F^T + D^2)` over all `n` entries of an array, in row-major order.
 
     The diagonal matrix `D` is `raw_diagonal**2 + 1e-4`, and `F` has `k` columns. It
@@ -70,17 +71,18 @@ class LowRankGaussianParameter(AbstractParameter):
         Args:
             value: The mean, of any shape with `n` entries.
             rank: The number `k` of columns, from 0 to `n`.
-            init_raw_stdv: The unconstrained diagonal that every entry starts with. The
-                factor starts at a tenth of it with fixed random numbers, the same at
-                each call: from zero no training would move it.
+            init_raw_stdv: The unconstrained diagonal that every entry starts with, or
+                an array of them that broadcasts to the shape of `value`. The factor
+                starts at a tenth of it with fixed random numbers, the same at each
+                call: from zero no training would move it.
 
         Returns:
             A parameter whose `factor` has shape `(n, rank)`.
 
         Raises:
             TypeError: If `value` or `init_raw_stdv` is not made of real numbers.
-            ValueError: If the rank is negative or above `n`, or `init_raw_stdv` is an
-                array with axes.
+            ValueError: If the rank is negative or above `n`, or `init_raw_stdv` has a
+                shape that does not fit.
         """
         mean = as_float_array(value)
         if not 0 <= rank <= mean.size:
@@ -113,37 +115,43 @@ class LowRankGaussianParameter(AbstractParameter):
         variance = self._diagonal**2 + jnp.sum(self.factor**2, axis=1)
         return jnp.sqrt(variance).reshape(self.shape)
 
-    def displaced(self, noise: Float[Array, " m"]) -> Float[Array, "..."]:
-        """The mean moved by `D` and `F` times the first `n` and last `k` of `noise`.
+    def with_stdv(self, stdv: Any) -> "LowRankGaussianParameter":
+        """The same with these standard deviations; correlations are kept."""
+        stdv = as_float_array(stdv, "stdv")
+        check_broadcast("stdv", stdv, self.shape)
+        ratio = (stdv.astype(self.mean.dtype) / self.stdv).ravel()
+        diagonal = (ratio * self._diagonal).reshape(self.shape)
+        raw_diagonal = raw_width("stdv", diagonal, self.mean)
+        factor = ratio[:, None] * self.factor
+        return LowRankGaussianParameter(self.mean, raw_diagonal, factor)
 
-        It is a draw, if the numbers are standard normal.
+    @property
+    def noise_size(self) -> int:
+        """A number for each entry and each column: `n + k`."""
+        return sum(self.factor.shape)
 
-        Args:
-            noise: Of shape `(n + k,)`.
-
-        Returns:
-            In the shape of `mean`.
-        """
+    def spread(self, noise: Float[Array, " m"]) -> Float[Array, "..."]:
+        """`D` and `F` times the first `n` and the last `k` numbers of the noise."""
         of_diagonal, of_factor = noise[: self.mean.size], noise[self.mean.size :]
         shared = jnp.matmul(self.factor, of_factor, precision="highest")
-        return self.mean + (self._diagonal * of_diagonal + shared).reshape(self.shape)
+        return (self._diagonal * of_diagonal + shared).reshape(self.shape)
 
-    def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
-        """Draw `mean + D eps + F eta` with standard normal `eps` and `eta`."""
-        size = self.mean.size + self.factor.shape[1]
-        return self.displaced(standard_normal(rng, (size,), self.mean.dtype))
+    def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
+        """The deviation in units of `D`."""
+        return deviation.ravel() / self._diagonal
 
-    def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
-        """The joint normal log density of all entries of `value`."""
-        value = as_float_array(value)
-        check_shape("value", value, self.shape)
+    def residual(self, noise: Float[Array, " m"]) -> Float[Array, " n"]:
+        """What noise makes, in units of `D`."""
+        return self.whiten(self.spread(noise))
+
+    def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
+        """The joint normal log density of all entries."""
         columns, small = self._whitened()
-        distance = (value - self.mean).ravel() / self._diagonal
         # Woodbury as the ridge regression that it is, which does not subtract one
         # large number from another.
-        projected = jnp.matmul(columns.T, distance, precision="highest")
+        projected = jnp.matmul(columns.T, residual, precision="highest")
         shared = jax.scipy.linalg.cho_solve((small, True), projected)
-        rest = distance - jnp.matmul(columns, shared, precision="highest")
+        rest = residual - jnp.matmul(columns, shared, precision="highest")
         square = jnp.sum(rest**2) + jnp.sum(shared**2)
         constant = 0.5 * self.mean.size * jnp.log(2 * jnp.pi)
         return -0.5 * square - self._log_determinant(small) - constant
