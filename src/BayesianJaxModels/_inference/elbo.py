@@ -105,7 +105,9 @@ def elbo(
             takes from the tails: little, and less with more draws.
         stick_the_landing: Whether to leave out the part of the gradient that is zero on
             average, so that its noise vanishes where the posterior is exact (Roeder, Wu
-            & Duvenaud 2017, arXiv:1703.09194). Needs `kl="sampled"`.
+            & Duvenaud 2017, arXiv:1703.09194). It stays in for draws of a full
+            covariance that is nearly singular, where it takes noise away. Needs
+            `kl="sampled"`.
         importance_weighted: Whether `value` is the bound over all draws together
             (Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519), where a failed draw
             has weight zero. Needs `kl="sampled"`.

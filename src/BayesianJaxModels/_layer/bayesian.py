@@ -26,9 +26,9 @@ class Bayesian(Module):
 
     Every float array of the module becomes the mean of a parameter; parameters that the
     module has already stay as they are. Call it like the module, with `key=` and
-    `sample=` besides. Activations, sizes and other objects become static, so the leaves
-    are arrays alone. Shapes, tied weights (`equinox.nn.Shared`) and arrays of integers
-    are left as they are.
+    `sample=` besides; its products run at full float32 precision. Activations, sizes
+    and other objects become static, so the leaves are arrays alone. Shapes, tied
+    weights (`equinox.nn.Shared`) and arrays of integers are left as they are.
 
     Attributes:
         module: The module with a parameter in the place of each float array.
@@ -140,4 +140,5 @@ class Bayesian(Module):
         takes_key = "key" in inspect.signature(module).parameters
         if takes_key and key is not None:
             kwargs["key"] = jax.random.fold_in(key, 1)
-        return module(*args, **kwargs)
+        with jax.default_matmul_precision("highest"):
+            return module(*args, **kwargs)

@@ -3,12 +3,13 @@
 from abc import abstractmethod
 
 import jax
+import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from .._compute import standard_normal
 from .base import AbstractParameter
-from .convert import as_float_array, check_key, check_shape
+from .convert import as_float_array, check_key, check_shape, is_float_array
 
 
 class AbstractLocationScale(AbstractParameter):
@@ -48,6 +49,10 @@ class AbstractLocationScale(AbstractParameter):
     def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
         """The log density where a deviation is `residual` in units of the widths."""
 
+    def is_too_steep(self, noise: Float[Array, " m"]) -> Bool[ArrayLike, ""]:
+        """Whether the slope of the density at a draw is so steep that it is noise."""
+        return False
+
     def displaced(self, normal: Float[Array, " m"]) -> Float[Array, "..."]:
         """The draw at standard normal numbers, of shape `(noise_size,)`."""
         return self.mean + self.spread(self.noise_from_normal(normal))
@@ -65,7 +70,11 @@ class AbstractLocationScale(AbstractParameter):
     def sample_and_log_prob(
         self, rng: PRNGKeyArray, path_only: bool = False
     ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
-        """A draw and its log density, from the noise that made it."""
+        """A draw and its log density, from the noise that made it.
+
+        With `path_only` derivatives are those with respect to the draw, or all of them
+        where the density is too steep.
+        """
         return self._with_density(self.noise(check_key(rng, "rng")), path_only)
 
     def displaced_and_log_prob(
@@ -78,9 +87,13 @@ class AbstractLocationScale(AbstractParameter):
         self, noise: Float[Array, " m"], path_only: bool
     ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
         draw = self.mean + self.spread(noise)
+        log_prob = self.log_density(self.residual(noise))
         if not path_only:
-            return draw, self.log_density(self.residual(noise))
-        fixed = jax.tree.map(lax.stop_gradient, self)
+            return draw, log_prob
+        fixed = jax.tree.map(
+            lambda leaf: lax.stop_gradient(leaf) if is_float_array(leaf) else leaf, self
+        )
         # Zero in value, so nothing is lost; as a function of the draw it is right.
         moved = fixed.whiten(draw - lax.stop_gradient(draw))
-        return draw, fixed.log_density(fixed.residual(noise) + moved)
+        along_path = fixed.log_density(fixed.residual(noise) + moved)
+        return draw, jnp.where(fixed.is_too_steep(noise), log_prob, along_path)

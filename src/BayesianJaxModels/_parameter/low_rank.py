@@ -146,34 +146,75 @@ class LowRankGaussianParameter(AbstractLocationScale):
 
     def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
         """The joint normal log density of all entries."""
-        columns, small = self._whitened()
-        # Woodbury as the ridge regression that it is, which does not subtract one
-        # large number from another.
-        projected = jnp.matmul(columns.T, residual, precision="highest")
-        shared = jax.scipy.linalg.cho_solve((small, True), projected)
-        rest = residual - jnp.matmul(columns, shared, precision="highest")
-        square = jnp.sum(rest**2) + jnp.sum(shared**2)
+        square = _least_square(self._columns, residual)
         constant = 0.5 * self.mean.size * jnp.log(2 * jnp.pi)
-        return -0.5 * square - self._log_determinant(small) - constant
+        return -0.5 * square - self._log_determinant - constant
 
     def entropy(self) -> Float[Array, ""]:
         """`(log det(F F^T + D^2) + n log(2 pi e)) / 2`."""
-        _, small = self._whitened()
         constant = 0.5 * self.mean.size * jnp.log(2 * jnp.pi * jnp.e)
-        return self._log_determinant(small) + constant
+        return self._log_determinant + constant
 
     @property
     def _diagonal(self) -> Float[Array, " n"]:
         return positive(self.raw_diagonal).ravel()
 
-    def _whitened(self) -> tuple[Float[Array, "n k"], Float[Array, "k k"]]:
-        """`W = F / D` and the Cholesky factor of `I + W^T W`."""
-        columns = self.factor / self._diagonal[:, None]
-        gram = jnp.matmul(columns.T, columns, precision="highest")
-        small = jnp.eye(gram.shape[0], dtype=gram.dtype) + gram
-        return columns, jnp.linalg.cholesky(small)
+    @property
+    def _columns(self) -> Float[Array, "n k"]:
+        """`W`, which is `F` in units of `D`."""
+        return self.factor / self._diagonal[:, None]
 
-    def _log_determinant(self, small: Float[Array, "k k"]) -> Float[Array, ""]:
+    @property
+    def _log_determinant(self) -> Float[Array, ""]:
         """Of a square root of the covariance."""
-        log_small = jnp.log(jnp.diagonal(small))
-        return jnp.sum(jnp.log(self._diagonal)) + jnp.sum(log_small)
+        return jnp.sum(jnp.log(self._diagonal)) + _log_root(self._columns)
+
+
+# By Woodbury's identity the squared distance is what ridge regression leaves over: the
+# least of `|residual - W s|^2 + |s|^2`. Orthogonal factors of `W` above the identity
+# solve it without subtracting large numbers, and without `I + W^T W`, which in single
+# precision loses the identity. The slopes need no slope of the factors.
+
+
+def _factorise(W: Float[Array, "n k"]) -> tuple[Array, Array]:
+    """`Q` above the rows of the identity, and `R`: `Q R = W`, `R^T R = I + W^T W`."""
+    stacked = jnp.concatenate([W, jnp.eye(W.shape[1], dtype=W.dtype)])
+    orthogonal, triangular = jnp.linalg.qr(stacked)
+    return orthogonal[: len(W)], triangular
+
+
+def _ridge(W: Float[Array, "n k"], residual: Float[Array, " n"]) -> tuple[Array, Array]:
+    """The coefficients of ridge regression, and what they leave over."""
+    orthogonal, triangular = _factorise(W)
+    projected = jnp.matmul(orthogonal.T, residual, precision="highest")
+    coefficients = jax.scipy.linalg.solve_triangular(triangular, projected)
+    rest = residual - jnp.matmul(W, coefficients, precision="highest")
+    return coefficients, rest
+
+
+@jax.custom_jvp
+def _least_square(
+    W: Float[Array, "n k"], residual: Float[Array, " n"]
+) -> Float[Array, ""]:
+    coefficients, rest = _ridge(W, residual)
+    return jnp.sum(rest**2) + jnp.sum(coefficients**2)
+
+
+@_least_square.defjvp
+def _slope_of_least_square(primals, tangents):
+    coefficients, rest = _ridge(*primals)
+    along = jnp.matmul(tangents[0], coefficients, precision="highest")
+    return _least_square(*primals), 2 * jnp.sum(rest * (tangents[1] - along))
+
+
+@jax.custom_jvp
+def _log_root(W: Float[Array, "n k"]) -> Float[Array, ""]:
+    """`log det(I + W^T W) / 2`."""
+    return jnp.sum(jnp.log(jnp.abs(jnp.diagonal(_factorise(W)[1]))))
+
+
+@_log_root.defjvp
+def _slope_of_log_root(primals, tangents):
+    orthogonal, triangular = _factorise(*primals)
+    slope = jax.scipy.linalg.solve_triangular(triangular, orthogonal.T)
+    return _log_root(*primals), jnp.sum(slope.T * tangents[0])

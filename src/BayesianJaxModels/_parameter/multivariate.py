@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from .base import MIN_WIDTH, positive, raw_width
 from .convert import (
@@ -18,6 +18,10 @@ from .convert import (
     matching_width,
 )
 from .location_scale import AbstractLocationScale
+
+# How many times as steep as usual a density is where its slope is noise. Of 2, 10 and
+# 100, variational inference of 82 entries from a poor start came nearest by 10.
+STEEP = 10
 
 
 class MultivariateGaussianParameter(AbstractLocationScale):
@@ -155,6 +159,18 @@ class MultivariateGaussianParameter(AbstractLocationScale):
         return jax.scipy.linalg.solve_triangular(
             self.cholesky, deviation.ravel(), lower=True
         )
+
+    def is_too_steep(self, noise: Float[Array, " n"]) -> Bool[ArrayLike, ""]:
+        """Whether `L` is nearly singular though no entry of its diagonal is small.
+
+        The slope `L^-T noise` has about the length of one over the diagonal. It grows
+        with the power of `n` in a factor whose rows are at random.
+        """
+        slope = jax.scipy.linalg.solve_triangular(
+            self.cholesky, noise, lower=True, trans=1
+        )
+        usual = jnp.sum(1 / positive(self.raw_diagonal) ** 2)
+        return ~(jnp.sum(slope**2) <= STEEP**2 * usual)
 
     def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
         """The joint normal log density of all entries."""
