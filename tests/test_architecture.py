@@ -76,6 +76,7 @@ def test_habits(path):
 
 def test_classes_are_abstract_or_final():
     extensible = {
+        "AbstractEstimate",
         "AbstractLikelihood",
         "AbstractLocationScale",
         "AbstractParameter",

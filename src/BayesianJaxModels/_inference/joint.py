@@ -166,6 +166,14 @@ class JointPosterior(AbstractPosterior):
         """The exact differential entropy in nats."""
         return self.joint.entropy() + self.log_volume
 
+    def flatten_means(self) -> Float[Array, " n"]:
+        """As `mean`."""
+        return self.mean
+
+    def flatten_stdvs(self) -> Float[Array, " n"]:
+        """As `stdv`."""
+        return self.stdv
+
     @property
     def log_volume(self) -> Float[Array, ""]:
         """`log |det basis|`."""

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from .._compute import fold_in, progress_bar
 from .._model import flatten_means, sample_all_parameters, unflatten_means
+from .._model.estimate import OF_ONE_MODEL, AbstractEstimate, refuse
 from .density import FlatDensity, values_and_gradients
 from .prior import Prior, sample_prior
 from .search import minimise
@@ -20,7 +21,7 @@ from .search import minimise
 SAME_MODE = 0.1
 
 
-class MAPEstimate(eqx.Module):
+class MAPEstimate(AbstractEstimate):
     """The best of many searches for the mode.
 
     Attributes:
@@ -54,6 +55,14 @@ class MAPEstimate(eqx.Module):
     ends: Float[np.ndarray, "num_starts d"]
     failed: Bool[np.ndarray, " num_starts"]
     converged: Bool[np.ndarray, " num_starts"]
+
+    def get_parameters(self) -> None:
+        """Refuse: the widths of the parameters are not fitted."""
+        refuse("get_parameters", self, OF_ONE_MODEL)
+
+    def flatten_means(self) -> Float[Array, " d"]:
+        """The entries of the mode."""
+        return flatten_means(self.model)
 
     @property
     def num_agree(self) -> int:

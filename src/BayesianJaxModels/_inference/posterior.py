@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._model import flatten_means, sample_all_parameters, unflatten_means
+from .._model.estimate import OF_ONE_MODEL, AbstractEstimate, refuse
 from .._parameter.convert import check_finite, check_shape
 
 
-class AbstractPosterior(eqx.Module):
+class AbstractPosterior(AbstractEstimate):
     """A distribution over the parameters of a model, jointly.
 
     A plain model with parameters needs no such class: it is its own mean-field
@@ -117,6 +118,19 @@ class DrawsPosterior(AbstractPosterior):
             index: From 0 to `len(draws) - 1`.
         """
         return unflatten_means(self.model, self.draws[index])
+
+    def get_parameters(self) -> None:
+        """Refuse: `model` says what the parameters are, not where."""
+        refuse("get_parameters", self, OF_ONE_MODEL)
+
+    def flatten_means(self) -> Float[Array, " d"]:
+        """The means over the draws, of shape `(d,)`."""
+        return jnp.sum(self.weights[:, None] * self.draws, axis=0)
+
+    def flatten_stdvs(self) -> Float[Array, " d"]:
+        """The standard deviations over the draws, of shape `(d,)`."""
+        distance = self.draws - self.flatten_means()
+        return jnp.sqrt(jnp.sum(self.weights[:, None] * distance**2, axis=0))
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Pick one of the draws in proportion to the weights."""

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from .._compute import fold_in
 from .._parameter import AbstractParameter
 from .._parameter.convert import check_key
+from .estimate import AbstractEstimate
 from .introspect import get_parameters
 from .tree import Model, map_parameters, ravel_all, replace_mean
 
@@ -27,7 +28,8 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
     inside the vector field would give every stage of the solver other weights.
 
     Args:
-        model: Any pytree with parameters. It is not changed.
+        model: Any pytree with parameters. It is not changed. A posterior gives one of
+            its own draws, `posterior.draw(rng)`, a drawn model.
         rng: A JAX random key. The parameter with index `i` in `get_parameters` draws
             from `jax.random.fold_in(rng, i)`.
 
@@ -38,7 +40,7 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
 
     Raises:
         ValueError: If `rng` is `None` or an array of keys.
-        TypeError: If `rng` is no random key of JAX.
+        TypeError: If `rng` is no random key of JAX, or `model` is a fit.
 
     Example:
         ```python
@@ -48,6 +50,8 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
         features.shape  # (10, 16): the same weights for all ten
         ```
     """
+    if isinstance(model, AbstractEstimate):
+        return model.draw(check_key(rng, "rng"))
     values = _draw_each(model, rng, lambda parameter, key: parameter.sample(key))
     return map_parameters(
         lambda index, parameter: replace_mean(parameter, values[index]), model
