@@ -123,7 +123,7 @@ def elbo(
         An `ELBO`.
 
     Raises:
-        TypeError: If the posterior is of another type.
+        TypeError: If the posterior is of another type, or `key` is no random key.
         ValueError: If options or shapes do not fit.
         NotImplementedError: If there is no closed form, or no structured draw, for a
             type of parameter.

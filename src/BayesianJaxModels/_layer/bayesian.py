@@ -12,7 +12,7 @@ from .._model import Module
 from .._model.sample import draw_if
 from .._model.tree import is_parameter
 from .._parameter import AbstractParameter, GaussianParameter, make_parameter
-from .._parameter.convert import is_float_array
+from .._parameter.convert import check_key, is_float_array
 
 
 class _Constant(eqx.Module):
@@ -135,7 +135,7 @@ class Bayesian(Module):
         Raises:
             ValueError: If the key is missing.
         """
-        weight_key = None if key is None else jax.random.fold_in(key, 0)
+        weight_key = None if key is None else jax.random.fold_in(check_key(key), 0)
         module = draw_if(sample, self, weight_key).to_equinox()
         takes_key = "key" in inspect.signature(module).parameters
         if takes_key and key is not None:

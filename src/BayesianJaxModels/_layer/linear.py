@@ -10,6 +10,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 from .._model import Module
 from .._model.sample import draw_if
 from .._parameter import AbstractParameter, GaussianParameter, make_parameter
+from .._parameter.convert import check_key
 
 FEW_FEATURES = 4
 
@@ -67,7 +68,7 @@ class BayesianLinear(Module):
             key: A JAX random key for the initial means.
 
         Raises:
-            TypeError: If `param_type` is not a parameter type.
+            TypeError: If `param_type` is not a parameter type, or `key` no random key.
             ValueError: If a size is below 1, or `init_raw_stdv` is not finite.
         """
         for name, size in (
@@ -76,6 +77,7 @@ class BayesianLinear(Module):
         ):
             if size < 1:
                 raise ValueError(f"`{name}` must be at least 1, but got {size}.")
+        check_key(key)
         limit = (6 / (in_features + out_features)) ** 0.5
         shape = (out_features, in_features)
         settings = {"param_type": param_type, "init_raw_stdv": init_raw_stdv}
@@ -119,8 +121,11 @@ class BayesianLinear(Module):
             )
         layer = draw_if(sample, self, key)
         W = layer.W.mean
-        full = {"precision": "highest"}  # on GPUs the default has three digits
-        y = _times_vector(W, x) if x.ndim == 1 else jnp.matmul(x, W.T, **full)
+        # The default of a GPU would have three digits.
+        if x.ndim == 1:
+            y = _times_vector(W, x)
+        else:
+            y = jnp.matmul(x, W.T, precision="highest")
         return y if layer.b is None else y + layer.b.mean
 
 

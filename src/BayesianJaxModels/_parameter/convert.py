@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 
 def is_float_array(leaf: Any) -> bool:
@@ -115,7 +115,7 @@ def matching_width(
     return jnp.full_like(mean, width)
 
 
-def check_key(key: Any, name: str = "key") -> PRNGKeyArray:
+def check_key(key: Any, name: str = "key") -> Any:
     """Return one random key of JAX, or raise with what came instead.
 
     Raises:
