@@ -38,7 +38,11 @@ class AbstractEstimate(eqx.Module):
         refuse("entropy", self, "It has no closed form.")
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
-        """A drawn model."""
+        """A drawn model.
+
+        Args:
+            key: A JAX random key.
+        """
         refuse("sample_all_parameters", self, "It is one point: take its `model`.")
 
 

@@ -230,7 +230,12 @@ class AbstractParameter(eqx.Module):
     def displaced_and_log_prob(
         self, normal: Float[Array, " m"], path_only: bool = False
     ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
-        """What `displaced` draws, and its log density, as `sample_and_log_prob`."""
+        """What `displaced` draws, and its log density.
+
+        Args:
+            normal: As in `displaced`.
+            path_only: As in `sample_and_log_prob`.
+        """
         draw = self.displaced(normal)
         return draw, _density_of(self, path_only).log_prob(draw)
 

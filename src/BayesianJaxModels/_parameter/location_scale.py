@@ -26,31 +26,59 @@ class AbstractLocationScale(AbstractParameter):
         """How many random numbers a draw takes."""
 
     def noise(self, rng: PRNGKeyArray) -> Float[Array, " m"]:
-        """The random numbers of a draw."""
+        """The random numbers of a draw.
+
+        Args:
+            rng: A JAX random key.
+        """
         return standard_normal(rng, (self.noise_size,), self.mean.dtype)
 
     def noise_from_normal(self, normal: Float[Array, " m"]) -> Float[Array, " m"]:
-        """The noise at the quantiles of standard normal numbers."""
+        """The noise at the quantiles of standard normal numbers.
+
+        Args:
+            normal: Of shape `(noise_size,)`.
+        """
         return normal
 
     @abstractmethod
     def spread(self, noise: Float[Array, " m"]) -> Float[Array, "..."]:
-        """The deviation from the mean that noise makes, in the shape of `mean`."""
+        """The deviation from the mean that noise makes, in the shape of `mean`.
+
+        Args:
+            noise: Of shape `(noise_size,)`.
+        """
 
     @abstractmethod
     def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
-        """A deviation from the mean in units of the widths."""
+        """A deviation from the mean in units of the widths.
+
+        Args:
+            deviation: In the shape of `mean`.
+        """
 
     def residual(self, noise: Float[Array, " m"]) -> Float[Array, " n"]:
-        """What `whiten(spread(noise))` is in exact arithmetic."""
+        """What `whiten(spread(noise))` is in exact arithmetic.
+
+        Args:
+            noise: Of shape `(noise_size,)`.
+        """
         return noise
 
     @abstractmethod
     def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
-        """The log density where a deviation is `residual` in units of the widths."""
+        """The log density at a deviation from the mean.
+
+        Args:
+            residual: The deviation in units of the widths, as `whiten` gives it.
+        """
 
     def is_too_steep(self, noise: Float[Array, " m"]) -> Bool[ArrayLike, ""]:
-        """Whether the slope of the density at a draw is so steep that it is noise."""
+        """Whether the slope of the density at a draw is so steep that it is noise.
+
+        Args:
+            noise: What made the draw, of shape `(noise_size,)`.
+        """
         return False
 
     def displaced(self, normal: Float[Array, " m"]) -> Float[Array, "..."]:
