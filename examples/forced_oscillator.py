@@ -75,7 +75,9 @@ def draw_forces(rng, sizes):
 def train(forces, seen, key, num_steps, num_members):
     """Fit all members, from `r = 0` on (others may be unstable); returns the draws."""
     first, second, *keys = jax.random.split(key, 2 + num_members)
-    network = bjm.BayesianMLP(2, 1, 16, 1, bayesian=False, key=first)
+    network = bjm.BayesianMLP(
+        2, 1, 16, 1, bayesian=False, bayesian_bias=False, key=first
+    )
     anchors = jax.vmap(lambda k: bjm.sample_prior(network, PRIOR, k))(jnp.stack(keys))
     noisy = seen + NOISE * jax.random.normal(second, (num_members, *seen.shape))
     optimiser = optax.adam(optax.cosine_decay_schedule(0.1, num_steps))

@@ -76,7 +76,9 @@ def test_habits(path):
 
 def test_classes_are_abstract_or_final():
     extensible = {
+        "AbstractEstimate",
         "AbstractLikelihood",
+        "AbstractLocationScale",
         "AbstractParameter",
         "AbstractPosterior",
         "AbstractPrior",

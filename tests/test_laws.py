@@ -2,12 +2,14 @@
 
 import equinox as eqx
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import random
 
 import BayesianJaxModels as bjm
+from BayesianJaxModels._model.sample import sample_with_log_prob
 
 from .registry import EVERYTHING, MODELS, PARAMETERS
 
@@ -34,6 +36,19 @@ def assert_gradient_is_right(loss, model, key):
     difference = (value(1e-5) - value(-1e-5)) / 2e-5
     assert jnp.abs(slope - difference) <= 1e-7 * (1 + jnp.abs(slope))
     return slope
+
+
+def imprecise_products(jaxpr):
+    """Products of matrices and convolutions that a GPU would make in three digits."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            precision = equation.params["precision"]
+            if precision != (jax.lax.Precision.HIGHEST,) * 2:
+                yield equation
+        for inner in jax.tree.leaves(list(equation.params.values())):
+            inner = getattr(inner, "jaxpr", inner)
+            if isinstance(inner, jax.extend.core.Jaxpr):
+                yield from imprecise_products(inner)
 
 
 def assert_trees_close(left, right, tolerance=1e-6):
@@ -119,6 +134,28 @@ def test_gradients_of_calls_against_finite_differences(name, key, x64):
         return jnp.sum(jnp.sin(model(*inputs(), key=key)))
 
     assert assert_gradient_is_right(loss, build(key), key) != 0
+
+
+@everything
+def test_products_have_full_precision(name, key):
+    """Draws, calls and densities with their gradients, whatever a GPU's default is."""
+    model = EVERYTHING[name](key)
+    inputs = MODELS[name][1]() if name in MODELS else None
+
+    def total(model):
+        drawn, log_prob = sample_with_log_prob(model, key, path_only=True)
+        means = jnp.sum(bjm.flatten_means(drawn))
+        widths = jnp.sum(bjm.flatten_stdvs(model)) + bjm.entropy(model)
+        densities = [p.log_prob(p.mean) for p in bjm.get_parameters(model).values()]
+        total = means + widths + log_prob + sum(densities)
+        if inputs is None:
+            return total
+        return total + jnp.sum(model(*inputs, key=key))
+
+    jaxpr = jax.make_jaxpr(lambda: eqx.filter_grad(total)(model))().jaxpr
+    assert not list(imprecise_products(jaxpr))
+    plain = jax.make_jaxpr(lambda x: x @ x)(jnp.ones((2, 2))).jaxpr
+    assert len(list(imprecise_products(plain))) == 1
 
 
 @pytest.mark.parametrize("name", sorted(MODELS.keys() - {"traps"}))

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.stats
 from jax import random
@@ -19,7 +20,7 @@ from BayesianJaxModels._inference.structured import (
     sobol_noise,
 )
 
-from ..registry import LogisticParameter
+from ..registry import PARAMETERS, LogisticParameter
 
 # y = X w + noise of variance S2, with w of two parameters and N(0, T2) each.
 X = np.array([[1.0, 0.2, 0.5], [0.3, -1.0, 0.1], [0.8, 0.7, -0.4], [-0.5, 0.1, 0.9]])
@@ -210,7 +211,8 @@ def test_sobol_noise(num, dtype, key, x64):
     assert noise.dtype == dtype
     tolerance = 2e-6 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(noise.mean(0), 0, atol=tolerance)
-    np.testing.assert_allclose(noise.T @ noise / num, np.eye(12), atol=tolerance)
+    square = np.asarray(noise).T @ np.asarray(noise)
+    np.testing.assert_allclose(square / num, np.eye(12), atol=tolerance)
     if num == 512:
         other = sobol_noise(random.fold_in(key, 1), num, 12, dtype)
         assert jnp.max(jnp.abs(noise - other)) > 0.1
@@ -229,7 +231,7 @@ def test_noise_has_the_distributions_of_draws(key):
     @jax.jit
     def draw(key):
         noise = antithetic_noise(key, 20_000, noise_size(model), np.float32)
-        return jax.vmap(lambda row: draw_from_noise(model, row))(noise)
+        return jax.vmap(lambda row: draw_from_noise(model, row)[0])(noise)
 
     drawn = draw(key)
     laplace = scipy.stats.laplace(1.0, 0.6401).cdf
@@ -239,8 +241,111 @@ def test_noise_has_the_distributions_of_draws(key):
     values = np.asarray(drawn["normal"].mean[:10_000, 0], float)
     assert scipy.stats.kstest(values, normal).statistic < 1.95 / 100
     np.testing.assert_array_equal(drawn["point"].mean, 3.0)
-    ends = draw_from_noise(model, jnp.array([-12.0, 12.0]))
+    ends = draw_from_noise(model, jnp.array([-12.0, 12.0]))[0]
     assert all(jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(ends))
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS.keys() - {"empty"}))
+def test_the_noise_of_a_draw_gives_its_density(name, key, x64):
+    """Value and gradients are those of the density at the draw, of any kind."""
+    parameter = PARAMETERS[name](key)
+
+    def plain(parameter, path_only):
+        draw = parameter.sample(key)
+        fixed = jax.tree.map(jax.lax.stop_gradient, parameter)
+        return (fixed if path_only else parameter).log_prob(draw)
+
+    def noisy(parameter, path_only):
+        return parameter.sample_and_log_prob(key, path_only)[1]
+
+    draw, _ = parameter.sample_and_log_prob(key)
+    np.testing.assert_array_equal(draw, parameter.sample(key))
+    for path_only in (False, True):
+        both = [
+            jax.jit(jax.value_and_grad(partial(fn, path_only=path_only)))(parameter)
+            for fn in (plain, noisy)
+        ]
+        for left, right in zip(*map(jax.tree.leaves, both), strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-9)
+
+
+def zero(drawn):
+    return 0 * jnp.sum(bjm.flatten_means(drawn))
+
+
+@pytest.mark.parametrize("options", [{}, STL], ids=["plain", "stick the landing"])
+def test_nearly_singular_covariances_in_single_precision(options, key):
+    """Sobol points have a mean square of one, so their entropy is the exact one."""
+    size = 82
+    lower = 0.25 * np.random.default_rng(0).normal(size=size * (size - 1) // 2)
+    steep = bjm.MultivariateGaussianParameter(
+        np.zeros(size), np.full(size, (0.3 - 1e-4) ** 0.5), lower
+    )
+    values = np.linalg.svd(np.asarray(steep.cholesky, float))[1]
+    assert values[-1] < 1e-7 * values[0]
+    posterior = JointPosterior(bjm.make_parameter(np.zeros(size)), steep)
+    options = {"draws": "sobol", "num_samples": 128, "prior": None} | options
+    bound, gradient = bound_and_gradient(posterior, key, fn=zero, **options)
+    exact = size * (np.log(0.3) + 0.5 * np.log(2 * np.pi * np.e))
+    np.testing.assert_allclose(bound.entropy, exact, rtol=1e-5)
+    # The slope of the entropy: one over the diagonal, times that of `raw**2`.
+    means, diagonal, rest = np.split(gradient[2 * size :], [size, 2 * size])
+    np.testing.assert_allclose(diagonal, 2 * (0.3 - 1e-4) ** 0.5 / 0.3, rtol=1e-4)
+    np.testing.assert_allclose(means, 0, atol=1e-4)
+    np.testing.assert_allclose(rest, 0, atol=1e-4)
+
+
+def test_densities_of_narrow_parameters_far_from_zero_in_single_precision(key):
+    """A draw near 1,000 is stored to 6e-5, a third of this width."""
+    parameter = bjm.make_parameter(np.full(50, 1e3), stdv=2e-4)
+    options = {"draws": "sobol", "num_samples": 64, "prior": None}
+    bound, _ = bound_and_gradient(parameter, key, fn=zero, **options)
+    np.testing.assert_allclose(bound.entropy, parameter.entropy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, STL], ids=["plain", "stick the landing"])
+def test_training_a_full_covariance_from_a_poor_start(options, key):
+    """82 entries in single precision, by Adam, from means three sds off."""
+    size, rng = 82, np.random.default_rng(0)
+    root = rng.normal(size=(size, size)) / size**0.5
+    covariance = 0.04 * (root @ root.T + 0.05 * np.eye(size))
+    precision = jnp.asarray(np.linalg.inv(covariance), jnp.float32)
+    target = jnp.asarray(0.3 * rng.normal(size=size), jnp.float32)
+
+    def log_likelihood(drawn):
+        distance = drawn.mean - target
+        return -0.5 * distance @ precision @ distance
+
+    posterior = JointPosterior.full(bjm.make_parameter(np.zeros(size)), 0.05)
+    dynamic, static = bjm.freeze_params(posterior, ["model"])
+    optimiser = optax.adam(optax.cosine_decay_schedule(2e-2, 600))
+
+    def step(carry, key):
+        dynamic, state = carry
+
+        def loss(dynamic):
+            fit = bjm.unfreeze_all(dynamic, static)
+            settings = {"prior": None, "key": key, "num_samples": 8} | options
+            return -elbo(fit, log_likelihood, **settings).value
+
+        value, gradient = jax.value_and_grad(loss)(dynamic)
+        updates, state = optimiser.update(gradient, state, dynamic)
+        return (optax.apply_updates(dynamic, updates), state), -value
+
+    @jax.jit
+    def train(dynamic, key):
+        carry = (dynamic, optimiser.init(dynamic))
+        return jax.lax.scan(step, carry, random.split(key, 600))
+
+    with jax.numpy_dtype_promotion("standard"):
+        (dynamic, _), bounds = train(dynamic, key)
+    fit = bjm.unfreeze_all(dynamic, static)
+    stdv = np.sqrt(np.diag(covariance))
+    log_evidence = 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
+    assert jnp.all(jnp.isfinite(bounds))
+    assert log_evidence - 3 < bounds[-50:].mean() < log_evidence
+    np.testing.assert_allclose((fit.mean - target) / stdv, 0, atol=0.6)
+    np.testing.assert_allclose(fit.stdv / stdv, 1, atol=0.15)
 
 
 def test_minibatches_average_to_the_whole(key, x64):

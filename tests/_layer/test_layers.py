@@ -54,7 +54,12 @@ def test_linear_starts_xavier_uniform(key):
         ({}, GaussianParameter, GaussianParameter),
         ({"use_bias": False}, GaussianParameter, type(None)),
         ({"bayesian_bias": False}, GaussianParameter, DeterministicParameter),
-        ({"bayesian": False}, DeterministicParameter, DeterministicParameter),
+        ({"bayesian": False}, DeterministicParameter, GaussianParameter),
+        (
+            {"bayesian": False, "bayesian_bias": False},
+            DeterministicParameter,
+            DeterministicParameter,
+        ),
         (
             {"param_type": LaplacianParameter, "init_raw_stdv": 0.5},
             LaplacianParameter,
@@ -99,9 +104,13 @@ LAYERS = {
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_sampling_without_a_key_is_an_error(name, key):
-    with pytest.raises(ValueError, match="`key` is None, but `sample=True`.*Pass"):
+    with pytest.raises(
+        ValueError, match="key is required: `key` is None, but `sample=True`.*Pass"
+    ):
         LAYERS[name](key)(jnp.ones(3), key=None, sample=True)
-    with pytest.raises(ValueError, match="`key` is None, but `sample=True`.*Pass"):
+    with pytest.raises(
+        ValueError, match="key is required: `key` is None, but `sample=True`.*Pass"
+    ):
         LAYERS[name](key)(jnp.ones(3))
 
 

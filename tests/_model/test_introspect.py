@@ -127,14 +127,13 @@ def test_counts_and_groups(key):
         "deterministic": 4,
     }
     groups = bjm.get_parameter_groups(model)
-    assert {group: list(names) for group, names in groups.items()} == {
+    assert groups == {
         "gaussian": ["W", "stdv_net.W", "table['mean']", "scalar", "empty"],
         "laplacian": ["table['W']"],
         "deterministic": ["stdv_net.b", "table['raw_stdv']"],
         "logistic": ["inner.mean_field"],
         "multivariate_gaussian": ["pair[0]"],
     }
-    assert groups["laplacian"]["table['W']"] is model.table["W"]
 
 
 def test_a_group_name_that_is_taken():
@@ -143,8 +142,8 @@ def test_a_group_name_that_is_taken():
 
     model = [Gaussian(jnp.ones(1), jnp.ones(1)), make_parameter(1.0)]
     groups = bjm.get_parameter_groups(model)
-    assert list(groups["gaussian"]) == ["[1]"]
-    assert [list(names) for names in groups.values()][3] == ["[0]"]
+    assert groups["gaussian"] == ["[1]"]
+    assert list(groups.values())[3] == ["[0]"]
 
 
 def test_a_model_without_parameters():

@@ -34,7 +34,7 @@ def test_rows_hold_the_parameters(model):
 
 def test_prints_in_a_terminal(model):
     lines = str(model).splitlines()
-    assert lines[0].split() == ["name", "type", "shape", "count", "mean", "sd"]
+    assert lines[0].split() == ["name", "type", "shape", "count", "mean", "own", "sd"]
     cells = [line.split("  ") for line in lines[2:4]]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in cells]
     assert cells == [
@@ -42,7 +42,7 @@ def test_prints_in_a_terminal(model):
         ["start", "DeterministicParameter", "scalar", "1", "30", "0"],
     ]
     assert lines[2].index("Gaussian") == lines[3].index("Deterministic")
-    assert lines[2].index("0.0401") == lines[0].index("sd")
+    assert lines[2].index("0.0401") == lines[0].index("own sd")
     low, high = (float(f(model.mlp.layers[0].W.mean)) for f in (jnp.min, jnp.max))
     assert f"16 x 2     32  {low:.3g} to {high:.3g} " in lines[4]
     assert lines[-1] == "68 numbers in 6 parameters, 67 of them uncertain"

@@ -54,6 +54,47 @@ def test_density_in_single_precision_where_the_factor_dominates(key):
     np.testing.assert_allclose(parameter.log_prob(value), expected, atol=0.02)
 
 
+@pytest.mark.parametrize("apart", [1.0, 1e-2, 1e-4])
+def test_columns_that_are_nearly_parallel_in_single_precision(apart, key):
+    """Of `I + W^T W` single precision would lose the identity, and be NaN."""
+    factor = random.normal(key, (50, 4))
+    factor = factor[:, :1] + apart * factor
+    parameter = LowRankGaussianParameter(jnp.full(50, 3.0), jnp.zeros(50), factor)
+    exact = np.asarray(factor, float)
+    covariance = exact @ exact.T + 1e-8 * np.eye(50)
+    log_root = 0.5 * np.linalg.slogdet(covariance)[1]
+    entropy = log_root + 25 * np.log(2 * np.pi * np.e)
+    np.testing.assert_allclose(parameter.entropy(), entropy, atol=2e-3)
+    draw, log_prob = parameter.sample_and_log_prob(key)
+    noise = np.asarray(parameter.noise(key), float)
+    deviation = 1e-4 * noise[:50] + exact @ noise[50:]
+    square = deviation @ np.linalg.solve(covariance, deviation)
+    expected = -0.5 * square - log_root - 25 * np.log(2 * np.pi)
+    np.testing.assert_allclose(log_prob, expected, atol=0.05)
+
+
+def test_slopes_and_curvatures(key, x64):
+    """Against the dense normal density, with respect to all that it depends on."""
+    parameter = low_rank_of(key, (3,), 2)
+    value = random.normal(random.fold_in(key, 3), (3,))
+
+    def dense(parameter, value):
+        deviation = value - parameter.mean
+        square = deviation @ jnp.linalg.solve(parameter.covariance, deviation)
+        log_det = jnp.linalg.slogdet(2 * jnp.pi * parameter.covariance)[1]
+        return -0.5 * (square + log_det)
+
+    def sparse(parameter, value):
+        return parameter.log_prob(value)
+
+    for derivative in (jax.grad, jax.hessian):
+        found, expected = (
+            jax.jit(derivative(fn, (0, 1)))(parameter, value) for fn in (sparse, dense)
+        )
+        for left, right in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-8, atol=1e-9)
+
+
 def test_draws_have_its_covariance(key):
     parameter = low_rank_of(key, (3,), 1)
     draws = jax.vmap(parameter.sample)(random.split(key, 50_000))

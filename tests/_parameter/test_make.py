@@ -7,6 +7,7 @@ from BayesianJaxModels import (
     DeterministicParameter,
     GaussianParameter,
     LaplacianParameter,
+    LowRankGaussianParameter,
     MultivariateGaussianParameter,
     make_parameter,
 )
@@ -90,5 +91,60 @@ def test_bad_settings_are_errors():
         make_parameter(1.0, init_raw_stdv="wide")
     with pytest.raises(ValueError, match="`init_raw_stdv` must be finite"):
         make_parameter(1.0, init_raw_stdv=jnp.nan)
-    with pytest.raises(ValueError, match=r"`init_raw_stdv` must be one number.*\(2,\)"):
-        make_parameter([1.0, 2.0], init_raw_stdv=[0.1, 0.2])
+    for name in ("init_raw_stdv", "stdv"):
+        for shape in ((3,), (2, 1), (1, 2)):
+            with pytest.raises(ValueError, match=rf"`{name}` has shape .* \(2,\)"):
+                make_parameter([1.0, 2.0], **{name: np.full(shape, 0.1)})
+    with pytest.raises(ValueError, match="`stdv` and `init_raw_stdv` both"):
+        make_parameter(1.0, stdv=0.1, init_raw_stdv=0.1)
+    for wrong in (1e-4, 0.0, -1.0, np.nan, np.inf, [0.1, 1e-5]):
+        with pytest.raises(ValueError, match="`stdv` must be above 0.0001"):
+            make_parameter([1.0, 2.0], stdv=wrong)
+    with pytest.raises(ValueError, match="`stdv` must be above 0.000141"):
+        make_parameter(1.0, stdv=1.2e-4, param_type=LaplacianParameter)
+    with pytest.raises(NotImplementedError, match="LogisticParameter has no `with_std"):
+        make_parameter(1.0, stdv=0.1, param_type=LogisticParameter)
+
+
+KINDS = [
+    GaussianParameter,
+    LaplacianParameter,
+    LowRankGaussianParameter,
+    MultivariateGaussianParameter,
+]
+
+
+@pytest.mark.parametrize("param_type", KINDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_standard_deviations_are_what_was_asked_for(param_type, dtype, x64):
+    value = np.ones((2, 3), dtype)
+    scales = np.array([[0.1], [20.0]])
+    for stdv in (0.3, scales, scales * np.ones(3)):
+        made = make_parameter(value, param_type=param_type, stdv=stdv)
+        assert made.stdv.dtype == made.mean.dtype == dtype
+        wanted = np.broadcast_to(stdv, (2, 3))
+        np.testing.assert_allclose(made.stdv, wanted, rtol=1e-6)
+    narrow = jax.jit(lambda stdv: make_parameter(value, stdv=stdv).stdv)(1e-5)
+    assert jnp.all(jnp.isnan(narrow))  # what only a run can see raises nothing
+
+
+@pytest.mark.parametrize("param_type", [*KINDS, LogisticParameter])
+def test_unconstrained_widths_of_different_sizes(param_type):
+    raw = np.array([[0.1], [2.0]])
+    made = make_parameter(np.ones((2, 3)), param_type=param_type, init_raw_stdv=raw)
+    width = jax.tree.leaves(made)[1]
+    np.testing.assert_array_equal(width, np.float32(raw * np.ones(3)))
+
+
+@pytest.mark.parametrize("param_type", KINDS[2:])
+def test_correlations_outlive_other_standard_deviations(param_type, key, x64):
+    first = make_parameter(np.ones(3), param_type=param_type, init_raw_stdv=0.7)
+    bent = jax.tree.map(lambda leaf: leaf + jax.random.normal(key, leaf.shape), first)
+    stdv = np.array([0.2, 3.0, 40.0])
+    moved = bent.with_stdv(stdv)
+
+    def correlation(parameter):
+        return parameter.covariance / np.outer(parameter.stdv, parameter.stdv)
+
+    np.testing.assert_allclose(moved.stdv, stdv, rtol=1e-12)
+    np.testing.assert_allclose(correlation(moved), correlation(bent), rtol=1e-12)

@@ -46,7 +46,8 @@ def test_what_the_network_should_find(example):
 def test_density_is_the_models(example, x64):
     rng = np.random.default_rng(0)
     hidden, ys = 0.5 * rng.normal(size=(3, 5)), rng.normal(2.0, 1.0, (6, 13, 2))
-    layer = bjm.BayesianLinear(5, 2, bayesian=False, key=jax.random.key(0))
+    points = {"bayesian": False, "bayesian_bias": False}
+    layer = bjm.BayesianLinear(5, 2, **points, key=jax.random.key(0))
     model = example.Interaction(hidden, layer)
     density = example.LogDensity(ys)
     found = eqx.filter_jit(density)(model)

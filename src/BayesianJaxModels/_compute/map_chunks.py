@@ -1,6 +1,7 @@
 """Call a function for one range of items after another, on all cores and devices."""
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ from typing import Any
 
 import jax
 import numpy as np
+
+from .settings import can_be_carried, fingerprint, holding, settings_here
 
 _COMPILING = Lock()
 _COMPILED: set[int] = set()
@@ -24,9 +27,10 @@ def map_chunks(
     """Yield `(start, run(start, worker))` in the order of `starts`.
 
     Threads serve, not processes: compiled JAX code lets go of Python's lock, and one
-    XLA device of a CPU runs a loop on one core. The precision that the caller has set
-    with `jax.enable_x64` holds in them too. At most two results for each worker
-    exist at a time, so a caller that keeps none needs little memory.
+    XLA device of a CPU runs a loop on one core. What the caller has set with the
+    context managers of JAX holds in them too; where it cannot, the caller's thread
+    makes all calls. At most two results for each worker exist at a time, so a caller
+    that keeps none needs little memory.
 
     Args:
         run: Called with a start and the index of a worker, in `0 .. num_workers - 1`;
@@ -38,17 +42,18 @@ def map_chunks(
         Exception: Whatever `run` raises, at once; the calls under way are waited for
             and the others are dropped.
     """
-    if len(starts) == 1:
-        # A thread for it alone would take longer to start than many calls to run.
-        yield starts[0], run(starts[0], 0)
+    settings = settings_here()
+    # For one call alone a thread would take longer to start than many calls to run.
+    if len(starts) == 1 or not can_be_carried(settings):
+        for start in starts:
+            yield start, run(start, 0)
         return
     free_workers = deque(range(num_workers))
-    double = jax.config.jax_enable_x64  # pyright: ignore
 
     def call(start: int) -> Any:
         worker = free_workers.popleft()
         try:
-            with jax.enable_x64(double):
+            with holding(settings):
                 return run(start, worker)
         finally:
             free_workers.append(worker)
@@ -72,7 +77,14 @@ def count_workers() -> int:
     devices = jax.local_devices()
     on_cpu = devices[0].platform == "cpu"
     # One CPU device runs a loop on one core, so as many threads as cores share it.
-    return max(os.cpu_count() or 1, len(devices)) if on_cpu else len(devices)
+    return max(_count_cores(), len(devices)) if on_cpu else len(devices)
+
+
+def _count_cores() -> int:
+    """As many as this process may use, where the system says so."""
+    if sys.platform == "linux":
+        return min(len(os.sched_getaffinity(0)), os.cpu_count() or 1)
+    return os.cpu_count() or 1
 
 
 @contextmanager
@@ -101,5 +113,4 @@ def _signature(inputs: Any) -> int:
         (leaf.shape, leaf.dtype) if isinstance(leaf, jax.Array | np.ndarray) else leaf
         for leaf in leaves
     ]
-    double = jax.config.jax_enable_x64  # pyright: ignore
-    return hash((treedef, tuple(kinds), double))
+    return hash((treedef, tuple(kinds), fingerprint()))

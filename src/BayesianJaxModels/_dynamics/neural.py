@@ -48,6 +48,7 @@ class NeuralVectorField(AbstractVectorField):
         time_dependent: bool = False,
         control_dim: int = 0,
         bayesian: bool = True,
+        bayesian_bias: bool = True,
         param_type: type[AbstractParameter] = GaussianParameter,
         init_raw_stdv: Any = 0.01,
         key: PRNGKeyArray,
@@ -63,6 +64,7 @@ class NeuralVectorField(AbstractVectorField):
             control_dim: The size of what `args(t)` returns; 0 for a field without
                 controls.
             bayesian: Whether the weights have distributions.
+            bayesian_bias: Whether the biases have them, whatever `bayesian` says.
             param_type: The kind of distribution.
             init_raw_stdv: The unconstrained width that every weight starts with.
             key: A JAX random key for the initial means.
@@ -79,6 +81,7 @@ class NeuralVectorField(AbstractVectorField):
             depth,
             activation=activation,
             bayesian=bayesian,
+            bayesian_bias=bayesian_bias,
             param_type=param_type,
             init_raw_stdv=init_raw_stdv,
             key=key,

@@ -9,17 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 
 from .._compute import fold_in
-from .._model import (
-    entropy,
-    flatten_means,
-    replace_free_means,
-    sample_all_parameters,
-)
-from .._model.gradient import guard_gradient, stop_gradient
-from .._parameter.convert import as_float_array, check_shape, check_values
+from .._model import entropy, flatten_means, replace_free_means
+from .._model.gradient import guard_gradient
+from .._model.sample import sample_with_log_prob
+from .._parameter.convert import as_float_array, check_key, check_shape, check_values
 from .distribution import Normal
 from .joint import JointPosterior
-from .posterior import AbstractPosterior, log_prob_of
+from .posterior import AbstractPosterior
 from .prior import Prior, kl_to_prior, log_prior
 from .structured import antithetic_noise, draw_from_noise, noise_size, sobol_noise
 
@@ -109,7 +105,9 @@ def elbo(
             takes from the tails: little, and less with more draws.
         stick_the_landing: Whether to leave out the part of the gradient that is zero on
             average, so that its noise vanishes where the posterior is exact (Roeder, Wu
-            & Duvenaud 2017, arXiv:1703.09194). Needs `kl="sampled"`.
+            & Duvenaud 2017, arXiv:1703.09194). It stays in for draws of a full
+            covariance that is nearly singular, where it takes noise away. Needs
+            `kl="sampled"`.
         importance_weighted: Whether `value` is the bound over all draws together
             (Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519), where a failed draw
             has weight zero. Needs `kl="sampled"`.
@@ -125,7 +123,7 @@ def elbo(
         An `ELBO`.
 
     Raises:
-        TypeError: If the posterior is of another type.
+        TypeError: If the posterior is of another type, or `key` is no random key.
         ValueError: If options or shapes do not fit.
         NotImplementedError: If there is no closed form, or no structured draw, for a
             type of parameter.
@@ -152,6 +150,7 @@ def elbo(
             "`posterior` must be a model with parameters or a `JointPosterior`, which "
             f"have a density and an entropy, but got a {type(posterior).__name__}."
         )
+    check_key(key)
     _check_options(kl, draws, num_samples, stick_the_landing or importance_weighted)
     if kl == "analytic" and not (prior is None or isinstance(prior, Prior)):
         raise ValueError(
@@ -172,28 +171,28 @@ def elbo(
     # A draw of the random variables becomes a drawn model, and their density its own.
     variables = posterior.joint if is_joint else posterior
     log_volume = posterior.log_volume if is_joint else jnp.zeros(())
-    density_of = stop_gradient(variables) if stick_the_landing else variables
 
-    def terms_at(drawn_variables):
+    def terms_at(drawn_variables, log_density):
         drawn = posterior.at(drawn_variables.mean) if is_joint else drawn_variables
         if not forward_mode:
             drawn = guard_gradient(drawn, mapped_with=drawn)
         return (
             scale * _scalar("log_likelihood", log_likelihood(drawn)),
             _scalar("prior", _log_prior(drawn, prior)),
-            log_prob_of(density_of, drawn_variables),
+            log_density,
         )
 
+    def terms_of(randomness):
+        make = sample_with_log_prob if draws == "independent" else draw_from_noise
+        return terms_at(*make(variables, randomness, stick_the_landing))
+
     if draws == "independent":
-        keys = fold_in(key, jnp.arange(num_samples))
-        terms = jax.vmap(lambda key: terms_at(sample_all_parameters(variables, key)))(
-            keys
-        )
+        randomness = fold_in(key, jnp.arange(num_samples))
     else:
         arrange = antithetic_noise if draws == "antithetic" else sobol_noise
         dtype = flatten_means(variables).dtype
-        noise = arrange(key, num_samples, noise_size(variables), dtype)
-        terms = jax.vmap(lambda row: terms_at(draw_from_noise(variables, row)))(noise)
+        randomness = arrange(key, num_samples, noise_size(variables), dtype)
+    terms = jax.vmap(terms_of)(randomness)
 
     # One dtype for all terms, whichever those of model and data are.
     with jax.numpy_dtype_promotion("standard"):

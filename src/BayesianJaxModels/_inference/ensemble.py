@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._compute import fold_in
+from .._model import flatten_means, flatten_stdvs
 from .._model.tree import flatten_named, is_parameter, name_of, replace_mean
 from .._parameter.convert import as_float_array, check_shape, check_values
 from .posterior import (
@@ -80,6 +81,23 @@ class EnsemblePosterior(AbstractPosterior):
             lambda leaf: jnp.asarray(leaf)[index] if _is_array(leaf) else leaf,
             self.members,
         )
+
+    def flatten_means(self) -> Float[Array, " n"]:
+        """The means over all members."""
+        return _pool(self.weights, *self._moments())[0]
+
+    def flatten_stdvs(self) -> Float[Array, " n"]:
+        """The standard deviations over all members."""
+        return _pool(self.weights, *self._moments())[1]
+
+    def _moments(self) -> tuple[Float[Array, "m n"], Float[Array, "m n"]]:
+        arrays, rest = eqx.partition(self.members, _is_array)
+
+        def moments(own):
+            member = eqx.combine(own, rest)
+            return flatten_means(member), flatten_stdvs(member)
+
+        return jax.vmap(moments)(jax.tree.map(jnp.asarray, arrays))
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Pick a member in proportion to the weights, and draw its parameters."""
@@ -180,6 +198,21 @@ class MixturePosterior(AbstractPosterior):
         """The model of the first component, whose structure all draws have."""
         return model_of(self.components[0])
 
+    def flatten_means(self) -> Float[Array, " n"]:
+        """The means over all components."""
+        return _pool(self.weights, *self._moments())[0]
+
+    def flatten_stdvs(self) -> Float[Array, " n"]:
+        """The standard deviations over all components."""
+        return _pool(self.weights, *self._moments())[1]
+
+    def _moments(self) -> tuple[Float[Array, "m n"], Float[Array, "m n"]]:
+        dtype = flatten_means(self.model).dtype
+        return (
+            jnp.stack([flatten_means(c).astype(dtype) for c in self.components]),
+            jnp.stack([flatten_stdvs(c).astype(dtype) for c in self.components]),
+        )
+
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Pick a component in proportion to the weights, and draw from it.
 
@@ -253,6 +286,16 @@ def _signature(model: PyTree) -> tuple[Any, dict[str, tuple[int, ...]]]:
 
 def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array | np.ndarray)
+
+
+def _pool(
+    weights: Float[Array, " m"], means: Float[Array, "m n"], stdvs: Float[Array, "m n"]
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """Mean and standard deviation of a mixture, from those of its components."""
+    weights = weights.astype(means.dtype)[:, None]
+    mean = jnp.sum(weights * means, axis=0)
+    variance = jnp.sum(weights * (stdvs**2 + (means - mean) ** 2), axis=0)
+    return mean, jnp.sqrt(variance)
 
 
 def _pick(key: PRNGKeyArray, weights: Float[Array, " m"]) -> Int[Array, ""]:

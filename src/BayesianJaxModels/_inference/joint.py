@@ -3,7 +3,6 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
@@ -12,15 +11,14 @@ from .._model import free_means, replace_free_means, sample_all_parameters
 from .._model.gradient import stop_gradient
 from .._parameter import (
     AbstractParameter,
-    DeterministicParameter,
-    GaussianParameter,
-    LaplacianParameter,
     LowRankGaussianParameter,
     MultivariateGaussianParameter,
 )
-from .._parameter.base import MIN_WIDTH
-from .._parameter.convert import as_float_array, check_shape, check_values
+from .._parameter.base import MIN_WIDTH, raw_width
+from .._parameter.convert import as_float_array, check_key, check_shape, check_values
 from .posterior import AbstractPosterior
+
+_NARROWER = "For a narrower start use `JointPosterior.gaussian(model, covariance)`."
 
 
 class JointPosterior(AbstractPosterior):
@@ -84,17 +82,18 @@ class JointPosterior(AbstractPosterior):
 
     @classmethod
     def full(cls, model: PyTree, init_stdv: Any) -> "JointPosterior":
-        """Normal with a full covariance, which starts as `init_stdv**2` times one.
+        """Normal with a full covariance, which starts as `init_stdv**2` and no more.
 
         Args:
             model: Its means are the centre.
-            init_stdv: One number, above 1e-4. For narrower ones use `gaussian`.
+            init_stdv: One number, or one for each entry, above 1e-4. For narrower ones
+                use `gaussian`.
 
         Raises:
             ValueError: If `init_stdv` is not as above.
         """
         centre = jnp.zeros_like(free_means(model))
-        raw_stdv = _raw_width(init_stdv)
+        raw_stdv = raw_width("init_stdv", init_stdv, centre, remedy=_NARROWER)
         return cls(model, MultivariateGaussianParameter.from_value(centre, raw_stdv))
 
     @classmethod
@@ -104,14 +103,14 @@ class JointPosterior(AbstractPosterior):
         Args:
             model: Its means are the centre.
             rank: How many directions may be correlated.
-            init_stdv: One number, above 1e-4: the diagonal of a start that is nearly
-                uncorrelated.
+            init_stdv: One number, or one for each entry, above 1e-4: the diagonal of a
+                start that is nearly uncorrelated.
 
         Raises:
             ValueError: If `init_stdv` or `rank` is not as above.
         """
         centre = jnp.zeros_like(free_means(model))
-        raw_stdv = _raw_width(init_stdv)
+        raw_stdv = raw_width("init_stdv", init_stdv, centre, remedy=_NARROWER)
         return cls(model, LowRankGaussianParameter.of_rank(centre, rank, raw_stdv))
 
     @classmethod
@@ -153,7 +152,7 @@ class JointPosterior(AbstractPosterior):
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Draw `z` and place it. Differentiable with respect to `joint`."""
-        return self.at(sample_all_parameters(self.joint, key).mean)
+        return self.at(sample_all_parameters(self.joint, check_key(key)).mean)
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
         """The log density over all entries, in nats.
@@ -177,6 +176,14 @@ class JointPosterior(AbstractPosterior):
         """The mean and the covariance of the entries."""
         return _moments(self)
 
+    def flatten_means(self) -> Float[Array, " n"]:
+        """As `mean`."""
+        return self.mean
+
+    def flatten_stdvs(self) -> Float[Array, " n"]:
+        """As `stdv`."""
+        return self.stdv
+
     @property
     def log_volume(self) -> Float[Array, ""]:
         """`log |det basis|`."""
@@ -196,7 +203,7 @@ class JointPosterior(AbstractPosterior):
         Raises:
             NotImplementedError: If `joint` is of a type of your own.
         """
-        factor = self._along(_root_of_covariance(self.joint))
+        factor = self._along(self.joint.root)
         return jnp.matmul(factor, factor.T, precision="highest")
 
     @property
@@ -209,7 +216,7 @@ class JointPosterior(AbstractPosterior):
         """
         if self.basis is None:
             return self.joint.stdv
-        return jnp.linalg.norm(self._along(_root_of_covariance(self.joint)), axis=1)
+        return jnp.linalg.norm(self._along(self.joint.root), axis=1)
 
     @property
     def _centre(self) -> Float[Array, " n"]:
@@ -241,33 +248,3 @@ def _whitening(
     raw_one = (1 - MIN_WIDTH) ** 0.5
     standard = MultivariateGaussianParameter.from_value(centre, raw_one)
     return standard, stdv[:, None] * factor, is_right & jnp.all(jnp.isfinite(factor))
-
-
-def _root_of_covariance(joint: AbstractParameter) -> Float[Array, "n m"]:
-    """A matrix that times its transpose is the covariance."""
-    if isinstance(joint, MultivariateGaussianParameter):
-        return joint.cholesky
-    if isinstance(joint, LowRankGaussianParameter):
-        return joint.root
-    independent = DeterministicParameter | GaussianParameter | LaplacianParameter
-    if isinstance(joint, independent):
-        return jnp.diag(joint.stdv)
-    raise NotImplementedError(
-        f"The covariance of a {type(joint).__name__} is not known here. Take that of "
-        "draws: `jnp.cov` of `flatten_means(posterior.draw(key))` over keys."
-    )
-
-
-def _raw_width(stdv: Any) -> Float[Array, ""]:
-    """What `raw**2 + 1e-4` maps to a standard deviation."""
-    with jax.ensure_compile_time_eval():
-        stdv = as_float_array(stdv, "init_stdv")
-        check_shape("init_stdv", stdv, ())
-        is_bad = ~(stdv > MIN_WIDTH)
-    stdv = check_values(
-        stdv,
-        is_bad,
-        f"`init_stdv` must be above {MIN_WIDTH}. For a narrower start use "
-        "`JointPosterior.gaussian(model, covariance)`.",
-    )
-    return jnp.sqrt(stdv - MIN_WIDTH)

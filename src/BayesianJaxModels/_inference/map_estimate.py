@@ -12,7 +12,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from .._compute import fold_in, progress_bar
-from .._model import free_means, replace_free_means, sample_all_parameters
+from .._model import (
+    flatten_means,
+    free_means,
+    replace_free_means,
+    sample_all_parameters,
+)
+from .._model.estimate import OF_ONE_MODEL, AbstractEstimate, refuse
 from . import search
 from .density import FlatDensity, values_and_gradients
 from .prior import Prior, sample_prior
@@ -51,7 +57,7 @@ REMEDIES = {
 }
 
 
-class MAPEstimate(eqx.Module):
+class MAPEstimate(AbstractEstimate):
     """The best of many searches for the mode.
 
     Attributes:
@@ -100,6 +106,14 @@ class MAPEstimate(eqx.Module):
     outcomes: tuple[str, ...] = eqx.field(static=True)
     noise: Float[np.ndarray, " num_starts"]
     num_redrawn: int = eqx.field(static=True)
+
+    def get_parameters(self) -> None:
+        """Refuse: the widths of the parameters are not fitted."""
+        refuse("get_parameters", self, OF_ONE_MODEL)
+
+    def flatten_means(self) -> Float[Array, " d"]:
+        """The entries of the mode."""
+        return flatten_means(self.model)
 
     @property
     def num_agree(self) -> int:

@@ -18,11 +18,12 @@ from .._model import (
     sample_all_parameters,
     unflatten_means,
 )
+from .._model.estimate import OF_ONE_MODEL, AbstractEstimate, refuse
 from .._model.tree import ravel_all
 from .._parameter.convert import check_finite, check_shape
 
 
-class AbstractPosterior(eqx.Module):
+class AbstractPosterior(AbstractEstimate):
     """A distribution over the parameters of a model, jointly.
 
     A plain model with parameters needs no such class: it is its own mean-field
@@ -193,6 +194,19 @@ class DrawsPosterior(AbstractPosterior):
         is_whole = values.size == flatten_means(self.model).size
         place = unflatten_means if is_whole else replace_free_means
         return place(self.model, values)
+
+    def get_parameters(self) -> None:
+        """Refuse: `model` says what the parameters are, not where."""
+        refuse("get_parameters", self, OF_ONE_MODEL)
+
+    def flatten_means(self) -> Float[Array, " d"]:
+        """The means over the draws, of shape `(d,)`."""
+        return jnp.sum(self.weights[:, None] * self.draws, axis=0)
+
+    def flatten_stdvs(self) -> Float[Array, " d"]:
+        """The standard deviations over the draws, of shape `(d,)`."""
+        distance = self.draws - self.flatten_means()
+        return jnp.sqrt(jnp.sum(self.weights[:, None] * distance**2, axis=0))
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Pick one of the draws in proportion to the weights."""

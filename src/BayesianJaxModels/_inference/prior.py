@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from .._compute import fold_in
 from .._model import get_parameters
 from .._model.entropy import kl_to_laplace, kl_to_normal
+from .._model.estimate import OF_ONE_MODEL, refuse
 from .._model.tree import (
     Model,
     flatten_named,
@@ -234,6 +235,10 @@ class PriorDraws(AbstractPosterior):
 
     model: PyTree
     prior: Prior
+
+    def get_parameters(self) -> None:
+        """Refuse: `model` says what the parameters are, not where."""
+        refuse("get_parameters", self, OF_ONE_MODEL)
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Draw every parameter from the prior."""

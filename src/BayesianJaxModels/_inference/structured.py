@@ -1,7 +1,6 @@
 """Draws whose noise is arranged: each parameter as a function of normal numbers."""
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -10,39 +9,40 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 
 from .._compute import fold_in, standard_normal
 from .._model import get_parameters
-from .._model.tree import Model, map_parameters, replace_mean
-from .._parameter import (
-    AbstractParameter,
-    DeterministicParameter,
-    GaussianParameter,
-    LaplacianParameter,
-    LowRankGaussianParameter,
-    MultivariateGaussianParameter,
-)
+from .._model.tree import Model, map_parameters, ravel_all, replace_mean
 
 
 def noise_size(model: PyTree) -> int:
     """How many normal numbers a draw of all parameters takes.
 
     Raises:
-        NotImplementedError: If a parameter is of a type of your own.
+        NotImplementedError: If a parameter is of a type that does not say so.
     """
-    return sum(map(_noise_size, get_parameters(model).values()))
+    return sum(p.noise_size for p in get_parameters(model).values())
 
 
-def draw_from_noise(model: Model, noise: Float[Array, " d"]) -> Model:
+def draw_from_noise(
+    model: Model, noise: Float[Array, " d"], path_only: bool = False
+) -> tuple[Model, Float[Array, ""]]:
     """Draw all parameters as a function of standard normal numbers.
 
     Minus the noise gives the draw reflected about the means.
+
+    Returns:
+        The drawn model and its log density, as `sample_with_log_prob` returns them.
     """
     parameters = list(get_parameters(model).values())
-    ends = np.cumsum([0, *map(_noise_size, parameters)])
+    ends = np.cumsum([0, *(p.noise_size for p in parameters)])
+    log_probs = []
 
     def place(index, parameter):
         part = noise[ends[index] : ends[index + 1]].astype(parameter.mean.dtype)
-        return replace_mean(parameter, _transport(parameter)(part))
+        draw, log_prob = parameter.displaced_and_log_prob(part, path_only)
+        log_probs.append(log_prob)
+        return replace_mean(parameter, draw)
 
-    return map_parameters(place, model)
+    drawn = map_parameters(place, model)
+    return drawn, jnp.sum(ravel_all(log_probs))
 
 
 def antithetic_noise(
@@ -85,38 +85,3 @@ def sobol_noise(
     orthogonal, triangular = jnp.linalg.qr(normal - normal.mean(axis=0))
     orthogonal = orthogonal - orthogonal.mean(axis=0)
     return orthogonal * jnp.sign(jnp.diagonal(triangular)) * num**0.5
-
-
-def _noise_size(parameter: AbstractParameter) -> int:
-    if isinstance(parameter, DeterministicParameter):
-        return 0
-    if isinstance(parameter, LowRankGaussianParameter):
-        return sum(parameter.factor.shape)
-    _transport(parameter)
-    return parameter.mean.size
-
-
-def _transport(parameter: AbstractParameter) -> Callable:
-    """From standard normal numbers to a draw of one parameter."""
-    mean = parameter.mean
-    if isinstance(parameter, DeterministicParameter):
-        return lambda noise: mean
-    if isinstance(parameter, GaussianParameter):
-        return lambda noise: mean + parameter.stdv * noise.reshape(mean.shape)
-    if isinstance(parameter, LaplacianParameter):
-        return lambda noise: (
-            mean + parameter.scale * _laplace(noise).reshape(mean.shape)
-        )
-    if isinstance(parameter, MultivariateGaussianParameter | LowRankGaussianParameter):
-        return parameter.displaced
-    raise NotImplementedError(
-        f"Draws of a {type(parameter).__name__} are not known as a function of normal "
-        "numbers. Use `draws='independent'`, which every type of parameter allows."
-    )
-
-
-def _laplace(noise: Float[Array, " n"]) -> Float[Array, " n"]:
-    """The standard Laplace quantiles where standard normal ones are `noise`."""
-    # -log of twice the normal tail beyond |noise|.
-    tail = jax.scipy.special.log_ndtr(-jnp.abs(noise)) + math.log(2)
-    return -jnp.sign(noise) * tail

@@ -12,7 +12,7 @@ from .._model import Module
 from .._model.sample import draw_if
 from .._model.tree import is_parameter
 from .._parameter import AbstractParameter, GaussianParameter, make_parameter
-from .._parameter.convert import is_float_array
+from .._parameter.convert import check_key, is_float_array
 
 
 class _Constant(eqx.Module):
@@ -26,9 +26,9 @@ class Bayesian(Module):
 
     Every float array of the module becomes the mean of a parameter; parameters that the
     module has already stay as they are. Call it like the module, with `key=` and
-    `sample=` besides. Activations, sizes and other objects become static, so the leaves
-    are arrays alone. Shapes, tied weights (`equinox.nn.Shared`) and arrays of integers
-    are left as they are.
+    `sample=` besides; its products run at full float32 precision. Activations, sizes
+    and other objects become static, so the leaves are arrays alone. Shapes, tied
+    weights (`equinox.nn.Shared`) and arrays of integers are left as they are.
 
     Attributes:
         module: The module with a parameter in the place of each float array.
@@ -63,7 +63,8 @@ class Bayesian(Module):
 
         Args:
             module: An Equinox module with a `__call__`.
-            bayesian: Whether the parameters have distributions.
+            bayesian: Whether the parameters have distributions, all of them: which
+                arrays of a module are biases is not known here.
             param_type: The kind of distribution.
             init_raw_stdv: The unconstrained width that every entry starts with.
 
@@ -134,9 +135,10 @@ class Bayesian(Module):
         Raises:
             ValueError: If the key is missing.
         """
-        weight_key = None if key is None else jax.random.fold_in(key, 0)
+        weight_key = None if key is None else jax.random.fold_in(check_key(key), 0)
         module = draw_if(sample, self, weight_key).to_equinox()
         takes_key = "key" in inspect.signature(module).parameters
         if takes_key and key is not None:
             kwargs["key"] = jax.random.fold_in(key, 1)
-        return module(*args, **kwargs)
+        with jax.default_matmul_precision("highest"):
+            return module(*args, **kwargs)

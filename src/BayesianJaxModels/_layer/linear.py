@@ -10,12 +10,13 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 from .._model import Module
 from .._model.sample import draw_if
 from .._parameter import AbstractParameter, GaussianParameter, make_parameter
+from .._parameter.convert import check_key
 
 FEW_FEATURES = 4
 
 
 class BayesianLinear(Module):
-    """`x -> W x + b` over the last axis of `x`.
+    """`x -> W x + b` over the last axis of `x`, at full precision on every device.
 
     The means of `W` start Xavier-uniform (Glorot & Bengio 2010, PMLR 9:249), those of
     `b` at zero.
@@ -58,14 +59,16 @@ class BayesianLinear(Module):
             in_features: The size of the last axis of the input, at least 1.
             out_features: The size of the last axis of the output, at least 1.
             use_bias: Whether there is a bias.
-            bayesian: Whether the layer has distributions at all.
-            bayesian_bias: Whether the bias of a Bayesian layer has one.
+            bayesian: Whether the weights have distributions. The bias goes by
+                `bayesian_bias` alone; for a layer without any distribution set both to
+                `False`.
+            bayesian_bias: Whether the bias has distributions.
             param_type: The kind of distribution.
             init_raw_stdv: The unconstrained width that every entry starts with.
             key: A JAX random key for the initial means.
 
         Raises:
-            TypeError: If `param_type` is not a parameter type.
+            TypeError: If `param_type` is not a parameter type, or `key` no random key.
             ValueError: If a size is below 1, or `init_raw_stdv` is not finite.
         """
         for name, size in (
@@ -74,6 +77,7 @@ class BayesianLinear(Module):
         ):
             if size < 1:
                 raise ValueError(f"`{name}` must be at least 1, but got {size}.")
+        check_key(key)
         limit = (6 / (in_features + out_features)) ** 0.5
         shape = (out_features, in_features)
         settings = {"param_type": param_type, "init_raw_stdv": init_raw_stdv}
@@ -82,7 +86,7 @@ class BayesianLinear(Module):
         self.b = None
         if use_bias:
             self.b = make_parameter(
-                jnp.zeros(out_features), bayesian=bayesian and bayesian_bias, **settings
+                jnp.zeros(out_features), bayesian=bayesian_bias, **settings
             )
         self.in_features = in_features
         self.out_features = out_features
@@ -117,7 +121,11 @@ class BayesianLinear(Module):
             )
         layer = draw_if(sample, self, key)
         W = layer.W.mean
-        y = _times_vector(W, x) if x.ndim == 1 else x @ W.T
+        # The default of a GPU would have three digits.
+        if x.ndim == 1:
+            y = _times_vector(W, x)
+        else:
+            y = jnp.matmul(x, W.T, precision="highest")
         return y if layer.b is None else y + layer.b.mean
 
 
@@ -130,6 +138,6 @@ def _times_vector(
     is one loop over all of them. From some eight columns on the product is as fast.
     """
     if x.size > FEW_FEATURES:
-        return W @ x
+        return jnp.matmul(W, x, precision="highest")
     columns = [W[:, i] * x[i] for i in range(x.size)]
     return sum(columns[1:], columns[0])

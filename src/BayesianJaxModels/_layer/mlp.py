@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 from .._model import Module
 from .._model.sample import draw_if
 from .._parameter import AbstractParameter, GaussianParameter
+from .._parameter.convert import check_key
 from .linear import BayesianLinear
 
 
@@ -56,14 +57,16 @@ class BayesianMLP(Module):
             activation: An elementwise function, the same object for models that shall
                 share compiled code.
             use_bias: Whether the layers have biases.
-            bayesian: Whether the layers have distributions at all.
-            bayesian_bias: Whether the biases of Bayesian layers have them.
+            bayesian: Whether the weights have distributions. The biases go by
+                `bayesian_bias` alone; for a network without any distribution set both
+                to `False`.
+            bayesian_bias: Whether the biases have distributions.
             param_type: The kind of distribution.
             init_raw_stdv: The unconstrained width that every entry starts with.
             key: A JAX random key for the initial means.
 
         Raises:
-            TypeError: If `param_type` is not a parameter type.
+            TypeError: If `param_type` is not a parameter type, or `key` no random key.
             ValueError: If a size is below 1, `depth` is negative, or `init_raw_stdv` is
                 not finite.
         """
@@ -71,6 +74,7 @@ class BayesianMLP(Module):
             raise ValueError(f"`depth` must be at least 0, but got {depth}.")
         if width < 1:
             raise ValueError(f"`width` must be at least 1, but got {width}.")
+        check_key(key)
         sizes = [in_features, *[width] * depth, out_features]
         self.layers = [
             BayesianLinear(

@@ -14,6 +14,7 @@ from .._parameter import (
     MultivariateGaussianParameter,
 )
 from .._parameter.convert import check_shape
+from .estimate import AbstractEstimate, check_model
 from .introspect import get_parameters
 from .tree import ravel_all
 
@@ -22,10 +23,14 @@ def entropy(model: PyTree) -> Float[Array, ""]:
     """The exact entropy of all parameters of any type, constants included.
 
     Args:
-        model: Any pytree with parameters.
+        model: Any pytree with parameters, or a posterior that has an entropy, such as
+            a `JointPosterior`.
 
     Returns:
         The differential entropy in nats, a scalar; a point mass adds 0.
+
+    Raises:
+        TypeError: If a posterior does not know its entropy.
 
     Example:
         ```python
@@ -33,6 +38,8 @@ def entropy(model: PyTree) -> Float[Array, ""]:
         bjm.entropy({"rates": rates})  # -1.976: 2 log(0.0901) + log(2 pi e)
         ```
     """
+    if isinstance(model, AbstractEstimate):
+        return model.entropy()
     return _total([p.entropy() for p in get_parameters(model).values()])
 
 
@@ -49,12 +56,16 @@ def gaussian_entropy(model: PyTree) -> Float[Array, ""]:
     Returns:
         A scalar; 0 without Gaussian parameters.
 
+    Raises:
+        TypeError: If `model` is a posterior or a fit.
+
     Example:
         ```python
         rates = bjm.GaussianParameter(np.ones(2), np.full(2, 0.3))
         bjm.gaussian_entropy([rates])  # -4.814: 2 log(0.0901)
         ```
     """
+    check_model("gaussian_entropy", model)
     parameters = get_parameters(model).values()
     return _total(
         [jnp.log(p.stdv) for p in parameters if isinstance(p, GaussianParameter)]
@@ -73,12 +84,16 @@ def laplacian_entropy(model: PyTree) -> Float[Array, ""]:
     Returns:
         A scalar; 0 without Laplacian parameters.
 
+    Raises:
+        TypeError: If `model` is a posterior or a fit.
+
     Example:
         ```python
         effects = bjm.LaplacianParameter(np.zeros(2), np.full(2, 0.3))
         bjm.laplacian_entropy([effects])  # -4.814: 2 log(0.0901)
         ```
     """
+    check_model("laplacian_entropy", model)
     parameters = get_parameters(model).values()
     return _total(
         [jnp.log(p.scale) for p in parameters if isinstance(p, LaplacianParameter)]
@@ -100,6 +115,7 @@ def kl_divergence(q: PyTree, p: PyTree) -> Float[Array, ""]:
         The sum over all parameters, a scalar.
 
     Raises:
+        TypeError: If one of them is a posterior or a fit.
         ValueError: If the names or shapes differ.
         NotImplementedError: For any other pair of types, which it names.
 
@@ -114,6 +130,8 @@ def kl_divergence(q: PyTree, p: PyTree) -> Float[Array, ""]:
         Gil, Alajaji and Linder (2013), "Rényi divergence measures for commonly used
         univariate continuous distributions", Information Sciences 249.
     """
+    check_model("kl_divergence", q)
+    check_model("kl_divergence", p)
     of_q, of_p = get_parameters(q), get_parameters(p)
     if of_q.keys() != of_p.keys():
         raise ValueError(

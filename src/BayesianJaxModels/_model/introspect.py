@@ -12,6 +12,7 @@ from .._parameter import (
     LaplacianParameter,
 )
 from .._parameter.convert import as_float_array, check_shape, is_float_array
+from .estimate import AbstractEstimate, check_model
 from .tree import (
     Model,
     flatten_named,
@@ -36,7 +37,11 @@ def get_parameters(model: PyTree) -> dict[str, AbstractParameter]:
         One parameter object in two places of the tree is two parameters there, as
         everywhere in JAX; to tie them, use `equinox.nn.Shared`. In one half of a
         partition, as `freeze_params` makes it, parameters whose `mean` is in the other
-        half are left out.
+        half are left out. Of a posterior that has parameters to train, such as a
+        `JointPosterior`, those by their place in it.
+
+    Raises:
+        TypeError: If `model` is draws or a fit, whose parameters are a template.
 
     Example:
         ```python
@@ -45,6 +50,8 @@ def get_parameters(model: PyTree) -> dict[str, AbstractParameter]:
         # ['layers[0].W', 'layers[0].b', 'layers[1].W', 'layers[1].b']
         ```
     """
+    if isinstance(model, AbstractEstimate):
+        model.get_parameters()
     named, _ = flatten_named(model)
     return {
         name: node for name, node in named if is_parameter(node) and not is_frozen(node)
@@ -55,11 +62,14 @@ def flatten_means(model: PyTree) -> Float[Array, " n"]:
     """The means of all parameters as one vector; in a drawn model, the draw.
 
     Args:
-        model: Any pytree with parameters.
+        model: Any pytree with parameters, or a posterior: then its own means.
 
     Returns:
         Of shape `(n,)`: parameters in the order of `get_parameters`, entries in
         row-major order. Without parameters it is empty.
+
+    Raises:
+        TypeError: If a posterior does not know its means.
 
     Example:
         ```python
@@ -70,6 +80,8 @@ def flatten_means(model: PyTree) -> Float[Array, " n"]:
         bjm.flatten_means(model)  # [0.50, 0.03, 30.00]
         ```
     """
+    if isinstance(model, AbstractEstimate):
+        return model.flatten_means()
     return ravel_all([p.mean for p in get_parameters(model).values()])
 
 
@@ -77,10 +89,14 @@ def flatten_stdvs(model: PyTree) -> Float[Array, " n"]:
     """The marginal standard deviations, entry by entry beside `flatten_means`.
 
     Args:
-        model: Any pytree with parameters.
+        model: Any pytree with parameters, or a posterior: then its own. Of a drawn
+            model they are the widths that it came with.
 
     Returns:
         Of shape `(n,)`, each in the unit of its mean; 0 for a point mass.
+
+    Raises:
+        TypeError: If a posterior does not know its standard deviations.
 
     Example:
         ```python
@@ -91,6 +107,8 @@ def flatten_stdvs(model: PyTree) -> Float[Array, " n"]:
         bjm.flatten_stdvs(model)  # [0.0401, 0.0101, 0.0]
         ```
     """
+    if isinstance(model, AbstractEstimate):
+        return model.flatten_stdvs()
     return ravel_all([p.stdv for p in get_parameters(model).values()])
 
 
@@ -107,6 +125,9 @@ def flatten_raw_stdvs(model: PyTree) -> Float[Array, " n"]:
     Returns:
         Of shape `(n,)`.
 
+    Raises:
+        TypeError: If `model` is a posterior or a fit.
+
     Example:
         ```python
         model = {
@@ -116,6 +137,7 @@ def flatten_raw_stdvs(model: PyTree) -> Float[Array, " n"]:
         bjm.flatten_raw_stdvs(model)  # [0.2, 0.1, 0.0]
         ```
     """
+    check_model("flatten_raw_stdvs", model)
     return ravel_all([_raw_width(p) for p in get_parameters(model).values()])
 
 
@@ -139,7 +161,7 @@ def unflatten_means(model: Model, vector: Float[ArrayLike, " n"]) -> Model:
         A model with the types, structure, dtypes and widths of `model`.
 
     Raises:
-        TypeError: If `vector` is not made of real numbers.
+        TypeError: If `vector` is not made of real numbers, or `model` is a posterior.
         ValueError: If `vector` has another shape.
 
     Example:
@@ -149,6 +171,7 @@ def unflatten_means(model: Model, vector: Float[ArrayLike, " n"]) -> Model:
         moved["rates"].mean  # [0.60, 0.02]
         ```
     """
+    check_model("unflatten_means", model)
     vector = as_float_array(vector, "vector")
     parameters = list(get_parameters(model).values())
     ends = [0]
@@ -176,12 +199,16 @@ def compute_prior(model: PyTree) -> Float[Array, ""]:
     Returns:
         A scalar; 0 without parameters.
 
+    Raises:
+        TypeError: If `model` is a posterior or a fit.
+
     Example:
         ```python
         weights = bjm.GaussianParameter(np.array([3.0, 4.0]), np.array([0.1, 0.1]))
         bjm.compute_prior([weights])  # 25.0
         ```
     """
+    check_model("compute_prior", model)
     return jnp.sum(flatten_means(model) ** 2)
 
 
@@ -193,7 +220,8 @@ def get_parameter_count(model: PyTree) -> dict[str, int]:
 
     Returns:
         `{"total": ..., "bayesian": ..., "deterministic": ...}`, where a
-        `DeterministicParameter` is deterministic and every other type is Bayesian.
+        `DeterministicParameter` is deterministic and every other type is Bayesian. Of a
+        posterior, those of its model.
         `total` is the length of `flatten_means(model)`.
 
     Example:
@@ -203,6 +231,8 @@ def get_parameter_count(model: PyTree) -> dict[str, int]:
         # {'total': 48, 'bayesian': 32, 'deterministic': 16}
         ```
     """
+    if isinstance(model, AbstractEstimate):
+        return get_parameter_count(model.model)
     count = {"total": 0, "bayesian": 0, "deterministic": 0}
     for parameter in get_parameters(model).values():
         is_point = isinstance(parameter, DeterministicParameter)
@@ -211,24 +241,24 @@ def get_parameter_count(model: PyTree) -> dict[str, int]:
     return count
 
 
-def get_parameter_groups(model: PyTree) -> dict[str, dict[str, AbstractParameter]]:
-    """The parameters of a model by type, then by name.
+def get_parameter_groups(model: PyTree) -> dict[str, list[str]]:
+    """The names of a model's parameters by type.
 
     Args:
         model: Any pytree with parameters.
 
     Returns:
-        The groups `"gaussian"`, `"laplacian"` and `"deterministic"`, empty ones
-        included, and one for every further type in the model, called after its class:
-        `MultivariateGaussianParameter` gives `"multivariate_gaussian"`. A class whose
-        name is taken by another type gets its full name, module included.
+        Names as in `get_parameters`, in the groups `"gaussian"`, `"laplacian"` and
+        `"deterministic"`, empty ones included, and one for every further type in the
+        model, called after its class: `MultivariateGaussianParameter` gives
+        `"multivariate_gaussian"`. A class whose name is taken by another type gets its
+        full name, module included.
 
     Example:
         ```python
         layer = bjm.BayesianLinear(2, 16, bayesian_bias=False, key=jax.random.key(0))
-        groups = bjm.get_parameter_groups(layer)
-        list(groups)  # ['gaussian', 'laplacian', 'deterministic']
-        list(groups["deterministic"])  # ['b']
+        bjm.get_parameter_groups(layer)
+        # {'gaussian': ['W'], 'laplacian': [], 'deterministic': ['b']}
         ```
     """
     group_of: dict[type, str] = {
@@ -236,7 +266,7 @@ def get_parameter_groups(model: PyTree) -> dict[str, dict[str, AbstractParameter
         LaplacianParameter: "laplacian",
         DeterministicParameter: "deterministic",
     }
-    groups: dict[str, dict] = {group: {} for group in group_of.values()}
+    groups: dict[str, list[str]] = {group: [] for group in group_of.values()}
     for name, parameter in get_parameters(model).items():
         kind = type(parameter)
         if kind not in group_of:
@@ -245,7 +275,7 @@ def get_parameter_groups(model: PyTree) -> dict[str, dict[str, AbstractParameter
             group_of[kind] = (
                 f"{kind.__module__}.{kind.__qualname__}" if taken else group
             )
-        groups.setdefault(group_of[kind], {})[name] = parameter
+        groups.setdefault(group_of[kind], []).append(name)
     return groups
 
 

@@ -1,14 +1,20 @@
 """Draw all weights of a model, once."""
 
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._compute import fold_in
 from .._parameter import AbstractParameter
+from .._parameter.convert import check_key
+from .estimate import AbstractEstimate
 from .introspect import get_parameters
-from .tree import Model, map_parameters, replace_mean
+from .tree import Model, map_parameters, ravel_all, replace_mean
 
 # From so many on, parameters of one shape are drawn together: XLA compiles a random
 # number generator for each place that draws.
@@ -22,7 +28,8 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
     inside the vector field would give every stage of the solver other weights.
 
     Args:
-        model: Any pytree with parameters. It is not changed.
+        model: Any pytree with parameters. It is not changed. A posterior gives one of
+            its own draws, `posterior.draw(rng)`, a drawn model.
         rng: A JAX random key. The parameter with index `i` in `get_parameters` draws
             from `jax.random.fold_in(rng, i)`.
 
@@ -30,6 +37,10 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
         The same tree, where the `mean` of every parameter holds its draw and the widths
         are kept. Call it with `sample=False`. Differentiable with respect to means and
         widths (reparameterised, Kingma & Welling 2014, arXiv:1312.6114).
+
+    Raises:
+        ValueError: If `rng` is `None` or an array of keys.
+        TypeError: If `rng` is no random key of JAX, or `model` is a fit.
 
     Example:
         ```python
@@ -39,33 +50,75 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
         features.shape  # (10, 16): the same weights for all ten
         ```
     """
-    parameters = list(get_parameters(model).values())
-    keys = fold_in(rng, np.arange(len(parameters)))
-    values = {}
-    for indices in _alike(parameters):
-        if len(indices) < MANY_ALIKE:
-            values |= {i: parameters[i].sample(keys[i]) for i in indices}
-            continue
-        stacked = jax.tree.map(
-            lambda *leaves: jnp.stack(leaves), *[parameters[i] for i in indices]
-        )
-        draws = jax.vmap(lambda parameter, key: parameter.sample(key))(
-            stacked, keys[np.array(indices)]
-        )
-        values |= dict(zip(indices, draws, strict=True))
+    if isinstance(model, AbstractEstimate):
+        return model.draw(check_key(rng, "rng"))
+    values = _draw_each(model, rng, lambda parameter, key: parameter.sample(key))
     return map_parameters(
         lambda index, parameter: replace_mean(parameter, values[index]), model
     )
 
 
+def sample_with_log_prob(
+    model: Model, rng: PRNGKeyArray, path_only: bool = False
+) -> tuple[Model, Float[Array, ""]]:
+    """What `sample_all_parameters` draws, and its log density over all parameters.
+
+    Args:
+        model: Any pytree with parameters.
+        rng: A JAX random key.
+        path_only: Whether the density has derivatives with respect to the draw alone,
+            not to the means and widths of `model`.
+    """
+    pairs = _draw_each(
+        model, rng, lambda parameter, key: parameter.sample_and_log_prob(key, path_only)
+    )
+    drawn = map_parameters(
+        lambda index, parameter: replace_mean(parameter, pairs[index][0]), model
+    )
+    return drawn, jnp.sum(ravel_all([log_prob for _, log_prob in pairs]))
+
+
+def _draw_each(
+    model: PyTree,
+    rng: PRNGKeyArray,
+    draw: Callable[[AbstractParameter, PRNGKeyArray], Any],
+) -> list[Any]:
+    """`draw(parameter, key)` of all parameters, each with its own key."""
+    parameters = list(get_parameters(model).values())
+    keys = fold_in(check_key(rng, "rng"), np.arange(len(parameters)))
+    found = {}
+    for indices in _alike(parameters):
+        if len(indices) < MANY_ALIKE:
+            found |= {i: draw(parameters[i], keys[i]) for i in indices}
+            continue
+        arrays = [eqx.filter(parameters[i], _is_array) for i in indices]
+        rest = eqx.filter(parameters[indices[0]], _is_array, inverse=True)
+        draws = jax.vmap(lambda own, key, rest=rest: draw(eqx.combine(own, rest), key))(
+            jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays),
+            keys[np.array(indices)],
+        )
+        for place, i in enumerate(indices):
+            found[i] = jax.tree.map(lambda leaf, place=place: leaf[place], draws)
+    return [found[i] for i in range(len(parameters))]
+
+
 def _alike(parameters: list[AbstractParameter]) -> list[list[int]]:
-    """The indices of parameters with the same type, shapes and dtypes."""
+    """The indices of parameters that differ in nothing but the values of arrays."""
     groups = {}
     for index, parameter in enumerate(parameters):
         leaves, treedef = jax.tree.flatten(parameter)
-        kind = (treedef, *[(jnp.shape(x), jnp.result_type(x)) for x in leaves])
-        groups.setdefault(kind, []).append(index)
+        groups.setdefault((treedef, *map(_kind, leaves)), []).append(index)
     return list(groups.values())
+
+
+def _kind(leaf: Any) -> Hashable:
+    if _is_array(leaf):
+        return jnp.shape(leaf), leaf.dtype
+    return (type(leaf), leaf) if isinstance(leaf, Hashable) else id(leaf)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray)
 
 
 def draw_if(sample: bool, model: Model, key: PRNGKeyArray | None) -> Model:
@@ -78,7 +131,7 @@ def draw_if(sample: bool, model: Model, key: PRNGKeyArray | None) -> Model:
         return model
     if key is None:
         raise ValueError(
-            "`key` is None, but `sample=True` draws the weights. Pass "
-            "`key=jax.random.key(...)`, or `sample=False` to use the means."
+            "A key is required: `key` is None, but `sample=True` draws the weights. "
+            "Pass `key=jax.random.key(...)`, or `sample=False` to use the means."
         )
-    return sample_all_parameters(model, key)
+    return sample_all_parameters(model, check_key(key))

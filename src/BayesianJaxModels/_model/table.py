@@ -4,13 +4,15 @@ import html
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, PyTree
 
-from .introspect import get_parameters
+from .estimate import AbstractEstimate
+from .introspect import get_parameters, unflatten_means
 
-HEADINGS = ("name", "type", "shape", "count", "mean", "sd")
+HEADINGS = ("name", "type", "shape", "count", "mean")
 MOST_VALUES = 4  # spelt one by one; of more, the least and the greatest
 
 
@@ -20,9 +22,9 @@ class ParameterRow:
 
     Attributes:
         name: As in `get_parameters`.
-        type: The name of its class.
+        type: The name of its class; in the table of a posterior, of that.
         mean: The means, in the shape of the parameter.
-        stdv: The standard deviations, in the same shape.
+        stdv: The standard deviations, in the same shape; NaN where none were fitted.
 
     Example:
         ```python
@@ -50,6 +52,8 @@ class ParameterTable:
 
     Attributes:
         rows: One `ParameterRow` for each parameter, in the order of the pytree.
+        width: What the last column is: `"own sd"`, the widths that parameters carry, or
+            `"sd"`, those of a posterior.
 
     Example:
         ```python
@@ -59,6 +63,7 @@ class ParameterTable:
     """
 
     rows: tuple[ParameterRow, ...]
+    width: str = "own sd"
 
     @property
     def total(self) -> str:
@@ -72,14 +77,15 @@ class ParameterTable:
         )
 
     def __str__(self) -> str:
-        lines = [HEADINGS, *(row.cells() for row in self.rows)]
+        headings = (*HEADINGS, self.width)
+        lines = [headings, *(row.cells() for row in self.rows)]
         columns = zip(*lines, strict=True)
         widths = [max(map(len, column)) for column in columns]
         rule = "-" * (sum(widths) + 2 * len(widths) - 2)
         spelt = [
             "  ".join(
                 cell.rjust(width) if heading == "count" else cell.ljust(width)
-                for heading, cell, width in zip(HEADINGS, line, widths, strict=True)
+                for heading, cell, width in zip(headings, line, widths, strict=True)
             ).rstrip()
             for line in lines
         ]
@@ -93,7 +99,7 @@ class ParameterTable:
             return f"<tr>{''.join(spelt)}</tr>"
 
         body = "".join(line(row.cells(), "td") for row in self.rows)
-        head = line(HEADINGS, "th")
+        head = line((*HEADINGS, self.width), "th")
         return (
             f"<table><caption>{self.total}</caption><thead>{head}</thead>"
             f"<tbody>{body}</tbody></table>"
@@ -105,16 +111,20 @@ def parameter_table(model: PyTree) -> ParameterTable:
 
     Of more than four numbers the table shows the least and the greatest. `print(model)`
     shows it too, and so does a notebook whose cell ends with the model, if that is a
-    `Module`; `repr(model)` stays the structure.
+    `Module`; `repr(model)` stays the structure. The column "own sd" has the widths that
+    the parameters carry: in a drawn model, such as `map_estimate(...).model`, those
+    that it came with, which say nothing of the draw.
 
     Args:
-        model: Any pytree with parameters.
+        model: Any pytree with parameters, or a posterior: then its means and standard
+            deviations. Those of a `MAPEstimate` are "not fitted".
 
     Returns:
         The table: print it, or read its `rows`.
 
     Raises:
-        TypeError: If the model has no values, as under `jax.jit`.
+        TypeError: If the model has no values, as under `jax.jit`, or a posterior does
+            not know its means.
 
     Example:
         ```python
@@ -127,12 +137,28 @@ def parameter_table(model: PyTree) -> ParameterTable:
             "`model` has no values here: it is traced by JAX, or made of shapes alone. "
             "Call `parameter_table` outside of `jax.jit` and other transformations."
         )
+    if isinstance(model, AbstractEstimate):
+        return _table_of(model)
     return ParameterTable(
         tuple(
             ParameterRow(name, type(p).__name__, np.asarray(p.mean), np.asarray(p.stdv))
             for name, p in get_parameters(model).items()
         )
     )
+
+
+def _table_of(estimate: AbstractEstimate) -> ParameterTable:
+    template, means = estimate.model, estimate.flatten_means()
+    fitted = unflatten_means(template, means)
+    has_none = type(estimate).flatten_stdvs is AbstractEstimate.flatten_stdvs
+    stdvs = jnp.full_like(means, jnp.nan) if has_none else estimate.flatten_stdvs()
+    widths = get_parameters(unflatten_means(template, stdvs))
+    kind = type(estimate).__name__
+    rows = (
+        ParameterRow(name, kind, np.asarray(p.mean), np.asarray(widths[name].mean))
+        for name, p in get_parameters(fitted).items()
+    )
+    return ParameterTable(tuple(rows), width="sd")
 
 
 def has_values(model: PyTree) -> bool:
@@ -142,6 +168,8 @@ def has_values(model: PyTree) -> bool:
 
 
 def _spell(values: Float[np.ndarray, "..."]) -> str:
+    if np.isnan(values).all() and values.size > 0:
+        return "not fitted"
     if values.size <= MOST_VALUES:
         return ", ".join(f"{value:.3g}" for value in values.ravel())
     low, high = f"{values.min():.3g}", f"{values.max():.3g}"

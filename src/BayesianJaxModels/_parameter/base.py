@@ -4,7 +4,13 @@ from abc import abstractmethod
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from .convert import as_float_array, check_broadcast, is_float_array
 
 # Keeps a width that training drives towards zero away from log(0) and 1/0.
 MIN_WIDTH = 1e-4
@@ -13,6 +19,41 @@ MIN_WIDTH = 1e-4
 def positive(raw: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Map an unconstrained width to a positive one, `raw**2 + 1e-4`."""
     return raw**2 + MIN_WIDTH
+
+
+def raw_width(
+    name: str,
+    stdv: Any,
+    mean: Float[Array, "*shape"],
+    *,
+    unit: float = 1.0,
+    remedy: str = "Write the model in another unit of this parameter.",
+) -> Float[Array, "*shape"]:
+    """The unconstrained widths of standard deviations: the inverse of `positive`.
+
+    Args:
+        name: What error messages call the standard deviations.
+        stdv: In the shape of `mean`, or of one that broadcasts to it.
+        mean: Gives shape and dtype.
+        unit: The standard deviation of a width of 1.
+        remedy: What error messages advise.
+
+    Raises:
+        TypeError: If `stdv` is not made of real numbers.
+        ValueError: If a shape does not fit, or an entry is not above the least width
+            (under a JAX transformation its result is NaN).
+    """
+    with jax.ensure_compile_time_eval():
+        width = as_float_array(stdv, name) / unit
+        check_broadcast(name, width, mean.shape)
+        is_good = (width > MIN_WIDTH) & jnp.isfinite(width)
+        if not isinstance(is_good, Tracer) and not is_good.all():
+            raise ValueError(
+                f"`{name}` must be above {unit * MIN_WIDTH:.3g}, the least standard "
+                f"deviation there is, and finite, but got {stdv}. {remedy}"
+            )
+    width = jnp.where(is_good, width, jnp.nan)
+    return jnp.broadcast_to(jnp.sqrt(width - MIN_WIDTH), mean.shape).astype(mean.dtype)
 
 
 class AbstractParameter(eqx.Module):
@@ -88,15 +129,15 @@ class AbstractParameter(eqx.Module):
 
         Args:
             value: The location, of any shape.
-            init_raw_stdv: The unconstrained width that every entry starts with, one
-                number.
+            init_raw_stdv: The unconstrained width that every entry starts with, or an
+                array of them that broadcasts to the shape of `value`.
 
         Returns:
             A parameter of this type whose `mean` is `value`.
 
         Raises:
             TypeError: If `value` or `init_raw_stdv` is not made of real numbers.
-            ValueError: If `init_raw_stdv` is an array with axes.
+            ValueError: If `init_raw_stdv` has a shape that does not fit.
         """
 
     @abstractmethod
@@ -128,3 +169,94 @@ class AbstractParameter(eqx.Module):
     @abstractmethod
     def entropy(self) -> Float[Array, ""]:
         """Differential entropy in nats over all entries, constants included."""
+
+    def with_stdv(self, stdv: Any) -> "AbstractParameter":
+        """The same parameter with other standard deviations.
+
+        Args:
+            stdv: In the unit of `mean`: one number, or an array that broadcasts to the
+                shape of `mean`. Correlations are kept.
+
+        Raises:
+            ValueError: If a shape does not fit, or a number is too small.
+            NotImplementedError: If the type does not say how.
+        """
+        raise NotImplementedError(_missing(self, "with_stdv", "Set its widths instead"))
+
+    @property
+    def root(self) -> Float[Array, "n m"]:
+        """A matrix that times its transpose is the covariance of all entries.
+
+        Raises:
+            NotImplementedError: If the type does not say what it is.
+        """
+        raise NotImplementedError(
+            f"The covariance of a {type(self).__name__} is not known: its class does "
+            "not define `root`. Take that of draws: `jnp.cov` of many `sample(key)`."
+        )
+
+    @property
+    def noise_size(self) -> int:
+        """How many normal numbers `displaced` takes.
+
+        Raises:
+            NotImplementedError: If the type does not say so.
+        """
+        raise NotImplementedError(_missing(self, "noise_size", _INDEPENDENT))
+
+    def displaced(self, normal: Float[Array, " m"]) -> Float[Array, "..."]:
+        """The draw that standard normal numbers make.
+
+        Args:
+            normal: Of shape `(noise_size,)`. Minus the same gives the draw reflected
+                about the mean.
+
+        Returns:
+            In the shape of `mean`.
+
+        Raises:
+            NotImplementedError: If the type does not say what it is.
+        """
+        raise NotImplementedError(_missing(self, "displaced", _INDEPENDENT))
+
+    def sample_and_log_prob(
+        self, rng: PRNGKeyArray, path_only: bool = False
+    ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
+        """What `sample` draws, and its log density.
+
+        Args:
+            rng: A JAX random key.
+            path_only: Whether the density has derivatives with respect to the draw
+                alone, not to the fields of the parameter.
+        """
+        draw = self.sample(rng)
+        return draw, _density_of(self, path_only).log_prob(draw)
+
+    def displaced_and_log_prob(
+        self, normal: Float[Array, " m"], path_only: bool = False
+    ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
+        """What `displaced` draws, and its log density.
+
+        Args:
+            normal: As in `displaced`.
+            path_only: As in `sample_and_log_prob`.
+        """
+        draw = self.displaced(normal)
+        return draw, _density_of(self, path_only).log_prob(draw)
+
+
+_INDEPENDENT = "Use `draws='independent'`, which every type of parameter allows"
+
+
+def _missing(parameter: AbstractParameter, ability: str, remedy: str) -> str:
+    kind = type(parameter).__name__
+    return f"A {kind} has no `{ability}`: its class does not define it. {remedy}."
+
+
+def _density_of(parameter: AbstractParameter, path_only: bool) -> AbstractParameter:
+    if not path_only:
+        return parameter
+    return jax.tree.map(
+        lambda leaf: lax.stop_gradient(leaf) if is_float_array(leaf) else leaf,
+        parameter,
+    )

@@ -88,19 +88,54 @@ def check_finite(name: str, array: Float[Array, "*shape"]) -> Float[Array, "*sha
     return check_values(array, is_bad, f"`{name}` must be finite, but has NaN or inf.")
 
 
+def check_broadcast(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    """Raise a `ValueError` with both shapes unless `array` broadcasts to `shape`."""
+    trailing = shape[len(shape) - array.ndim :]
+    fits = array.ndim <= len(shape) and all(
+        size in (1, wanted) for size, wanted in zip(array.shape, trailing, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`{name}` has shape {array.shape}, but the value has shape {shape}. Pass "
+            "one number, or an array of that shape or one that broadcasts to it."
+        )
+
+
 def matching_width(
     mean: Float[Array, "*shape"], raw_width: Any
 ) -> Float[Array, "*shape"]:
-    """Fill the shape of `mean` with one unconstrained width.
+    """Unconstrained widths in the shape and dtype of `mean`.
 
     Raises:
-        TypeError: If `raw_width` is not a real number.
-        ValueError: If `raw_width` is an array with axes.
+        TypeError: If `raw_width` is not made of real numbers.
+        ValueError: If `raw_width` has a shape that does not broadcast to `mean`'s.
     """
     width = as_float_array(raw_width, "init_raw_stdv")
-    if width.shape != ():
-        raise ValueError(
-            f"`init_raw_stdv` must be one number, but got shape {width.shape}. Set "
-            "widths that differ by constructing the parameter with its fields."
-        )
+    check_broadcast("init_raw_stdv", width, mean.shape)
     return jnp.full_like(mean, width)
+
+
+def check_key(key: Any, name: str = "key") -> Any:
+    """Return one random key of JAX, or raise with what came instead.
+
+    Raises:
+        ValueError: If it is `None`, or several keys.
+        TypeError: If it is anything else, such as a number.
+    """
+    make_one = "Make one with `jax.random.key(0)`; another number makes other draws."
+    if key is None:
+        raise ValueError(f"A key is required, but `{name}` is None. {make_one}")
+    is_array = isinstance(key, jax.Array | np.ndarray)
+    if is_array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        num_axes = key.ndim
+    elif is_array and key.dtype == jnp.uint32 and key.ndim > 0:
+        num_axes = key.ndim - 1  # the two words of a key without a type of its own
+    else:
+        came = f"{key.dtype}{list(key.shape)}" if is_array else repr(key)
+        raise TypeError(f"`{name}` must be a random key of JAX, not {came}. {make_one}")
+    if num_axes > 0:
+        raise ValueError(
+            f"`{name}` must be one random key of JAX, but got an array of them, of "
+            f"shape {key.shape}. Take one, or `jax.vmap` over all."
+        )
+    return key

@@ -49,6 +49,24 @@ class DeterministicParameter(AbstractParameter):
         """Zeros in the shape of `mean`."""
         return jnp.zeros_like(self.mean)
 
+    def with_stdv(self, stdv: Any) -> "DeterministicParameter":
+        """The same: a point mass has no width."""
+        return self
+
+    @property
+    def root(self) -> Float[Array, "n n"]:
+        """Zeros."""
+        return jnp.zeros((self.mean.size, self.mean.size), self.mean.dtype)
+
+    @property
+    def noise_size(self) -> int:
+        """0: a draw takes no random number."""
+        return 0
+
+    def displaced(self, normal: Float[Array, " 0"]) -> Float[Array, "..."]:
+        """The value itself."""
+        return self.mean
+
     def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
         """The value itself, whatever the key."""
         return self.mean

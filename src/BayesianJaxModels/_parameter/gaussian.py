@@ -5,14 +5,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float
 
-from .._compute import standard_normal
-from .base import AbstractParameter, positive
-from .convert import as_float_array, check_shape, check_width, matching_width
+from .base import positive, raw_width
+from .convert import as_float_array, check_width, matching_width
+from .location_scale import AbstractLocationScale
 
 
-class GaussianParameter(AbstractParameter):
+class GaussianParameter(AbstractLocationScale):
     """`N(mean, stdv**2)` for every entry, with `stdv = raw_stdv**2 + 1e-4`.
 
     Attributes:
@@ -43,25 +43,41 @@ class GaussianParameter(AbstractParameter):
     def from_value(
         cls, value: ArrayLike, init_raw_stdv: Any = 0.01
     ) -> "GaussianParameter":
-        """Normal around `value`, every entry with the same unconstrained width."""
+        """Normal around `value` with given unconstrained widths."""
         mean = as_float_array(value)
         return cls(mean, matching_width(mean, init_raw_stdv))
+
+    def with_stdv(self, stdv: Any) -> "GaussianParameter":
+        """The same with these standard deviations, above 1e-4."""
+        return GaussianParameter(self.mean, raw_width("stdv", stdv, self.mean))
 
     @property
     def stdv(self) -> Float[Array, "..."]:
         """The standard deviation `raw_stdv**2 + 1e-4`."""
         return positive(self.raw_stdv)
 
-    def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
-        """Draw `mean + stdv * eps` with standard normal `eps`."""
-        eps = standard_normal(rng, self.shape, self.mean.dtype)
-        return self.mean + self.stdv * eps
+    @property
+    def root(self) -> Float[Array, "n n"]:
+        """The diagonal matrix of the standard deviations."""
+        return jnp.diag(self.stdv.ravel())
 
-    def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
-        """Sum of the normal log densities of the entries of `value`."""
-        value = as_float_array(value)
-        check_shape("value", value, self.shape)
-        return jnp.sum(jax.scipy.stats.norm.logpdf(value, self.mean, self.stdv))
+    @property
+    def noise_size(self) -> int:
+        """A number for each entry."""
+        return self.mean.size
+
+    def spread(self, noise: Float[Array, " n"]) -> Float[Array, "..."]:
+        """`stdv * noise`."""
+        return self.stdv * noise.reshape(self.shape)
+
+    def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
+        """`deviation / stdv`."""
+        return (deviation / self.stdv).ravel()
+
+    def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
+        """Sum of the normal log densities of the entries."""
+        log_stdv = jnp.log(self.stdv).ravel()
+        return jnp.sum(jax.scipy.stats.norm.logpdf(residual) - log_stdv)
 
     def entropy(self) -> Float[Array, ""]:
         """Sum over entries of `log(stdv) + log(2 pi e) / 2`."""

@@ -1,5 +1,6 @@
 """Independent Laplace distributions over the entries of an array."""
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -8,11 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from .._compute import standard_laplace
-from .base import AbstractParameter, positive
-from .convert import as_float_array, check_shape, check_width, matching_width
+from .base import positive, raw_width
+from .convert import as_float_array, check_width, matching_width
+from .location_scale import AbstractLocationScale
 
 
-class LaplacianParameter(AbstractParameter):
+class LaplacianParameter(AbstractLocationScale):
     """`Laplace(mean, scale)` for every entry, with `scale = raw_scale**2 + 1e-4`.
 
     Attributes:
@@ -43,9 +45,14 @@ class LaplacianParameter(AbstractParameter):
     def from_value(
         cls, value: ArrayLike, init_raw_stdv: Any = 0.01
     ) -> "LaplacianParameter":
-        """Laplace around `value`, every entry with the same unconstrained width."""
+        """Laplace around `value` with given unconstrained widths."""
         mean = as_float_array(value)
         return cls(mean, matching_width(mean, init_raw_stdv))
+
+    def with_stdv(self, stdv: Any) -> "LaplacianParameter":
+        """The same with these standard deviations, above `sqrt(2) * 1e-4`."""
+        raw_scale = raw_width("stdv", stdv, self.mean, unit=2**0.5)
+        return LaplacianParameter(self.mean, raw_scale)
 
     @property
     def scale(self) -> Float[Array, "..."]:
@@ -57,16 +64,38 @@ class LaplacianParameter(AbstractParameter):
         """The standard deviation `sqrt(2) * scale`."""
         return 2**0.5 * self.scale
 
-    def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
-        """Draw `mean + scale * eps` with standard Laplace `eps`."""
-        eps = standard_laplace(rng, self.shape, self.mean.dtype)
-        return self.mean + self.scale * eps
+    @property
+    def root(self) -> Float[Array, "n n"]:
+        """The diagonal matrix of the standard deviations."""
+        return jnp.diag(self.stdv.ravel())
 
-    def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
-        """Sum of the Laplace log densities of the entries of `value`."""
-        value = as_float_array(value)
-        check_shape("value", value, self.shape)
-        return jnp.sum(jax.scipy.stats.laplace.logpdf(value, self.mean, self.scale))
+    @property
+    def noise_size(self) -> int:
+        """A number for each entry."""
+        return self.mean.size
+
+    def noise(self, rng: PRNGKeyArray) -> Float[Array, " n"]:
+        """Standard Laplace numbers."""
+        return standard_laplace(rng, (self.noise_size,), self.mean.dtype)
+
+    def noise_from_normal(self, normal: Float[Array, " n"]) -> Float[Array, " n"]:
+        """The standard Laplace quantiles where standard normal ones are `normal`."""
+        # -log of twice the normal tail beyond |normal|.
+        tail = jax.scipy.special.log_ndtr(-jnp.abs(normal)) + math.log(2)
+        return -jnp.sign(normal) * tail
+
+    def spread(self, noise: Float[Array, " n"]) -> Float[Array, "..."]:
+        """`scale * noise`."""
+        return self.scale * noise.reshape(self.shape)
+
+    def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
+        """`deviation / scale`."""
+        return (deviation / self.scale).ravel()
+
+    def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
+        """Sum of the Laplace log densities of the entries."""
+        log_scale = jnp.log(self.scale).ravel()
+        return jnp.sum(jax.scipy.stats.laplace.logpdf(residual) - log_scale)
 
     def entropy(self) -> Float[Array, ""]:
         """Sum over entries of `1 + log(2 scale)`."""

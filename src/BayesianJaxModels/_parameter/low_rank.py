@@ -5,18 +5,19 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float
 
 from .._compute import standard_normal
-from .base import AbstractParameter, positive
-from .convert import as_float_array, check_shape, check_width, matching_width
+from .base import positive, raw_width
+from .convert import as_float_array, check_broadcast, check_width, matching_width
+from .location_scale import AbstractLocationScale
 
 DEFAULT_RANK = 4
 # The factor starts at a tenth of the widths: variances grow by 1 % for a column.
 START = 0.1
 
 
-class LowRankGaussianParameter(AbstractParameter):
+class LowRankGaussianParameter(AbstractLocationScale):
     """`N(mean, F F^T + D^2)` over all `n` entries of an array, in row-major order.
 
     The diagonal matrix `D` is `raw_diagonal**2 + 1e-4`, and `F` has `k` columns. It
@@ -70,17 +71,18 @@ class LowRankGaussianParameter(AbstractParameter):
         Args:
             value: The mean, of any shape with `n` entries.
             rank: The number `k` of columns, from 0 to `n`.
-            init_raw_stdv: The unconstrained diagonal that every entry starts with. The
-                factor starts at a tenth of it with fixed random numbers, the same at
-                each call: from zero no training would move it.
+            init_raw_stdv: The unconstrained diagonal that every entry starts with, or
+                an array of them that broadcasts to the shape of `value`. The factor
+                starts at a tenth of it with fixed random numbers, the same at each
+                call: from zero no training would move it.
 
         Returns:
             A parameter whose `factor` has shape `(n, rank)`.
 
         Raises:
             TypeError: If `value` or `init_raw_stdv` is not made of real numbers.
-            ValueError: If the rank is negative or above `n`, or `init_raw_stdv` is an
-                array with axes.
+            ValueError: If the rank is negative or above `n`, or `init_raw_stdv` has a
+                shape that does not fit.
         """
         mean = as_float_array(value)
         if not 0 <= rank <= mean.size:
@@ -113,59 +115,106 @@ class LowRankGaussianParameter(AbstractParameter):
         variance = self._diagonal**2 + jnp.sum(self.factor**2, axis=1)
         return jnp.sqrt(variance).reshape(self.shape)
 
-    def displaced(self, noise: Float[Array, " m"]) -> Float[Array, "..."]:
-        """The mean moved by `D` and `F` times the first `n` and last `k` of `noise`.
+    def with_stdv(self, stdv: Any) -> "LowRankGaussianParameter":
+        """The same with these standard deviations; correlations are kept."""
+        stdv = as_float_array(stdv, "stdv")
+        check_broadcast("stdv", stdv, self.shape)
+        ratio = (stdv.astype(self.mean.dtype) / self.stdv).ravel()
+        diagonal = (ratio * self._diagonal).reshape(self.shape)
+        raw_diagonal = raw_width("stdv", diagonal, self.mean)
+        factor = ratio[:, None] * self.factor
+        return LowRankGaussianParameter(self.mean, raw_diagonal, factor)
 
-        It is a draw, if the numbers are standard normal.
+    @property
+    def noise_size(self) -> int:
+        """A number for each entry and each column: `n + k`."""
+        return sum(self.factor.shape)
 
-        Args:
-            noise: Of shape `(n + k,)`.
-
-        Returns:
-            In the shape of `mean`.
-        """
+    def spread(self, noise: Float[Array, " m"]) -> Float[Array, "..."]:
+        """`D` and `F` times the first `n` and the last `k` numbers of the noise."""
         of_diagonal, of_factor = noise[: self.mean.size], noise[self.mean.size :]
         shared = jnp.matmul(self.factor, of_factor, precision="highest")
-        return self.mean + (self._diagonal * of_diagonal + shared).reshape(self.shape)
+        return (self._diagonal * of_diagonal + shared).reshape(self.shape)
 
-    def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
-        """Draw `mean + D eps + F eta` with standard normal `eps` and `eta`."""
-        size = self.mean.size + self.factor.shape[1]
-        return self.displaced(standard_normal(rng, (size,), self.mean.dtype))
+    def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
+        """The deviation in units of `D`."""
+        return deviation.ravel() / self._diagonal
 
-    def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
-        """The joint normal log density of all entries of `value`."""
-        value = as_float_array(value)
-        check_shape("value", value, self.shape)
-        columns, small = self._whitened()
-        distance = (value - self.mean).ravel() / self._diagonal
-        # Woodbury as the ridge regression that it is, which does not subtract one
-        # large number from another.
-        projected = jnp.matmul(columns.T, distance, precision="highest")
-        shared = jax.scipy.linalg.cho_solve((small, True), projected)
-        rest = distance - jnp.matmul(columns, shared, precision="highest")
-        square = jnp.sum(rest**2) + jnp.sum(shared**2)
+    def residual(self, noise: Float[Array, " m"]) -> Float[Array, " n"]:
+        """What noise makes, in units of `D`."""
+        return self.whiten(self.spread(noise))
+
+    def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
+        """The joint normal log density of all entries."""
+        square = _least_square(self._columns, residual)
         constant = 0.5 * self.mean.size * jnp.log(2 * jnp.pi)
-        return -0.5 * square - self._log_determinant(small) - constant
+        return -0.5 * square - self._log_determinant - constant
 
     def entropy(self) -> Float[Array, ""]:
         """`(log det(F F^T + D^2) + n log(2 pi e)) / 2`."""
-        _, small = self._whitened()
         constant = 0.5 * self.mean.size * jnp.log(2 * jnp.pi * jnp.e)
-        return self._log_determinant(small) + constant
+        return self._log_determinant + constant
 
     @property
     def _diagonal(self) -> Float[Array, " n"]:
         return positive(self.raw_diagonal).ravel()
 
-    def _whitened(self) -> tuple[Float[Array, "n k"], Float[Array, "k k"]]:
-        """`W = F / D` and the Cholesky factor of `I + W^T W`."""
-        columns = self.factor / self._diagonal[:, None]
-        gram = jnp.matmul(columns.T, columns, precision="highest")
-        small = jnp.eye(gram.shape[0], dtype=gram.dtype) + gram
-        return columns, jnp.linalg.cholesky(small)
+    @property
+    def _columns(self) -> Float[Array, "n k"]:
+        """`W`, which is `F` in units of `D`."""
+        return self.factor / self._diagonal[:, None]
 
-    def _log_determinant(self, small: Float[Array, "k k"]) -> Float[Array, ""]:
+    @property
+    def _log_determinant(self) -> Float[Array, ""]:
         """Of a square root of the covariance."""
-        log_small = jnp.log(jnp.diagonal(small))
-        return jnp.sum(jnp.log(self._diagonal)) + jnp.sum(log_small)
+        return jnp.sum(jnp.log(self._diagonal)) + _log_root(self._columns)
+
+
+# By Woodbury's identity the squared distance is what ridge regression leaves over: the
+# least of `|residual - W s|^2 + |s|^2`. Orthogonal factors of `W` above the identity
+# solve it without subtracting large numbers, and without `I + W^T W`, which in single
+# precision loses the identity. The slopes need no slope of the factors.
+
+
+def _factorise(W: Float[Array, "n k"]) -> tuple[Array, Array]:
+    """`Q` above the rows of the identity, and `R`: `Q R = W`, `R^T R = I + W^T W`."""
+    stacked = jnp.concatenate([W, jnp.eye(W.shape[1], dtype=W.dtype)])
+    orthogonal, triangular = jnp.linalg.qr(stacked)
+    return orthogonal[: len(W)], triangular
+
+
+def _ridge(W: Float[Array, "n k"], residual: Float[Array, " n"]) -> tuple[Array, Array]:
+    """The coefficients of ridge regression, and what they leave over."""
+    orthogonal, triangular = _factorise(W)
+    projected = jnp.matmul(orthogonal.T, residual, precision="highest")
+    coefficients = jax.scipy.linalg.solve_triangular(triangular, projected)
+    rest = residual - jnp.matmul(W, coefficients, precision="highest")
+    return coefficients, rest
+
+
+@jax.custom_jvp
+def _least_square(
+    W: Float[Array, "n k"], residual: Float[Array, " n"]
+) -> Float[Array, ""]:
+    coefficients, rest = _ridge(W, residual)
+    return jnp.sum(rest**2) + jnp.sum(coefficients**2)
+
+
+@_least_square.defjvp
+def _slope_of_least_square(primals, tangents):
+    coefficients, rest = _ridge(*primals)
+    along = jnp.matmul(tangents[0], coefficients, precision="highest")
+    return _least_square(*primals), 2 * jnp.sum(rest * (tangents[1] - along))
+
+
+@jax.custom_jvp
+def _log_root(W: Float[Array, "n k"]) -> Float[Array, ""]:
+    """`log det(I + W^T W) / 2`."""
+    return jnp.sum(jnp.log(jnp.abs(jnp.diagonal(_factorise(W)[1]))))
+
+
+@_log_root.defjvp
+def _slope_of_log_root(primals, tangents):
+    orthogonal, triangular = _factorise(*primals)
+    slope = jax.scipy.linalg.solve_triangular(triangular, orthogonal.T)
+    return _log_root(*primals), jnp.sum(slope.T * tangents[0])

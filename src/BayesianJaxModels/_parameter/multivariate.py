@@ -6,20 +6,25 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float
 
-from .._compute import standard_normal
-from .base import MIN_WIDTH, AbstractParameter, positive
+from .base import MIN_WIDTH, positive, raw_width
 from .convert import (
     as_float_array,
+    check_broadcast,
     check_shape,
     check_values,
     check_width,
     matching_width,
 )
+from .location_scale import AbstractLocationScale
+
+# How many times as steep as usual a density is where its slope is noise. Of 2, 10 and
+# 100, variational inference of 82 entries from a poor start came nearest by 10.
+STEEP = 10
 
 
-class MultivariateGaussianParameter(AbstractParameter):
+class MultivariateGaussianParameter(AbstractLocationScale):
     """`N(mean, L L^T)` over all `n` entries of an array, taken in row-major order.
 
     The lower triangular Cholesky factor `L` is kept raw, in two arrays without
@@ -62,7 +67,7 @@ class MultivariateGaussianParameter(AbstractParameter):
     def from_value(
         cls, value: ArrayLike, init_raw_stdv: Any = 0.01
     ) -> "MultivariateGaussianParameter":
-        """Normal around `value`, uncorrelated, with one unconstrained width."""
+        """Normal around `value`, uncorrelated, with these unconstrained diagonals."""
         mean = as_float_array(value)
         below = jnp.zeros(mean.size * (mean.size - 1) // 2, mean.dtype)
         return cls(mean, matching_width(mean, init_raw_stdv), below)
@@ -123,31 +128,54 @@ class MultivariateGaussianParameter(AbstractParameter):
         """
         return jnp.linalg.norm(self.cholesky, axis=1).reshape(self.shape)
 
-    def displaced(self, noise: Float[Array, " n"]) -> Float[Array, "..."]:
-        """The mean moved by `L noise`: a draw, if the noise is standard normal.
+    def with_stdv(self, stdv: Any) -> "MultivariateGaussianParameter":
+        """The same with these standard deviations; correlations are kept."""
+        stdv = as_float_array(stdv, "stdv")
+        check_broadcast("stdv", stdv, self.shape)
+        ratio = stdv.astype(self.mean.dtype) / self.stdv
+        factor = ratio.reshape(-1, 1) * self.cholesky
+        diagonal = jnp.diagonal(factor).reshape(self.shape)
+        raw_diagonal = raw_width("stdv", diagonal, self.mean)
+        below = factor[np.tril_indices(self.mean.size, -1)]
+        return MultivariateGaussianParameter(self.mean, raw_diagonal, below)
 
-        Args:
-            noise: Of shape `(n,)`.
+    @property
+    def root(self) -> Float[Array, "n n"]:
+        """The factor `L`."""
+        return self.cholesky
 
-        Returns:
-            In the shape of `mean`.
-        """
+    @property
+    def noise_size(self) -> int:
+        """A number for each entry."""
+        return self.mean.size
+
+    def spread(self, noise: Float[Array, " n"]) -> Float[Array, "..."]:
+        """`L noise`."""
         deviation = jnp.matmul(self.cholesky, noise, precision="highest")
-        return self.mean + deviation.reshape(self.shape)
+        return deviation.reshape(self.shape)
 
-    def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
-        """Draw `mean + L eps` with standard normal `eps`."""
-        return self.displaced(standard_normal(rng, (self.mean.size,), self.mean.dtype))
-
-    def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
-        """The joint normal log density of all entries of `value`."""
-        value = as_float_array(value)
-        check_shape("value", value, self.shape)
-        eps = jax.scipy.linalg.solve_triangular(
-            self.cholesky, (value - self.mean).ravel(), lower=True
+    def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
+        """The solution of `L residual = deviation`."""
+        return jax.scipy.linalg.solve_triangular(
+            self.cholesky, deviation.ravel(), lower=True
         )
-        log_determinant = jnp.sum(jnp.log(positive(self.raw_diagonal)))
-        return jnp.sum(jax.scipy.stats.norm.logpdf(eps)) - log_determinant
+
+    def is_too_steep(self, noise: Float[Array, " n"]) -> Bool[ArrayLike, ""]:
+        """Whether `L` is nearly singular though no entry of its diagonal is small.
+
+        The slope `L^-T noise` has about the length of one over the diagonal. It grows
+        with the power of `n` in a factor whose rows are at random.
+        """
+        slope = jax.scipy.linalg.solve_triangular(
+            self.cholesky, noise, lower=True, trans=1
+        )
+        usual = jnp.sum(1 / positive(self.raw_diagonal) ** 2)
+        return ~(jnp.sum(slope**2) <= STEEP**2 * usual)
+
+    def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
+        """The joint normal log density of all entries."""
+        log_diagonal = jnp.log(positive(self.raw_diagonal)).ravel()
+        return jnp.sum(jax.scipy.stats.norm.logpdf(residual) - log_diagonal)
 
     def entropy(self) -> Float[Array, ""]:
         """`log det L + n log(2 pi e) / 2`."""

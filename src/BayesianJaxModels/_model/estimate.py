@@ -1,0 +1,60 @@
+"""What is known of a model's parameters, where it is not in the model itself."""
+
+from typing import Any, NoReturn
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+OVER_DRAWS = "Take it over draws, with `map_posterior(flatten_means, ...)`."
+OF_ONE_MODEL = "Pass a model with parameters, such as one that was drawn."
+
+
+class AbstractEstimate(eqx.Module):
+    """A posterior or a fit: a pytree that holds a model as its template.
+
+    Means and widths in the template are not what was learnt. So the verbs that read
+    them, or draw, leave the answer to the methods here, and a kind that has none
+    refuses by name.
+
+    Attributes:
+        model: A model with the parameters, shapes and dtypes in question.
+    """
+
+    model: eqx.AbstractVar[PyTree]
+
+    def get_parameters(self) -> None:
+        """Refuse, if none of the parameters inside says what was learnt."""
+
+    def flatten_means(self) -> Float[Array, " n"]:
+        """The means of all entries."""
+        refuse("flatten_means", self, OVER_DRAWS)
+
+    def flatten_stdvs(self) -> Float[Array, " n"]:
+        """The standard deviations of all entries."""
+        refuse("flatten_stdvs", self, OVER_DRAWS)
+
+    def entropy(self) -> Float[Array, ""]:
+        """The differential entropy over all entries."""
+        refuse("entropy", self, "It has no closed form.")
+
+    def draw(self, key: PRNGKeyArray) -> PyTree:
+        """A drawn model.
+
+        Args:
+            key: A JAX random key.
+        """
+        refuse("sample_all_parameters", self, "It is one point: take its `model`.")
+
+
+def refuse(verb: str, estimate: Any, remedy: str) -> NoReturn:
+    """Say that a verb has no answer for an estimate."""
+    raise TypeError(
+        f"`{verb}` does not know the answer for a {type(estimate).__name__}, and what "
+        f"its template `model` would say is not what was learnt. {remedy}"
+    )
+
+
+def check_model(verb: str, model: PyTree) -> None:
+    """Raise a `TypeError` where a posterior or fit came in the place of a model."""
+    if isinstance(model, AbstractEstimate):
+        refuse(verb, model, OF_ONE_MODEL)

@@ -1,0 +1,127 @@
+"""Distributions that are a linear map of noise, moved to a mean."""
+
+from abc import abstractmethod
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
+
+from .._compute import standard_normal
+from .base import AbstractParameter
+from .convert import as_float_array, check_key, check_shape, is_float_array
+
+
+class AbstractLocationScale(AbstractParameter):
+    """A parameter that draws `mean + spread(noise)`.
+
+    The noise that made a draw gives its density without solving for it, which in single
+    precision is exact where a covariance is nearly singular: `whiten(spread(noise))` is
+    `residual(noise)` up to rounding, and the rounding may be all there is.
+    """
+
+    @property
+    @abstractmethod
+    def noise_size(self) -> int:
+        """How many random numbers a draw takes."""
+
+    def noise(self, rng: PRNGKeyArray) -> Float[Array, " m"]:
+        """The random numbers of a draw.
+
+        Args:
+            rng: A JAX random key.
+        """
+        return standard_normal(rng, (self.noise_size,), self.mean.dtype)
+
+    def noise_from_normal(self, normal: Float[Array, " m"]) -> Float[Array, " m"]:
+        """The noise at the quantiles of standard normal numbers.
+
+        Args:
+            normal: Of shape `(noise_size,)`.
+        """
+        return normal
+
+    @abstractmethod
+    def spread(self, noise: Float[Array, " m"]) -> Float[Array, "..."]:
+        """The deviation from the mean that noise makes, in the shape of `mean`.
+
+        Args:
+            noise: Of shape `(noise_size,)`.
+        """
+
+    @abstractmethod
+    def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
+        """A deviation from the mean in units of the widths.
+
+        Args:
+            deviation: In the shape of `mean`.
+        """
+
+    def residual(self, noise: Float[Array, " m"]) -> Float[Array, " n"]:
+        """What `whiten(spread(noise))` is in exact arithmetic.
+
+        Args:
+            noise: Of shape `(noise_size,)`.
+        """
+        return noise
+
+    @abstractmethod
+    def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
+        """The log density at a deviation from the mean.
+
+        Args:
+            residual: The deviation in units of the widths, as `whiten` gives it.
+        """
+
+    def is_too_steep(self, noise: Float[Array, " m"]) -> Bool[ArrayLike, ""]:
+        """Whether the slope of the density at a draw is so steep that it is noise.
+
+        Args:
+            noise: What made the draw, of shape `(noise_size,)`.
+        """
+        return False
+
+    def displaced(self, normal: Float[Array, " m"]) -> Float[Array, "..."]:
+        """The draw at standard normal numbers, of shape `(noise_size,)`."""
+        return self.mean + self.spread(self.noise_from_normal(normal))
+
+    def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
+        """Draw `mean + spread(noise)`."""
+        return self.mean + self.spread(self.noise(check_key(rng, "rng")))
+
+    def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
+        """The log density over all entries of `value`."""
+        value = as_float_array(value)
+        check_shape("value", value, self.shape)
+        return self.log_density(self.whiten(value - self.mean))
+
+    def sample_and_log_prob(
+        self, rng: PRNGKeyArray, path_only: bool = False
+    ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
+        """A draw and its log density, from the noise that made it.
+
+        With `path_only` derivatives are those with respect to the draw, or all of them
+        where the density is too steep.
+        """
+        return self._with_density(self.noise(check_key(rng, "rng")), path_only)
+
+    def displaced_and_log_prob(
+        self, normal: Float[Array, " m"], path_only: bool = False
+    ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
+        """The draw at standard normal numbers and its log density."""
+        return self._with_density(self.noise_from_normal(normal), path_only)
+
+    def _with_density(
+        self, noise: Float[Array, " m"], path_only: bool
+    ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
+        draw = self.mean + self.spread(noise)
+        log_prob = self.log_density(self.residual(noise))
+        if not path_only:
+            return draw, log_prob
+        fixed = jax.tree.map(
+            lambda leaf: lax.stop_gradient(leaf) if is_float_array(leaf) else leaf, self
+        )
+        # Zero in value, so nothing is lost; as a function of the draw it is right.
+        moved = fixed.whiten(draw - lax.stop_gradient(draw))
+        along_path = fixed.log_density(fixed.residual(noise) + moved)
+        return draw, jnp.where(fixed.is_too_steep(noise), log_prob, along_path)
