@@ -156,7 +156,7 @@ HEAVY = [
     bjm.StudentT(0.05, 0.0, 10.0),
     bjm.HalfCauchy(1e35),
     bjm.LogNormal(0.0, 60.0),
-    bjm.Exponential(1e-38),
+    bjm.Exponential(1e-37),
     bjm.Gamma(0.01, 3.0),
     bjm.InverseGamma(0.01, 3.0),
     bjm.Beta(0.02, 0.02),

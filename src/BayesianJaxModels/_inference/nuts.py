@@ -56,6 +56,7 @@ class NUTSDiagnostics(eqx.Module):
         num_gradients: How many gradients the chain took after warm-up.
         acceptance: The mean acceptance probability of each chain.
         step_size: The step size of each chain, in standard deviations.
+        num_samples: How many draws of each chain these are said of.
 
     Example:
         ```python
@@ -79,6 +80,7 @@ class NUTSDiagnostics(eqx.Module):
     num_gradients: Int[np.ndarray, " chains"]
     acceptance: Float[np.ndarray, " chains"]
     step_size: Float[np.ndarray, " chains"]
+    num_samples: int
 
     def complaints(self) -> list[str]:
         """What speaks against the chains, each with what to do; empty if nothing."""
@@ -267,6 +269,7 @@ def nuts(
         num_gradients=moves.num_gradients.sum(1),
         acceptance=moves.acceptance.mean(1),
         step_size=step_size,
+        num_samples=num_samples,
     )
     if complaints := diagnostics.complaints():
         warnings.warn("NUTS: " + " ".join(complaints), stacklevel=2)
