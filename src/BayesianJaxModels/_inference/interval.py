@@ -1,5 +1,6 @@
 """Distributions of entries between two ends."""
 
+import math
 from typing import Any
 
 import jax
@@ -64,7 +65,11 @@ class Uniform(AbstractPrior):
         possible = (low <= value) & (value <= high)
         # Halves, because the width of the widest overflows.
         half = high / 2 - low / 2
-        return guarded(possible & (half > 0), lambda half: -jnp.log(2 * half), half)
+
+        def density(half):
+            return -jnp.log(half) - math.log(2)
+
+        return guarded(possible & (half > 0), density, half)
 
     def sample(self, key, value):
         low, high = like(value, low=self.low, high=self.high)

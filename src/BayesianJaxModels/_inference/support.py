@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
@@ -85,6 +86,7 @@ def between(
     high: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
     """The draw, which rounding may have carried to an end or beyond it, inside."""
+    low, high = lax.stop_gradient((low, high))
     return jnp.clip(draw, jnp.nextafter(low, high), jnp.nextafter(high, low))
 
 
