@@ -63,10 +63,11 @@ def representable(draw: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The nearest number to a draw that has a finite logarithm, there and back.
 
     A draw that overflows becomes the greatest number, and one that underflows the
-    smallest, both with a factor of two to spare for the rounding of a logarithm.
+    smallest, both with a factor of eight to spare for its inverse and the rounding of
+    a logarithm.
     """
     info = jnp.finfo(draw.dtype)
-    size = jnp.clip(jnp.abs(draw), 2 * info.tiny, info.max / 2)
+    size = jnp.clip(jnp.abs(draw), 8 * info.tiny, info.max / 8)
     return jnp.where(jnp.signbit(draw), -size, size)
 
 
