@@ -112,7 +112,7 @@ def posterior_to_datatree(
                 data[name] = x[~missing]
                 log_likelihoods[name] = log_likelihoods[name][:, :, ~missing]
                 dims[name] = [f"{name}_observed"]
-                coords[f"{name}_observed"] = np.flatnonzero(~missing)
+                coords[f"{name}_observed"] = np.flatnonzero(~missing).tolist()
         groups["observed_data"] = data
     return from_dict(groups, dims=dims, coords=coords)
 
