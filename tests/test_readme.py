@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import sys
 from pathlib import Path
 
 import jax
@@ -16,6 +17,9 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DO
 
 def test_blocks_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # What the environment of the first command has not.
+    for absent in ("arviz_base", "orbax", "arviz_plots"):
+        monkeypatch.setitem(sys.modules, absent, None)
     # Readers have JAX's default promotion, and optax needs it.
     with jax.numpy_dtype_promotion("standard"):
         namespace = {}

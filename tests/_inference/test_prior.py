@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from jax import random
+from jax.test_util import check_grads
 
 import BayesianJaxModels as bjm
 
@@ -34,6 +35,14 @@ PRIORS = {
         scipy.stats.lognorm(0.5, scale=np.exp(0.25)),
     ),
     "exponential": (bjm.Exponential(2.0), scipy.stats.expon(scale=0.5)),
+    "gamma": (bjm.Gamma(2.5, 2.0), scipy.stats.gamma(2.5, scale=0.5)),
+    "gamma of one": (bjm.Gamma(1.0, 2.0), scipy.stats.expon(scale=0.5)),
+    "inverse gamma": (
+        bjm.InverseGamma(2.5, 2.0),
+        scipy.stats.invgamma(2.5, scale=2.0),
+    ),
+    "uniform": (bjm.Uniform(-1.0, 3.0), scipy.stats.uniform(-1.0, 4.0)),
+    "beta": (bjm.Beta(2.5, 1.0), scipy.stats.beta(2.5, 1.0)),
     "log of exponential": (
         bjm.OnNaturalScale(bjm.Exponential(2.0), jnp.exp, jnp.log),
         scipy.stats.loggamma(1.0, loc=-np.log(2.0)),
@@ -45,16 +54,77 @@ PRIORS = {
 def test_density_and_draws(name, key, x64):
     prior, expected = PRIORS[name]
     x = jnp.linspace(-3.0, 6.0, 37)  # with 0, the edge of most supports
-    density = jax.jit(lambda prior: prior.log_density(x))(prior)
-    slopes = jax.vmap(jax.grad(prior.log_density))(x)
+
+    @jax.jit
+    def density_and_slopes(prior):
+        slopes = jax.vmap(jax.grad(type(prior).log_density, (0, 1)), (None, 0))
+        return prior.log_density(x), slopes(prior, x)
+
+    density, slopes = density_and_slopes(prior)
     np.testing.assert_allclose(density, expected.logpdf(x), rtol=1e-12, atol=1e-12)
-    assert jnp.all(jnp.isfinite(slopes))
+    for slope in jax.tree.leaves(slopes):
+        assert jnp.all(jnp.isfinite(slope))
+        assert jnp.all(slope[density == -jnp.inf] == 0)
     assert prior.log_density(x.astype(jnp.float32)).dtype == jnp.float32
     draws = prior.sample(key, jnp.zeros(20_000, jnp.float32))
     assert draws.dtype == jnp.float32
     # A statistic beyond 1.95 / sqrt(n) has probability .001.
     statistic = scipy.stats.kstest(np.asarray(draws, float), expected.cdf).statistic
     assert statistic < 1.95 / 20_000**0.5
+
+
+# Mean and sd, low and high: windows far out in a tail, without an end and narrow, to
+# one side of the mean, at it and around it.
+WINDOWS = [
+    (-6.0, 1.0, 0.0, np.inf),
+    (-1000.0, 1.0, 0.0, np.inf),
+    (3.5, 1.0, -np.inf, 0.0),
+    (0.0, 2.0, 80.0, 80.125),
+    (0.0, 1.0, -1e-3, 2e-3),
+    (0.0, 1.0, 0.0, np.inf),
+    (0.0, 1.0, 0.75, 1.0),
+    (0.0, 1.0, -np.inf, np.inf),
+    (0.0, 1.0, -40.0, -39.0),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_truncation_far_out_and_to_narrow_windows(dtype, key, x64):
+    fields = jnp.asarray(WINDOWS, dtype)
+    like = jnp.zeros((20_000, len(WINDOWS)), dtype)
+
+    @jax.jit
+    def draw(fields):
+        draws = bjm.TruncatedNormal(*fields.T).sample(key, like)
+        return draws, bjm.TruncatedNormal(*fields.T).log_density(draws)
+
+    draws, densities = (np.asarray(x, float) for x in draw(fields))
+    rtol = 2e-6 if dtype == "float32" else 1e-10
+    for (mean, sd, low, high), x, density in zip(
+        np.asarray(fields, float), draws.T, densities.T, strict=True
+    ):
+        expected = scipy.stats.truncnorm(
+            (low - mean) / sd, (high - mean) / sd, mean, sd
+        )
+        assert low <= x.min() < x.max() <= high
+        assert len(np.unique(x)) > 10_000
+        np.testing.assert_allclose(density, expected.logpdf(x), rtol=rtol, atol=rtol)
+        statistic = scipy.stats.kstest(x, expected.cdf).statistic
+        assert statistic < 1.95 / len(x) ** 0.5
+    if dtype == "float32":
+        _, pull_back = jax.vjp(draw, fields)
+        assert jnp.all(jnp.isfinite(pull_back((like + 1, like + 1))[0]))
+
+
+def test_draws_of_a_truncated_normal_follow_its_ends(key, x64):
+    """The derivative of a draw by each field is that of the same draw moved."""
+    like = jnp.zeros(5)
+
+    def draws(fields):
+        return bjm.TruncatedNormal(*fields).sample(key, like)
+
+    for fields in ([-6.0, 1.0, 0.0, 0.5], [0.2, 0.5, -0.25, 1.0], [0.0, 1.0, -4, -3]):
+        check_grads(draws, (jnp.array(fields),), 1, ["fwd", "rev"])
 
 
 def test_a_density_on_another_scale_integrates_to_one(x64):
@@ -72,6 +142,112 @@ def test_overflow_of_the_natural_scale_is_outside_the_support(prior, differentia
     far = jnp.float32(200.0)
     assert prior.log_density(far) == -jnp.inf
     assert differentiate(prior.log_density)(far) == 0
+
+
+LOGIT = (jax.nn.sigmoid, jax.scipy.special.logit)
+HEAVY = [
+    *[prior for prior, _ in PRIORS.values()],
+    bjm.StudentT(0.05, 0.0, 0.1),
+    bjm.StudentT(0.05, 0.0, 10.0),
+    bjm.HalfCauchy(1e35),
+    bjm.LogNormal(0.0, 60.0),
+    bjm.Exponential(1e-37),
+    bjm.Gamma(0.01, 3.0),
+    bjm.InverseGamma(0.01, 3.0),
+    bjm.Beta(0.02, 0.02),
+    bjm.Uniform(-3e38, 3e38),
+    bjm.Uniform(1e6, 1e6 + 1),
+    bjm.OnNaturalScale(bjm.Gamma(0.01), jnp.exp, jnp.log),
+    bjm.OnNaturalScale(bjm.InverseGamma(0.01), jnp.exp, jnp.log),
+    bjm.OnNaturalScale(bjm.Beta(0.02, 0.02), *LOGIT),
+    bjm.OnNaturalScale(bjm.Uniform(), *LOGIT),
+]
+
+
+def test_every_prior_knows_its_own_draws(key):
+    """All of 100,000 are finite, with a finite density and finite slopes."""
+
+    @jax.jit
+    def judge(prior):
+        draws = prior.sample(key, jnp.zeros(100_000))
+        density, pull_back = jax.vjp(prior.log_density, draws)
+        return draws, density, *pull_back(jnp.ones_like(density))
+
+    for prior in HEAVY:
+        for found in judge(prior):
+            assert jnp.all(jnp.isfinite(found)), prior
+    # The slope of this one overflows where JAX squares an inverse.
+    for found in judge(bjm.OnNaturalScale(bjm.Normal(0.0, 60.0), jnp.log, jnp.exp))[:2]:
+        assert jnp.all(jnp.isfinite(found))
+
+
+def test_priors_of_shares_and_of_small_numbers_on_other_scales(x64):
+    """A logit of a beta number, a logarithm of a gamma number: densities of mass 1."""
+    x = jnp.linspace(-60.0, 60.0, 20_001)
+    for prior in (
+        bjm.OnNaturalScale(bjm.Beta(0.5, 3.0), *LOGIT),
+        bjm.OnNaturalScale(bjm.Gamma(0.5, 3.0), jnp.exp, jnp.log),
+        bjm.OnNaturalScale(bjm.InverseGamma(2.0, 3.0), jnp.exp, jnp.log),
+    ):
+        mass = jnp.trapezoid(jnp.exp(prior.log_density(x)), x)
+        np.testing.assert_allclose(mass, 1, rtol=1e-9)
+
+
+# Of each kind one that has no density, as a draw of its fields may be.
+NOWHERE = [
+    (bjm.Normal, (np.nan, 1.0)),
+    (bjm.Normal, (0.0, 0.0)),
+    (bjm.Laplace, (0.0, 0.0)),
+    (bjm.StudentT, (np.inf, 0.0, 1.0)),
+    (bjm.HalfNormal, (0.0,)),
+    (bjm.HalfCauchy, (np.nan,)),
+    (bjm.LogNormal, (0.0, np.inf)),
+    (bjm.Exponential, (0.0,)),
+    (bjm.Gamma, (0.0, 1.0)),
+    (bjm.InverseGamma, (1.0, np.nan)),
+    (bjm.Uniform, (1.0, 0.0)),
+    (bjm.Uniform, (0.0, np.nan)),
+    (bjm.Beta, (0.0, 1.0)),
+    (bjm.TruncatedNormal, (0.0, 0.0, 0.0, 1.0)),
+    (bjm.TruncatedNormal, (np.nan, 1.0, 0.0, 1.0)),
+    (bjm.TruncatedNormal, (0.0, 1.0, 1.0, 0.0)),
+    (bjm.TruncatedNormal, (0.0, 1.0, np.nan, 1.0)),
+]
+
+
+def test_fields_that_are_known_only_when_compiled_code_runs():
+    """Bad ones have no density and slopes of zero, and so has a value of NaN."""
+
+    @eqx.filter_jit
+    def density_and_slopes(kind, fields, value):
+        return jax.value_and_grad(
+            lambda fields, value: kind(*fields).log_density(value), (0, 1)
+        )(fields, value)
+
+    for kind, fields in NOWHERE:
+        fields = tuple(map(jnp.float32, fields))
+        density, slopes = density_and_slopes(kind, fields, jnp.float32(0.5))
+        assert density == -jnp.inf, (kind, fields)
+        assert all(slope == 0 for slope in jax.tree.leaves(slopes)), (kind, fields)
+    for prior, _ in PRIORS.values():
+        for value in (jnp.float32(np.nan), jnp.float32(np.inf)):
+            density, slope = jax.value_and_grad(prior.log_density)(value)
+            assert (density, slope) == (-jnp.inf, 0), prior
+
+
+@pytest.mark.parametrize(
+    ("prior", "value", "expected"),
+    [
+        (bjm.HalfCauchy(1.0), 1e25, scipy.stats.halfcauchy),
+        (bjm.StudentT(0.5), 1e25, scipy.stats.t(0.5)),
+        (bjm.Normal(0.0, 1e-25), 2e-25, scipy.stats.norm(0.0, 1e-25)),
+        (bjm.Beta(2.0, 1e6), 3e-6, scipy.stats.beta(2.0, 1e6)),
+    ],
+)
+def test_squares_that_single_precision_does_not_hold(prior, value, expected):
+    density, slope = jax.value_and_grad(prior.log_density)(jnp.float32(value))
+    np.testing.assert_allclose(density, expected.logpdf(value), rtol=1e-5)
+    assert jnp.isfinite(slope)
 
 
 def model_of(key):
@@ -228,13 +404,16 @@ def test_mistakes_are_named(key):
     for width in (-1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match=f"`sd` must be positive, but got {width}"):
             bjm.Normal(0.0, width)
-    with pytest.raises(ValueError, match="`low` must be below `high`"):
-        bjm.TruncatedNormal(low=1.0, high=0.5)
-    with pytest.raises(RuntimeError, match="`scale` must be positive"):
-        eqx.filter_jit(bjm.HalfNormal)(-jnp.ones(()))
+    for kind in (bjm.TruncatedNormal, bjm.Uniform):
+        with pytest.raises(ValueError, match="`low` must be below `high`"):
+            kind(low=1.0, high=0.5)
+    for kind, fields in NOWHERE:
+        with pytest.raises(ValueError, match=r"`\w+` must be (positive|finite|below)"):
+            kind(*fields)
     wide = bjm.Prior(default=bjm.Normal(jnp.zeros(3)))
     with pytest.raises(ValueError, match=r"`mean` has shape \(3,\), .* to \(2,\)"):
         bjm.log_prior({"rates": model["rates"]}, wide)
-    heavy = bjm.Prior(RULES, default=bjm.StudentT(3.0))
-    with pytest.raises(NotImplementedError, match=r"Gaussian.* StudentT\) of `\['x'\]"):
-        bjm.kl_to_prior(model | {"x": model["rates"]}, heavy)
+    for other in (bjm.StudentT(3.0), bjm.Gamma(3.0), bjm.Uniform(), bjm.Beta(1, 2)):
+        wanted = rf"Gaussian.* {type(other).__name__}\) of `\['x'\]"
+        with pytest.raises(NotImplementedError, match=wanted):
+            bjm.kl_to_prior(model | {"x": model["rates"]}, bjm.Prior(RULES, other))

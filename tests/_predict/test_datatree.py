@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from diffrax import RESULTS
 
 import BayesianJaxModels as bjm
@@ -90,6 +91,102 @@ def test_chains_of_nuts_stay_apart(model, key):
     posterior = bjm.DrawsPosterior(model, draws, None, diagnostics)
     tree = bjm.posterior_to_datatree(posterior, key=key, num_samples=None)
     np.testing.assert_array_equal(tree["posterior"]["rates"].values, chains)
+    # Four draws could be split anew over two chains, but would be of others.
+    fewer = bjm.DrawsPosterior(model, draws[2:], None, diagnostics)
+    with pytest.raises(ValueError, match="has 4 draws, .* 2 chains of 3"):
+        bjm.posterior_to_datatree(fewer, key=key, num_samples=None)
+    one_chain = bjm.DrawsPosterior(model, draws[2:])
+    tree = bjm.posterior_to_datatree(one_chain, key=key, num_samples=None)
+    np.testing.assert_array_equal(tree["posterior"]["rates"].values, draws[None, 2:])
+
+
+def test_a_parameter_that_is_the_model_has_a_name(key):
+    rates = bjm.make_parameter(np.array([0.5, 2.0]))
+    tree = bjm.posterior_to_datatree(rates, key=key, num_samples=3)
+    assert tree["posterior"]["parameter"].shape == (1, 3, 2)
+
+
+def exact_loo(design, y, noise, prior_sd):
+    """The log density of each observation given the others, of a linear model."""
+    found = []
+    for i in range(len(y)):
+        others = np.arange(len(y)) != i
+        precision = design[others].T @ design[others] / noise**2
+        covariance = np.linalg.inv(precision + np.eye(2) / prior_sd**2)
+        mean = covariance @ design[others].T @ y[others] / noise**2
+        sd = np.sqrt(noise**2 + design[i] @ covariance @ design[i])
+        found.append(scipy.stats.norm(design[i] @ mean, sd).logpdf(y[i]))
+    return np.array(found)
+
+
+def test_leave_one_out_is_that_of_the_conjugate_posterior(key):
+    noise, prior_sd, rng = 0.5, 2.0, np.random.default_rng(0)
+    x = np.linspace(-1.0, 1.0, 12).reshape(6, 2)
+    design = np.stack([np.ones_like(x), x], axis=-1)
+    y = design @ [0.3, 1.2] + rng.normal(0.0, noise, x.shape)
+    y[1, 0] = y[4, 1] = np.nan
+    there = ~np.isnan(y)
+    precision = design[there].T @ design[there] / noise**2
+    covariance = np.linalg.inv(precision + np.eye(2) / prior_sd**2)
+    mean = covariance @ design[there].T @ y[there] / noise**2
+    posterior = bjm.MultivariateGaussianParameter.from_covariance(
+        jnp.asarray(mean, float), jnp.asarray(covariance, float)
+    )
+    likelihood = bjm.NormalLikelihood(noise)
+
+    def pointwise(drawn):
+        prediction = jnp.asarray(design, float) @ drawn.mean
+        return {"y": likelihood.log_prob_each(prediction, y, there)}
+
+    draws = bjm.DrawsPosterior(
+        posterior,
+        jax.vmap(lambda key: posterior.sample(key))(jax.random.split(key, 20_000)),
+    )
+    for source, num_samples in ((posterior, 20_000), (draws, None)):
+        tree = bjm.posterior_to_datatree(
+            source,
+            key=key,
+            num_samples=num_samples,
+            log_likelihood=pointwise,
+            observed={"y": y},
+        )
+        loo = arviz_stats.loo(tree, pointwise=True)
+        expected = exact_loo(design[there], y[there], noise, prior_sd)
+        # Of 20,000 draws: three standard errors of the worst observation are .02.
+        np.testing.assert_allclose(loo.elpd_i.values, expected, atol=0.02)
+        np.testing.assert_allclose(loo.elpd, expected.sum(), atol=0.05)
+        assert loo.n_data_points == 10
+        np.testing.assert_array_equal(tree["observed_data"]["y"].values, y[there])
+        labels = tree["log_likelihood"]["y_observed"].values
+        np.testing.assert_array_equal(labels, np.flatnonzero(there))
+
+
+def test_log_likelihoods_are_of_the_draws_beside_them(model, key):
+    draws = jnp.array([[0.4, 1.9], [0.6, 2.3]])
+    weighted = bjm.DrawsPosterior(model, draws, jnp.log(jnp.array([0.5, 0.5])))
+    tree = bjm.posterior_to_datatree(
+        weighted,
+        key=key,
+        num_samples=6,
+        log_likelihood=lambda drawn: -drawn.rates.mean,
+        observed=np.array([0.5, 1.0]),
+        dims={"y": ["state"]},
+        coords={"state": ["prey", "predator"]},
+    )
+    rates = tree["posterior"]["rates"].values
+    assert len(np.unique(rates)) == 4
+    np.testing.assert_array_equal(tree["log_likelihood"]["y"].values, -rates)
+    assert tree["log_likelihood"]["y"].dims == ("chain", "draw", "state")
+    assert tree["observed_data"]["y"].sel(state="predator") == 1.0
+    for wrong in (np.ones(3), {"z": np.ones(2)}):
+        with pytest.raises(ValueError, match="`observed` must have the names and"):
+            bjm.posterior_to_datatree(
+                weighted,
+                key=key,
+                num_samples=6,
+                log_likelihood=lambda drawn: -drawn.rates.mean,
+                observed=wrong,
+            )
 
 
 def test_trajectories(trajectory):

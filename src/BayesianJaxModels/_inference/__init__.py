@@ -41,6 +41,11 @@ from .importance import (
     ImportanceDiagnostics as ImportanceDiagnostics,
     importance as importance,
 )
+from .interval import (
+    Beta as Beta,
+    TruncatedNormal as TruncatedNormal,
+    Uniform as Uniform,
+)
 from .joint import (
     JointPosterior as JointPosterior,
 )
@@ -64,10 +69,11 @@ from .multivariate import (
 from .nuts import nuts as nuts
 from .positive import (
     Exponential as Exponential,
+    Gamma as Gamma,
     HalfCauchy as HalfCauchy,
     HalfNormal as HalfNormal,
+    InverseGamma as InverseGamma,
     LogNormal as LogNormal,
-    TruncatedNormal as TruncatedNormal,
 )
 from .posterior import (
     AbstractPosterior as AbstractPosterior,

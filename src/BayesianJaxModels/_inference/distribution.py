@@ -8,12 +8,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy import stats
+from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._compute import standard_laplace, standard_normal
-from .._parameter.convert import as_float_array
 from .check import as_positive, like
+from .support import (
+    as_finite,
+    guarded,
+    log_one_plus_square,
+    normal_density,
+    representable,
+)
 
 
 class AbstractPrior(eqx.Module):
@@ -66,7 +72,7 @@ class Normal(AbstractPrior):
 
     Raises:
         TypeError: If a field is not made of real numbers.
-        ValueError: If `sd` is not positive and finite.
+        ValueError: If a field is not finite, or `sd` not positive.
 
     Example:
         ```python
@@ -79,11 +85,12 @@ class Normal(AbstractPrior):
     sd: Float[Array, "..."]
 
     def __init__(self, mean: Any = 0.0, sd: Any = 1.0):
-        self.mean = as_float_array(mean, "mean")
+        self.mean = as_finite("mean", mean)
         self.sd = as_positive("sd", sd)
 
     def log_density(self, value):
-        return stats.norm.logpdf(value, *like(value, mean=self.mean, sd=self.sd))
+        mean, sd = like(value, mean=self.mean, sd=self.sd)
+        return guarded(sd > 0, normal_density, value, mean, sd)
 
     def sample(self, key, value):
         mean, sd = like(value, mean=self.mean, sd=self.sd)
@@ -99,7 +106,7 @@ class Laplace(AbstractPrior):
 
     Raises:
         TypeError: If a field is not made of real numbers.
-        ValueError: If `scale` is not positive and finite.
+        ValueError: If a field is not finite, or `scale` not positive.
 
     Example:
         ```python
@@ -112,12 +119,16 @@ class Laplace(AbstractPrior):
     scale: Float[Array, "..."]
 
     def __init__(self, mean: Any = 0.0, scale: Any = 1.0):
-        self.mean = as_float_array(mean, "mean")
+        self.mean = as_finite("mean", mean)
         self.scale = as_positive("scale", scale)
 
     def log_density(self, value):
         mean, scale = like(value, mean=self.mean, scale=self.scale)
-        return stats.laplace.logpdf(value, mean, scale)
+
+        def density(value, mean, scale):
+            return -jnp.abs(value - mean) / scale - jnp.log(2 * scale)
+
+        return guarded(scale > 0, density, value, mean, scale)
 
     def sample(self, key, value):
         mean, scale = like(value, mean=self.mean, scale=self.scale)
@@ -127,6 +138,9 @@ class Laplace(AbstractPrior):
 class StudentT(AbstractPrior):
     """Student's t, moved to `mean` and widened by `scale`.
 
+    Tails are heavy: from two degrees of freedom down there is no variance, and from
+    one down no mean. A draw too large for its dtype is the largest that it holds.
+
     Attributes:
         df: The degrees of freedom, above 0. With few the tails are heavy.
         mean: The centre, in the unit of the parameter.
@@ -134,7 +148,7 @@ class StudentT(AbstractPrior):
 
     Raises:
         TypeError: If a field is not made of real numbers.
-        ValueError: If `df` or `scale` is not positive and finite.
+        ValueError: If a field is not finite, or `df` or `scale` not positive.
 
     Example:
         ```python
@@ -149,16 +163,28 @@ class StudentT(AbstractPrior):
 
     def __init__(self, df: Any, mean: Any = 0.0, scale: Any = 1.0):
         self.df = as_positive("df", df)
-        self.mean = as_float_array(mean, "mean")
+        self.mean = as_finite("mean", mean)
         self.scale = as_positive("scale", scale)
 
     def log_density(self, value):
         df, mean, scale = like(value, df=self.df, mean=self.mean, scale=self.scale)
-        return stats.t.logpdf(value, df, mean, scale)
+
+        def density(value, df, mean, scale):
+            z = (value - mean) / (scale * jnp.sqrt(df))
+            constant = gammaln((df + 1) / 2) - gammaln(df / 2)
+            constant = constant - jnp.log(jnp.pi * df) / 2 - jnp.log(scale)
+            return constant - (df + 1) / 2 * log_one_plus_square(z)
+
+        return guarded((df > 0) & (scale > 0), density, value, df, mean, scale)
 
     def sample(self, key, value):
         df, mean, scale = like(value, df=self.df, mean=self.mean, scale=self.scale)
-        return mean + scale * jax.random.t(key, df, value.shape, value.dtype)
+        of_normal, of_gamma = jax.random.split(key)
+        normal = standard_normal(of_normal, value.shape, value.dtype)
+        # Of few degrees of freedom the gamma number underflows, its logarithm never.
+        log_gamma = jax.random.loggamma(of_gamma, df / 2, value.shape, value.dtype)
+        ratio = representable(normal * jnp.exp(-log_gamma / 2))
+        return mean + representable(scale * jnp.sqrt(df / 2) * ratio)
 
 
 class OnNaturalScale(AbstractPrior):
@@ -192,11 +218,12 @@ class OnNaturalScale(AbstractPrior):
         inside = jnp.isfinite(image) & jnp.isfinite(slope) & (slope != 0)
         value = jnp.where(inside, value, lax.stop_gradient(value))
         image, slope = self._image_and_slope(value)
-        density = self.prior.log_density(image) + jnp.log(jnp.abs(slope))
-        return jnp.where(inside, density, -jnp.inf)
+        density = self.prior.log_density(image)
+        inside = inside & (density > -jnp.inf)
+        return jnp.where(inside, density + jnp.log(jnp.abs(slope)), -jnp.inf)
 
     def sample(self, key, value):
-        return self.inverse(self.prior.sample(key, value))
+        return representable(self.inverse(self.prior.sample(key, value)))
 
     def _image_and_slope(self, value: Array) -> tuple[Array, Array]:
         return jax.jvp(self.natural, (value,), (jnp.ones_like(value),))

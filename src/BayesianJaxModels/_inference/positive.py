@@ -1,17 +1,25 @@
-"""Distributions of positive entries, and of those between two ends."""
+"""Distributions of positive entries."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jax.scipy import stats
+from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
-from .._compute import standard_normal, symmetric_uniform
-from .._parameter.convert import as_float_array, check_values
+from .._compute import standard_laplace, standard_normal, symmetric_uniform
 from .check import as_positive, like
 from .distribution import AbstractPrior
+from .support import (
+    as_finite,
+    guarded,
+    has_end,
+    log_one_plus_square,
+    log_power,
+    normal_density,
+    representable,
+)
 
 
 class HalfNormal(AbstractPrior):
@@ -39,79 +47,20 @@ class HalfNormal(AbstractPrior):
 
     def log_density(self, value):
         (scale,) = like(value, scale=self.scale)
-        folded = stats.norm.logpdf(value / scale) - jnp.log(scale / 2)
-        return jnp.where(value >= 0, folded, -jnp.inf)
+
+        def density(value, scale):
+            return normal_density(value, jnp.zeros_like(value), scale) + math.log(2)
+
+        return guarded((value >= 0) & (scale > 0), density, value, scale)
 
     def sample(self, key, value):
         (scale,) = like(value, scale=self.scale)
-        return scale * jnp.abs(standard_normal(key, value.shape, value.dtype))
-
-
-class TruncatedNormal(AbstractPrior):
-    """The normal distribution between `low` and `high`, normalised.
-
-    What Stan means by a normal prior on a parameter that is declared positive.
-
-    Attributes:
-        mean: The mean before the ends were cut off, in the unit of the parameter.
-        sd: The standard deviation before that, above 0, in that unit.
-        low: Below this there is nothing.
-        high: Above this there is nothing; infinity for no such end.
-
-    Raises:
-        TypeError: If a field is not made of real numbers.
-        ValueError: If `sd` is not positive and finite, or `low` not below `high`.
-
-    Example:
-        ```python
-        prior = bjm.TruncatedNormal(mean=0.0, sd=1.0, low=0.0)
-        prior.log_density(jnp.array([-1.0, 1.0]))  # [-inf, -0.726]
-        ```
-    """
-
-    mean: Float[Array, "..."]
-    sd: Float[Array, "..."]
-    low: Float[Array, "..."]
-    high: Float[Array, "..."]
-
-    def __init__(
-        self, mean: Any = 0.0, sd: Any = 1.0, low: Any = 0.0, high: Any = jnp.inf
-    ):
-        self.mean = as_float_array(mean, "mean")
-        self.sd = as_positive("sd", sd)
-        self.low = as_float_array(low, "low")
-        high = as_float_array(high, "high")
-        message = f"`low` must be below `high`, but got {low} and {high}."
-        self.high = check_values(high, ~jnp.all(self.low < high), message)
-
-    def log_density(self, value):
-        mean, sd, low, high = self._fields(value)
-        # Of an interval in the lower tail the mirror image is exact.
-        start, end = jnp.where(high < 0, -high, low), jnp.where(high < 0, -low, high)
-        mass = (lax.erfc(start / 2**0.5) - lax.erfc(end / 2**0.5)) / 2
-        density = stats.norm.logpdf(value, mean, sd) - jnp.log(mass)
-        z = (value - mean) / sd
-        return jnp.where((z >= low) & (z <= high), density, -jnp.inf)
-
-    def sample(self, key, value):
-        mean, sd, low, high = self._fields(value)
-        uniform = symmetric_uniform(key, value.shape, value.dtype)
-        start, end = lax.erf(low / 2**0.5), lax.erf(high / 2**0.5)
-        drawn = 2**0.5 * lax.erf_inv((start + end + (end - start) * uniform) / 2)
-        # Rounding must not carry a draw to an end or beyond it.
-        inside = jnp.nextafter(low, high), jnp.nextafter(high, low)
-        return mean + sd * jnp.clip(drawn, *inside)
-
-    def _fields(self, value):
-        """With the ends in standard deviations from the mean."""
-        mean, sd, low, high = like(
-            value, mean=self.mean, sd=self.sd, low=self.low, high=self.high
-        )
-        return mean, sd, (low - mean) / sd, (high - mean) / sd
+        normal = standard_normal(key, value.shape, value.dtype)
+        return representable(scale * jnp.abs(normal))
 
 
 class HalfCauchy(AbstractPrior):
-    """The size of a Cauchy number located at 0.
+    """The size of a Cauchy number located at 0; it has neither mean nor variance.
 
     Attributes:
         scale: The median, above 0, in the unit of the parameter.
@@ -134,16 +83,26 @@ class HalfCauchy(AbstractPrior):
 
     def log_density(self, value):
         (scale,) = like(value, scale=self.scale)
-        folded = stats.cauchy.logpdf(value / scale) - jnp.log(scale / 2)
-        return jnp.where(value >= 0, folded, -jnp.inf)
+
+        def density(value, scale):
+            constant = math.log(2 / math.pi) - jnp.log(scale)
+            return constant - log_one_plus_square(value / scale)
+
+        return guarded((value >= 0) & (scale > 0), density, value, scale)
 
     def sample(self, key, value):
         (scale,) = like(value, scale=self.scale)
-        return scale * jnp.abs(jax.random.cauchy(key, value.shape, value.dtype))
+        share = jnp.abs(symmetric_uniform(key, value.shape, value.dtype))
+        # The tangent near its pole, by way of the exact distance to it.
+        small = jnp.tan(jnp.pi / 2 * jnp.minimum(share, 1 - share))
+        return representable(scale * jnp.where(share > 0.5, 1 / small, small))
 
 
 class LogNormal(AbstractPrior):
     """What has a normal logarithm; its median is `exp(mean)`.
+
+    Its tail is heavy where `sd` is large. A draw that its dtype cannot hold is the
+    largest or smallest number that it can.
 
     Attributes:
         mean: The mean of the logarithm of the parameter.
@@ -151,7 +110,7 @@ class LogNormal(AbstractPrior):
 
     Raises:
         TypeError: If a field is not made of real numbers.
-        ValueError: If `sd` is not positive and finite.
+        ValueError: If a field is not finite, or `sd` not positive.
 
     Example:
         ```python
@@ -165,18 +124,21 @@ class LogNormal(AbstractPrior):
     sd: Float[Array, "..."]
 
     def __init__(self, mean: Any = 0.0, sd: Any = 1.0):
-        self.mean = as_float_array(mean, "mean")
+        self.mean = as_finite("mean", mean)
         self.sd = as_positive("sd", sd)
 
     def log_density(self, value):
         mean, sd = like(value, mean=self.mean, sd=self.sd)
-        log_value = jnp.log(jnp.where(value > 0, value, 1))
-        density = stats.norm.logpdf(log_value, mean, sd) - log_value
-        return jnp.where(value > 0, density, -jnp.inf)
+
+        def density(value, mean, sd):
+            return normal_density(jnp.log(value), mean, sd) - jnp.log(value)
+
+        return guarded((value > 0) & (sd > 0), density, value, mean, sd)
 
     def sample(self, key, value):
         mean, sd = like(value, mean=self.mean, sd=self.sd)
-        return jnp.exp(mean + sd * standard_normal(key, value.shape, value.dtype))
+        logarithm = mean + sd * standard_normal(key, value.shape, value.dtype)
+        return representable(jnp.exp(logarithm))
 
 
 class Exponential(AbstractPrior):
@@ -203,8 +165,106 @@ class Exponential(AbstractPrior):
 
     def log_density(self, value):
         (rate,) = like(value, rate=self.rate)
-        return jnp.where(value >= 0, jnp.log(rate) - rate * value, -jnp.inf)
+
+        def density(value, rate):
+            return jnp.log(rate) - rate * value
+
+        return guarded((value >= 0) & (rate > 0), density, value, rate)
 
     def sample(self, key, value):
         (rate,) = like(value, rate=self.rate)
-        return jax.random.exponential(key, value.shape, value.dtype) / rate
+        waiting = jnp.abs(standard_laplace(key, value.shape, value.dtype))
+        return representable(waiting / rate)
+
+
+class Gamma(AbstractPrior):
+    """The gamma distribution with mean `concentration / rate`.
+
+    Stan's `gamma(alpha, beta)` and NumPyro's `Gamma(concentration, rate)`. At 0 the
+    density of a `concentration` below 1 is infinite; there the log density is minus
+    infinity, so that no search ends there. A draw too small for its dtype, as most are
+    where `concentration` is below .01, is the smallest that it holds.
+
+    Attributes:
+        concentration: The shape, Stan's `alpha`, above 0.
+        rate: The inverse scale, Stan's `beta`, above 0, in one over the unit of the
+            parameter.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If a field is not positive and finite.
+
+    Example:
+        ```python
+        prior = bjm.Gamma(concentration=2.0, rate=0.1)
+        prior.log_density(jnp.array([0.0, 10.0, 30.0]))  # [-inf, -3.303, -4.204]
+        ```
+    """
+
+    concentration: Float[Array, "..."]
+    rate: Float[Array, "..."]
+
+    def __init__(self, concentration: Any, rate: Any = 1.0):
+        self.concentration = as_positive("concentration", concentration)
+        self.rate = as_positive("rate", rate)
+
+    def log_density(self, value):
+        a, rate = like(value, concentration=self.concentration, rate=self.rate)
+        possible = has_end(value, a) & (a > 0) & (rate > 0)
+
+        def density(value, a, rate):
+            constant = a * jnp.log(rate) - gammaln(a)
+            return constant + log_power(value, a - 1) - rate * value
+
+        return guarded(possible, density, value, a, rate)
+
+    def sample(self, key, value):
+        a, rate = like(value, concentration=self.concentration, rate=self.rate)
+        logarithm = jax.random.loggamma(key, a, value.shape, value.dtype)
+        return representable(jnp.exp(logarithm - jnp.log(rate)))
+
+
+class InverseGamma(AbstractPrior):
+    """What has a gamma inverse; its mode is `scale / (concentration + 1)`.
+
+    Stan's `inv_gamma(alpha, beta)`, `1 / x` of `Gamma(concentration, rate=scale)`; in
+    NumPyro `scale` is called `rate`. Its tail is heavy: there is a mean only where
+    `concentration` is above 1 and a variance above 2. A draw too large for its dtype is
+    the largest that it holds.
+
+    Attributes:
+        concentration: The shape, Stan's `alpha`, above 0.
+        scale: Stan's `beta`, above 0, in the unit of the parameter.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If a field is not positive and finite.
+
+    Example:
+        ```python
+        prior = bjm.InverseGamma(concentration=3.0, scale=1.0)
+        prior.log_density(jnp.array([0.0, 0.25, 1.0]))  # [-inf, 0.852, -1.693]
+        ```
+    """
+
+    concentration: Float[Array, "..."]
+    scale: Float[Array, "..."]
+
+    def __init__(self, concentration: Any, scale: Any = 1.0):
+        self.concentration = as_positive("concentration", concentration)
+        self.scale = as_positive("scale", scale)
+
+    def log_density(self, value):
+        a, scale = like(value, concentration=self.concentration, scale=self.scale)
+        possible = (value > 0) & (a > 0) & (scale > 0)
+
+        def density(value, a, scale):
+            constant = a * jnp.log(scale) - gammaln(a)
+            return constant - (a + 1) * jnp.log(value) - scale / value
+
+        return guarded(possible, density, value, a, scale)
+
+    def sample(self, key, value):
+        a, scale = like(value, concentration=self.concentration, scale=self.scale)
+        logarithm = jax.random.loggamma(key, a, value.shape, value.dtype)
+        return representable(jnp.exp(jnp.log(scale) - logarithm))

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree
 
 from .._dynamics import Trajectory
 from .._inference import DrawsPosterior, NUTSDiagnostics
@@ -19,20 +20,33 @@ def posterior_to_datatree(
     *,
     key: PRNGKeyArray,
     num_samples: int | None,
+    log_likelihood: Callable[[Any], Array | Mapping[str, Array]] | None = None,
+    observed: ArrayLike | Mapping[str, ArrayLike] | None = None,
     dims: Mapping[str, Sequence[str]] | None = None,
     coords: Mapping[str, Sequence[Any]] | None = None,
 ) -> Any:
     """Draw from a posterior into a `DataTree` with the group `posterior`.
 
-    Needs ArviZ's base package: `pip install "BayesianJaxModels[arviz]"`.
+    Needs ArviZ's base package: `pip install "BayesianJaxModels[arviz]"`. With the log
+    likelihood of every observation, `arviz_stats.loo` estimates how well the model
+    foretells an observation that it was not fitted to, and `arviz_stats.compare`
+    compares models by that.
 
     Args:
         posterior: A model with parameters, or an `AbstractPosterior`.
         quantities: From a drawn model to arrays by name, for what is of interest on
-            another scale; by default every parameter by its name.
+            another scale; by default every parameter by its name, which is `parameter`
+            where the model is itself one.
         key: A JAX random key.
         num_samples: How many draws, of equal weights; `None` for every draw of a
             `DrawsPosterior` without weights, in order: those of `nuts` by chain.
+        log_likelihood: From a drawn model to the log density of every observation, as
+            `log_prob_each` of a likelihood gives it: an array, called `y` in the tree,
+            or arrays by name. It makes the group `log_likelihood`, of the same draws.
+        observed: The observations, in the shape of what `log_likelihood` returns. They
+            make the group `observed_data`. NaN is missing: such entries are left out
+            of both groups, whatever their log likelihood, and the others are in one
+            axis, labelled by their place in the flattened array.
         dims: The names of the axes of a quantity, by its name.
         coords: The labels along an axis, by the name of the axis.
 
@@ -41,39 +55,97 @@ def posterior_to_datatree(
 
     Raises:
         ImportError: If arviz-base is missing.
-        ValueError: If `num_samples` is below 1, or `None` for draws with weights.
+        ValueError: If `num_samples` is below 1, or `None` for draws with weights or for
+            draws of `nuts` of which some were dropped, or if `observed` is not in the
+            shape of the log likelihoods.
 
     Example:
         ```python
-        model = {"rates": bjm.make_parameter([-0.7, -3.5], init_raw_stdv=0.3)}
+        data = jnp.array([1.1, 0.4, 0.9, 1.6])
+        noise = bjm.NormalLikelihood(0.5)
+        model = bjm.make_parameter(1.0, init_raw_stdv=0.5)  # sd .25, the posterior's
         tree = bjm.posterior_to_datatree(
             model,
-            lambda drawn: {"rates": jnp.exp(drawn["rates"].mean)},
+            lambda drawn: {"level": drawn.mean},
             key=jax.random.key(0),
-            num_samples=100,
-            dims={"rates": ["rate"]},
-            coords={"rate": ["birth", "death"]},
+            num_samples=4_000,
+            log_likelihood=lambda drawn: {
+                "counts": noise.log_prob_each(jnp.full(4, drawn.mean), data)
+            },
+            observed={"counts": data},
+            dims={"counts": ["day"]},
+            coords={"day": ["Mon", "Tue", "Wed", "Thu"]},
         )
-        tree["posterior"]["rates"].sel(rate="birth").shape  # (1, 100)
+        tree["log_likelihood"]["counts"].sel(day="Tue").shape  # (1, 4000)
+        # import arviz_stats; arviz_stats.loo(tree)
         ```
     """
     from_dict = _from_dict()
-    num_chains = 1
-    if num_samples is None and isinstance(posterior, DrawsPosterior):
-        if posterior.log_weights is not None:
-            raise ValueError(
-                "`num_samples` must be a number for draws with weights: ArviZ takes "
-                "all draws for equally likely, and that many are then picked by weight."
-            )
-        if isinstance(posterior.diagnostics, NUTSDiagnostics):
-            num_chains = len(posterior.diagnostics.step_size)
-    fn = _parameters if quantities is None else quantities
-    values = map_posterior(fn, posterior, key=key, num_samples=num_samples)
-    by_chain = {
-        name: np.asarray(value).reshape(num_chains, -1, *value.shape[1:])
-        for name, value in values.items()
+    num_chains = _num_chains(posterior) if num_samples is None else 1
+    fn = eqx.Partial(_of_draw, quantities, log_likelihood)
+    values, likelihoods = map_posterior(fn, posterior, key=key, num_samples=num_samples)
+    groups = {"posterior": values}
+    if log_likelihood is not None:
+        groups["log_likelihood"] = likelihoods
+    groups = {
+        group: {
+            name: np.asarray(value).reshape(num_chains, -1, *value.shape[1:])
+            for name, value in members.items()
+        }
+        for group, members in groups.items()
     }
-    return from_dict({"posterior": by_chain}, dims=dims, coords=coords)
+    dims, coords = dict(dims or {}), dict(coords or {})
+    if observed is not None:
+        named = observed if isinstance(observed, Mapping) else {"y": observed}
+        data = {name: np.asarray(value) for name, value in named.items()}
+        log_likelihoods = groups.get("log_likelihood", {})
+        wanted = {name: x.shape[2:] for name, x in log_likelihoods.items()}
+        if {name: x.shape for name, x in data.items()} != wanted:
+            raise ValueError(
+                "`observed` must have the names and shapes of what `log_likelihood` "
+                f"returns, {wanted}, but has "
+                f"{ {name: x.shape for name, x in data.items()} }."
+            )
+        for name, x in data.items():
+            missing = np.isnan(x)
+            if missing.any():
+                data[name] = x[~missing]
+                log_likelihoods[name] = log_likelihoods[name][:, :, ~missing]
+                dims[name] = [f"{name}_observed"]
+                coords[f"{name}_observed"] = np.flatnonzero(~missing).tolist()
+        groups["observed_data"] = data
+    return from_dict(groups, dims=dims, coords=coords)
+
+
+def _of_draw(
+    quantities: Callable | None, log_likelihood: Callable | None, drawn: PyTree
+) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+    values = (_parameters if quantities is None else quantities)(drawn)
+    each = {} if log_likelihood is None else log_likelihood(drawn)
+    return values, each if isinstance(each, Mapping) else {"y": each}
+
+
+def _num_chains(posterior: PyTree) -> int:
+    """Of how many chains all draws of a posterior are, chain by chain."""
+    if not isinstance(posterior, DrawsPosterior):
+        return 1
+    if posterior.log_weights is not None:
+        raise ValueError(
+            "`num_samples` must be a number for draws with weights: ArviZ takes "
+            "all draws for equally likely, and that many are then picked by weight."
+        )
+    diagnostics = posterior.diagnostics
+    if not isinstance(diagnostics, NUTSDiagnostics):
+        return 1
+    num_chains, length = len(diagnostics.step_size), diagnostics.num_samples
+    if len(posterior.draws) != num_chains * length:
+        raise ValueError(
+            f"`posterior` has {len(posterior.draws)} draws, but its diagnostics are of "
+            f"{num_chains} chains of {length}: of which chain a draw is, is not known. "
+            "Give the posterior of `nuts` as it is, a number as `num_samples`, or a "
+            "`DrawsPosterior` without diagnostics, whose draws are one chain."
+        )
+    return num_chains
 
 
 def trajectory_to_datatree(
@@ -168,7 +240,8 @@ def _from_dict() -> Callable:
 
 
 def _parameters(drawn: PyTree) -> dict[str, Array]:
-    return {name: parameter.mean for name, parameter in get_parameters(drawn).items()}
+    parameters = get_parameters(drawn)
+    return {name or "parameter": p.mean for name, p in parameters.items()}
 
 
 def _named_leaves(tree: PyTree) -> dict[str, np.ndarray]:
