@@ -7,12 +7,14 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
 
-from .._model.gradient import guard_gradient
-from .check import check_derivative, check_state, check_times
+from .._model.gradient import all_finite, guard_gradient
+from .check import AxisOfArrays, check_batch, check_derivative, check_state
+from .clock import Clock, read_clock
 from .controller import RejectInfinite
 from .implicit import call_with_finite_tangents
+from .jumps import step_to_jumps
 from .newton import without_lapack
 from .stages import write_out_stages
 from .trajectory import Trajectory
@@ -25,10 +27,13 @@ CHECKPOINT_BYTES = 2**18
 def integrate(
     vector_field: Callable,
     y0: PyTree | Callable,
-    ts: Float[ArrayLike, "*N T"],
+    ts: Float[ArrayLike, "*N T"] | Clock,
     *,
+    t0: Real[ArrayLike, "..."] | Callable | None = None,
     mask: Bool[ArrayLike, "..."] | None = None,
     args: Any = None,
+    args_axes: PyTree = None,
+    jump_ts: Float[ArrayLike, "..."] | None = None,
     solver: diffrax.AbstractSolver | None = None,
     stepsize_controller: diffrax.AbstractStepSizeController | None = None,
     dt0: float | Array | None = None,
@@ -98,68 +103,109 @@ def integrate(
         column simplifying assumption", Computers & Mathematics with Applications 62;
         Kidger (2021), "On neural differential equations", arXiv:2202.02435: adjoints.
     """
-    ts = check_times(ts, mask, rows=batched and not shared_steps)
+    rows = batched and not shared_steps
+    clock = ts
+    if not isinstance(clock, Clock):
+        least = 2 if t0 is None else 1
+        clock = read_clock(clock, mask, jump_ts, least=least, rows=rows)
+    span = clock.begin(t0(vector_field) if callable(t0) else t0)
     y0 = check_state(y0(vector_field) if callable(y0) else y0)
-    check_derivative(vector_field, y0, ts, args, batched)
+    if args_axes is not None and not batched:
+        raise ValueError("`args_axes` is for initial states with `batched=True`.")
+    if batched:
+        check_batch(y0, span, args, args_axes)
+        args_axes = jax.tree.map(AxisOfArrays, args_axes)
+    check_derivative(vector_field, y0, span, args, args_axes, batched=batched)
     if stepsize_controller is None and batched and shared_steps:
         stepsize_controller = diffrax.PIDController(
             rtol=RTOL, atol=ATOL, norm=_largest_rms
         )
     elif stepsize_controller is None:
         stepsize_controller = diffrax.PIDController(rtol=RTOL, atol=ATOL)
-    if isinstance(stepsize_controller, diffrax.AbstractAdaptiveStepSizeController):
-        stepsize_controller = RejectInfinite(stepsize_controller)
+    adaptive = isinstance(
+        stepsize_controller, diffrax.AbstractAdaptiveStepSizeController
+    )
+    if span.jump_ts is not None and not adaptive:
+        raise ValueError(
+            "`jump_ts` needs an adaptive `stepsize_controller`, but "
+            f"{type(stepsize_controller).__name__} takes its own steps. Choose them so "
+            "that they end at the jumps, or leave the controller out."
+        )
     if adjoint is None or adjoint == diffrax.RecursiveCheckpointAdjoint():
         checkpoints = _checkpoints(y0, max_steps, stepsize_controller)
         adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints)
     solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
-    solver = without_lapack(solver, y0, rows=batched and not shared_steps)
+    solver = without_lapack(solver, y0, rows=rows)
     implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
     if dt0 is not None:
-        dt0 = jnp.abs(jnp.asarray(dt0, ts.dtype))
-    reverse_mode = not isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint)
+        dt0 = jnp.abs(jnp.asarray(dt0, span.elapsed.dtype))
 
-    def solve(vector_field, y0, args, ts):
-        signed_dt0 = dt0 if dt0 is None else jnp.where(ts[-1] > ts[0], dt0, -dt0)
-        if reverse_mode:
-            inputs = (vector_field, y0, args)
-            # A field that is shared between mapped initial states stays shared.
-            vector_field = guard_gradient(vector_field, mapped_with=vector_field)
-            y0, args = guard_gradient((y0, args), mapped_with=inputs)
+    is_finite = jax.vmap(all_finite)(y0) if batched else all_finite(y0)
+    y0 = jax.tree.map(lambda leaf: jnp.where(_as_wide(is_finite, leaf), leaf, 1), y0)
+
+    def solve(vector_field, y0, args, span, is_finite):
+        is_valid = span.is_valid & is_finite
+        # A field that is shared between mapped initial states stays shared.
+        inputs = (vector_field, y0, args, span)
+        vector_field = guard_gradient(vector_field, mapped_with=vector_field)
+        y0, args, span = guard_gradient((y0, args, span), mapped_with=inputs)
+        # What cannot be solved for ends where it starts.
+        elapsed = jnp.where(is_valid, span.elapsed, 0)
+        end = elapsed[-1]
+        controller = step_to_jumps(
+            stepsize_controller, span.jump_ts, (vector_field, args), span.start, end
+        )
         with jax.default_matmul_precision("highest"):
             solution = diffrax.diffeqsolve(
                 diffrax.ODETerm(_Call(implicit)),
                 solver,
-                t0=ts[0],
-                t1=ts[-1],
-                dt0=signed_dt0,
+                t0=jnp.zeros_like(end),
+                t1=end,
+                dt0=dt0 if dt0 is None else jnp.where(end >= 0, dt0, -dt0),
                 y0=y0,
-                args=(vector_field, args),
-                saveat=diffrax.SaveAt(ts=ts),
-                stepsize_controller=stepsize_controller,
+                args=(vector_field, args, span.start),
+                saveat=diffrax.SaveAt(ts=elapsed),
+                stepsize_controller=RejectInfinite(controller)
+                if adaptive
+                else controller,
                 adjoint=adjoint,
                 event=event,
                 max_steps=max_steps,
                 progress_meter=progress_meter or diffrax.NoProgressMeter(),
                 throw=False,
             )
-        return solution.ys, solution.result, solution.stats["num_steps"]
+        ys, result = _fail_unless(is_valid, solution.ys, solution.result)
+        return ys, result, solution.stats["num_steps"]
 
     if not batched:
-        return Trajectory(ts, *solve(vector_field, y0, args, ts))
+        return Trajectory(clock.ts, *solve(vector_field, y0, args, span, is_finite))
     if not shared_steps:
-        in_axes = (None, 0, None, 0 if ts.ndim > 1 else None)
-        solve_each = eqx.filter_vmap(solve, in_axes=in_axes)
-        return Trajectory(ts, *solve_each(vector_field, y0, args, ts))
-    ys, result, num_steps = solve(_Together(vector_field), y0, args, ts)
-    size = jax.tree.leaves(y0)[0].shape[0]
-    return Trajectory(
-        ts,
-        jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), ys),
-        *jax.tree.map(
-            lambda leaf: jnp.broadcast_to(leaf, (size,)), (result, num_steps)
-        ),
+        solve_each = eqx.filter_vmap(solve, in_axes=(None, 0, args_axes, span.axes, 0))
+        return Trajectory(
+            clock.ts, *solve_each(vector_field, y0, args, span, is_finite)
+        )
+    together = _Together(vector_field, args_axes)
+    ys, *rest = solve(together, y0, args, span, jnp.array(True))
+    ys = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), ys)
+    result, num_steps = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, is_finite.shape), tuple(rest)
     )
+    ys, result = jax.vmap(_fail_unless)(is_finite, ys, result)
+    return Trajectory(clock.ts, ys, result, num_steps)
+
+
+def _as_wide(flags: Array, leaf: Array) -> Array:
+    """With as many axes as `leaf`, whose first ones they have."""
+    return flags.reshape(*flags.shape, *(1,) * (leaf.ndim - flags.ndim))
+
+
+def _fail_unless(
+    is_valid: Bool[Array, ""], ys: PyTree, result: diffrax.RESULTS
+) -> tuple[PyTree, diffrax.RESULTS]:
+    """NaN, and a result that says so, for what could not be solved for."""
+    ys = jax.tree.map(lambda leaf: jnp.where(is_valid, leaf, jnp.nan), ys)
+    failed = diffrax.RESULTS.nonfinite
+    return ys, diffrax.RESULTS.where(is_valid, result, failed)
 
 
 def _checkpoints(
@@ -190,8 +236,9 @@ class _Call(eqx.Module):
 
     implicit: bool = eqx.field(static=True)
 
-    def __call__(self, t, y, field_and_args):
-        vector_field, args = field_and_args
+    def __call__(self, t, y, inputs):
+        vector_field, args, start = inputs
+        t = start + t
         if self.implicit:
             return call_with_finite_tangents(vector_field, t, y, args)
         return vector_field(t, y, args)
@@ -201,9 +248,13 @@ class _Together(eqx.Module):
     """Many states as one system."""
 
     vector_field: Callable
+    args_axes: Any
 
     def __call__(self, t, y, args):
-        return jax.vmap(lambda state: self.vector_field(t, state, args))(y)
+        def call(state, args):
+            return self.vector_field(t, state, args)
+
+        return eqx.filter_vmap(call, in_axes=(0, self.args_axes))(y, args)
 
 
 def _largest_rms(errors: PyTree) -> Float[Array, ""]:

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from diffrax import RESULTS
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
@@ -32,7 +33,7 @@ class Trajectory(eqx.Module):
         ```
     """
 
-    ts: Float[Array, "..."]
+    ts: Float[Array | np.ndarray, "..."]
     ys: PyTree[Float[Array, "..."]]
     result: RESULTS
     num_steps: Int[Array, "..."]
