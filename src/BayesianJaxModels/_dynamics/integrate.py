@@ -52,16 +52,33 @@ def integrate(
     Args:
         vector_field: A callable pytree of signature `(t, y, args)`, in the unit of the
             state per unit of time; gradients reach its arrays.
-        y0: The state at `ts[0]`, any pytree of float arrays; or a function of the
-            vector field that returns it, for initial states that are parameters.
+        y0: The state at `t0`, any pytree of float arrays; or a function of the vector
+            field that returns it, for initial states that are parameters.
         ts: The times to save at, of shape `(T,)` with `T >= 2`, strictly increasing or
             strictly decreasing; or `(N, T)`, if each of `N` batched initial states has
-            its own.
+            its own. What NumPy or Python holds is counted from the start in double
+            precision, so that dates as days or seconds do for a solve in float32. The
+            vector field is given `t` itself, rounded to the precision of JAX.
+        t0: The time of `y0`; `ts[0]` if `None`. With it one time will do, and none
+            of `ts` may lie on its other side. It may be a parameter that is not known
+            yet, a function of the vector field, or of shape `(N,)`.
         mask: Which of `ts` count, in their shape, for series of different length that
             are padded to one. Each solve ends at the last that counts; at the others
             the state is that of the time before them, so that everything stays finite.
-            Leave those out of the loss, with the same mask.
-        args: Handed to the vector field.
+            Leave those out of the loss, with the same mask. Without `t0` the first
+            time has to count.
+        args: Handed to the vector field. Steps that grow in a quiet time can pass over
+            a short input (an infusion, a pulse) and never see it: name its
+            edges in `jump_ts`. The knots of a `diffrax.LinearInterpolation` or
+            `CubicInterpolation` in `args` or in the field are jumps by themselves, of
+            more than 64 those where it turns most.
+        args_axes: Which axes of `args` count the batched initial states, as `in_axes`
+            of `jax.vmap`: `0` for the leading axis of each array, or a tree of axes,
+            with `None` for what they share. For parameters of each pass
+            `args=jnp.arange(N)` and let the field pick its own by that index.
+        jump_ts: Times at which the vector field jumps, of shape `(J,)` or `(N, J)`, in
+            any order and also outside of `ts`; NaN is padding. Steps end there. For
+            adaptive steps alone. Gradients reach them.
         solver: A diffrax solver; `diffrax.Tsit5()` if `None`.
         stepsize_controller: `diffrax.PIDController(rtol=1e-4, atol=1e-6)` if `None`;
             with `diffrax.ConstantStepSize()` give `dt0`. An adaptive step that leads
@@ -72,7 +89,7 @@ def integrate(
             `diffrax.RecursiveCheckpointAdjoint` with a checkpoint for every constant
             step, or as many adaptive ones as 256 KiB hold; `max_steps` is best a bound
             of the right size. In reverse mode a solve whose gradient is not finite
-            passes none on; forward mode has no such guard.
+            passes none on, whichever the adjoint; forward mode has no such guard.
         event: When to stop early.
         max_steps: How many steps a solve may take.
         progress_meter: A diffrax progress meter.
@@ -82,12 +99,14 @@ def integrate(
 
     Returns:
         A `Trajectory` with `ys` of shape `(T, *state)`, or `(N, T, *state)` if
-        `batched`. A solve that fails does not raise; its `succeeded` is false.
+        `batched`. A solve that fails does not raise; its `succeeded` is false. Where
+        `ts` was not traced it is kept in NumPy, as it was given.
 
     Raises:
-        ValueError: If `ts` or `mask` is not as above (a `RuntimeError` when it runs,
-            where they are traced), or the vector field returns another structure or
-            shape than the state has.
+        ValueError: If times or `mask` are not as above, `y0` is not finite, or the
+            vector field returns another structure or shape than the state has. Times
+            and states that are traced do not raise: their solve fails at once, with
+            NaN for states and `diffrax.RESULTS.nonfinite`, and no other with it.
         TypeError: If `y0` does not consist of floats, or `ts` of real numbers.
 
     Example:
@@ -96,6 +115,9 @@ def integrate(
         decay = bjm.integrate(lambda t, y, rate: -rate * y, 80.0, ts, args=0.5)
         decay.ys  # [80.00, 48.52, 29.43, 17.85, 10.83]
         decay.succeeded  # True
+        days = 45_000 + np.array([1.0, 2.0])  # as spreadsheets count them
+        decay = bjm.integrate(lambda t, y, k: -k * y, 80.0, days, t0=45_000, args=0.5)
+        decay.ys  # [48.52, 29.43]
         ```
 
     References:

@@ -15,7 +15,7 @@ class Trajectory(eqx.Module):
 
     Attributes:
         ts: The times, of shape `(T,)`; `(N, T)` where each of `N` initial states has
-            its own.
+            its own. In NumPy as they were given, unless they were traced.
         ys: The states, every leaf of shape `(..., T, *state)`. A solve that failed has
             NaN or infinity from where it failed.
         result: Why each solve ended, a `diffrax.RESULTS` of shape `(...)`.

@@ -63,7 +63,6 @@ def _(primals, tangents):
 
     JAX has it as the solution of `x = b`, with a solver of its own for the transpose.
     """
-
     [arrays], [slopes] = primals, tangents
     leaves, treedef = jax.tree.flatten(slopes)
     if not leaves:

@@ -210,7 +210,13 @@ def raise_failures(trajectory: Trajectory) -> None:
     commonest, counts = np.unique(values, return_counts=True)
     place = int(np.argmax(values == commonest[np.argmax(counts)]))
     reason = jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), codes)
-    message = str(diffrax.RESULTS[reason]) or (
+    message = str(diffrax.RESULTS[reason])
+    if message == str(diffrax.RESULTS[diffrax.RESULTS.nonfinite]):
+        message += (
+            " That is an initial state with NaN or infinity, or times that do not run "
+            "one way, such as a `t0` behind the first of `ts`."
+        )
+    message = message or (
         "States became NaN or infinite with a solver that noticed nothing. Try smaller "
         "steps, narrower weights, or a vector field without poles."
     )
