@@ -54,6 +54,28 @@ class Span(eqx.Module):
         return [(leaf.ndim > ndim, leaf) for leaf, ndim in parts if leaf is not None]
 
 
+class UsersTime(eqx.Module):
+    """From the time since the start to the time that the vector field is promised.
+
+    A step that ends at a jump ends one number before it. Far from zero the numbers lie
+    further apart: there it must not be rounded to the other side.
+    """
+
+    start: Float[Array, ""]
+    jump_ts: Float[Array, " J"] | None
+
+    def __call__(self, t: Float[Array, ""]) -> Float[Array, ""]:
+        """The time itself."""
+        time = self.start + t
+        if self.jump_ts is None:
+            return time
+        jumps = lax.stop_gradient(self.start + self.jump_ts)
+        latest = jnp.where(t < self.jump_ts, jnp.nextafter(jumps, -jnp.inf), jnp.inf)
+        earliest = jnp.where(t > self.jump_ts, jnp.nextafter(jumps, jnp.inf), -jnp.inf)
+        inside = jnp.clip(time, jnp.max(earliest), jnp.min(latest))
+        return time + lax.stop_gradient(inside - time)
+
+
 class Clock(eqx.Module):
     """Times as they were given, and since one that is near them.
 
@@ -172,7 +194,7 @@ def read_clock(
     if jump_ts is not None:
         jumps = read_times(jump_ts, "jump_ts")
         _check_axes("jump_ts", jumps, times, 1, rows)
-        jumps = _minus(jumps, reference)
+        jumps = _minus(jumps, reference) if jumps.shape[-1] else None
     filled = times if mask is None else _fill(times, keep, _first(times, keep))
     return Clock(filled, keep, reference[..., 0], since, jumps, rows)
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
 
 from .._model.gradient import all_finite, guard_gradient
 from .check import AxisOfArrays, check_batch, check_derivative, check_state
-from .clock import Clock, read_clock
+from .clock import Clock, UsersTime, read_clock
 from .controller import RejectInfinite
 from .implicit import call_with_finite_tangents
 from .jumps import step_to_jumps
@@ -185,7 +185,7 @@ def integrate(
                 t1=end,
                 dt0=dt0 if dt0 is None else jnp.where(end >= 0, dt0, -dt0),
                 y0=y0,
-                args=(vector_field, args, span.start),
+                args=(vector_field, args, UsersTime(span.start, span.jump_ts)),
                 saveat=diffrax.SaveAt(ts=elapsed),
                 stepsize_controller=RejectInfinite(controller)
                 if adaptive
@@ -259,8 +259,8 @@ class _Call(eqx.Module):
     implicit: bool = eqx.field(static=True)
 
     def __call__(self, t, y, inputs):
-        vector_field, args, start = inputs
-        t = start + t
+        vector_field, args, users_time = inputs
+        t = users_time(t)
         if self.implicit:
             return call_with_finite_tangents(vector_field, t, y, args)
         return vector_field(t, y, args)
