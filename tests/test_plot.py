@@ -7,8 +7,10 @@ import matplotlib
 import numpy as np
 import pytest
 from diffrax import RESULTS
+from jaxtyping import config
 
 from BayesianJaxModels import coverage, pit, plot
+from BayesianJaxModels._dynamics.event import End
 from BayesianJaxModels._dynamics.trajectory import Trajectory
 from BayesianJaxModels._predict.running_summary import RunningSummary
 from BayesianJaxModels._predict.sbc import SBC
@@ -113,6 +115,25 @@ def test_weighted_draws(trajectory):
     assert title == "20 draws, weighted\nas good as 2, 3 failed"
 
 
+def test_draws_that_an_event_ended(trajectory):
+    ended = jnp.arange(20) < 8
+    is_reached = jnp.arange(5) < jnp.where(ended, 2, 5)[:, None]
+    result = jax.vmap(
+        lambda ended: RESULTS.where(ended, RESULTS.event_occurred, RESULTS.successful)
+    )(ended)
+    start = jnp.zeros(20)
+    end = End(start, start, ended, is_reached)
+    given = Trajectory(TS, start, result, trajectory.num_steps, None, end)
+    # Draws of a count cannot be NaN where they have ended.
+    given = replace(given, ys=jnp.where(is_reached, 3.0, -1.0))
+    (axes,) = plot.trajectories(given, draws=1, labels=["count"])
+    shown = line(axes, "draws")[:, 1]
+    np.testing.assert_array_equal(shown, [3, 3, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(line(axes, "median")[:, 1], [3] * 5)
+    title = axes.get_legend().get_title().get_text()
+    assert title == "20 draws\n60 % run to the end"
+
+
 def test_calibration(key):
     rng = np.random.default_rng(0)
     truth, draws = rng.normal(size=(30, 4)), rng.normal(size=(50, 30, 4))
@@ -153,10 +174,10 @@ def test_pytree_states(trajectory):
     data = (np.array([1.0]), {"prey": np.array([7.0]), "rest": np.zeros((1, 2))})
     three = plot.trajectories(as_dict, data=data)
     names = [axes.get_ylabel() for axes in three]
-    assert names == ["['prey']", "['rest'][0]", "['rest'][1]"]
+    assert names == ["prey", "rest[0]", "rest[1]"]
     np.testing.assert_allclose(line(three[0], "data"), [[1.0, 7.0]])
-    (one,) = plot.trajectories(as_dict, state="['prey']")
-    assert one.get_ylabel() == "['prey']"
+    (one,) = plot.trajectories(as_dict, state="prey")
+    assert one.get_ylabel() == "prey"
 
 
 def test_errors(trajectory):
@@ -176,6 +197,13 @@ def test_errors(trajectory):
     )
     with pytest.raises(ValueError, match=r"batch axes \(1,\) besides the draws"):
         plot.trajectories(Trajectory(TS, *batched))
+    config.update("jaxtyping_disable", True)  # as it is outside the tests
+    try:
+        for read in (summarise, plot.trajectories, RunningSummary().update):
+            with pytest.raises(TypeError, match="`Trajectory`, but is of type ndarray"):
+                read(np.ones((3, 5)))
+    finally:
+        config.update("jaxtyping_disable", False)
 
 
 def test_matplotlib_is_missing(trajectory, monkeypatch):

@@ -4,6 +4,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optimistix as optx
 import pytest
 
 import BayesianJaxModels as bjm
@@ -399,3 +400,15 @@ def test_a_failed_draw_under_an_adjoint_of_both_modes(mode):
     differentiate = {"reverse": jax.grad, "forward": jax.jacfwd}[mode]
     slopes = jax.jit(jax.vmap(differentiate(last)))(rates)
     np.testing.assert_allclose(slopes, [1 / 0.9**2, 0.0, 1 / 0.8**2], rtol=1e-3)
+
+
+def test_events_are_in_the_clock_of_the_user():
+    ts = 1024.0 + np.arange(5.0)
+    for times, end in ((ts, 1026.5), (ts[::-1].copy(), 1025.5)):
+        event = diffrax.Event(
+            lambda t, y, args, end=end, **kwargs: t - end, optx.Newton(1e-4, 1e-4)
+        )
+        trajectory = integrate(decay, 1.0, times, args=0.5, event=event)
+        assert trajectory.t_end == end
+        exact = np.exp(-0.5 * (end - times[0]))
+        np.testing.assert_allclose(trajectory.y_end, exact, rtol=1e-3)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +8,7 @@ from diffrax import RESULTS
 from scipy.special import ndtr, ndtri
 
 from BayesianJaxModels import Trajectory, coverage, pit
+from BayesianJaxModels._dynamics.event import End
 from BayesianJaxModels._predict.sbc import pit_ranks
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -136,6 +139,79 @@ def test_left_out_draws_are_said(key):
     assert np.all(values > 3 / 4)
 
 
+def decays(n=201):
+    """Of rates on a grid from 0 to 1, ended by an event where they are below .5."""
+    rates, ts = jnp.linspace(0.0, 1.0, n), jnp.linspace(0.0, 2.0, 9)
+    times = jnp.log(2.0) / rates
+    is_reached = ts <= times[:, None]
+    ys = jnp.where(is_reached, jnp.exp(-rates[:, None] * ts), jnp.nan)
+    ended = times < ts[-1]
+    y_end = jnp.exp(-rates * jnp.minimum(times, ts[-1]))
+    codes = jax.vmap(
+        lambda ended: RESULTS.where(ended, RESULTS.event_occurred, RESULTS.successful)
+    )(ended)
+    end = End(jnp.minimum(times, ts[-1]), y_end, ended, is_reached)
+    steps = jnp.ones(n, int)
+    return Trajectory(ts, ys, codes, steps, end=end)
+
+
+def take(trajectory, draws):
+    arrays = (trajectory.ys, trajectory.result, trajectory.num_steps, trajectory.end)
+    ys, result, num_steps, end = jax.tree.map(lambda leaf: leaf[draws], arrays)
+    return Trajectory(trajectory.ts, ys, result, num_steps, end=end)
+
+
+def test_draws_that_events_ended_count_until_then(key):
+    draws, ts = decays(), np.linspace(0.0, 2.0, 9)
+    # Of what still runs at a time, rates are spread evenly from 0 to log(2) / t.
+    fastest = np.log(2) / np.maximum(ts, np.log(2))
+    truth = np.exp(-0.3 * fastest * ts)
+    levels = (0.3, 0.39, 0.41, 0.5)
+    found = coverage(draws, truth, levels)
+    assert (found.num_draws, found.num_failed) == (201, 0)
+    inside = np.array([False, False, True, True])
+    np.testing.assert_array_equal(found.by_time[:, 1:], inside[:, None].repeat(8, 1))
+    uniform = np.asarray(jax.random.uniform(key, (1, 9, 1)), float).ravel()
+    counts = np.asarray(draws.is_reached).sum(axis=0)
+    slower = np.floor(np.round(0.3 * 200 * fastest, 4)) + 1  # and so above
+    values = pit(draws, truth, key=key)
+    exact = (counts - slower + uniform) / (counts + 1)
+    np.testing.assert_allclose(values[1:], exact[1:], atol=1.01 / counts.min())
+    assert np.all(np.abs(values[1:] - 0.7) < 0.015)
+    # Weights of whole numbers are repeated draws, also of those that ended.
+    weights = np.arange(201) % 3
+    weighted = coverage(replace(draws, weights=jnp.float32(weights)), truth, levels)
+    repeated = take(draws, np.repeat(np.arange(201), weights))
+    repeated = coverage(repeated, truth, levels)
+    np.testing.assert_array_equal(weighted.by_time, repeated.by_time)
+
+
+def test_bands_of_draws_that_events_ended():
+    # Two draws stay at -1 and 1, one at 0 is ended after the first of three times.
+    ys = jnp.array([[0.0, 3.0, 3.0], [-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
+    ended, is_reached = jnp.arange(3) == 0, jnp.ones((3, 3), bool).at[0, 1:].set(False)
+    codes = jax.vmap(
+        lambda ended: RESULTS.where(ended, RESULTS.event_occurred, RESULTS.successful)
+    )(ended)
+    end = End(jnp.zeros(3), ys[:, 0], ended, is_reached)
+    draws = Trajectory(jnp.arange(3.0), ys, codes, jnp.ones(3, int), end=end)
+    # In sds from the mean: 0 for the one that ended, and (3 / 2) ** .5 for the others.
+    for level, reach in ((0.2, 0.4 * 1.5**0.5), (0.75, 1.5**0.5)):
+        for share, inside in ((0.99, 1.0), (1.01, 0.0)):
+            truth = np.array([0.0, share * reach, 0.0])
+            assert coverage(draws, truth, (level,)).simultaneous == inside
+    # One that ended before anything was observed is no draw of the band.
+    seen = np.array([False, True, True])
+    truth = np.array([0.0, 0.99, 0.0])
+    assert coverage(draws, truth, (0.1,), mask=seen).simultaneous == 1.0
+    none = take(draws, slice(1))
+    with pytest.raises(
+        ValueError, match=r"No draw of series 0 .* times \[1 2\].*`mask`"
+    ):
+        coverage(none, truth)
+    assert coverage(none, truth, mask=~seen).pointwise.max() == 1.0
+
+
 def test_errors(key):
     draws, truth = np.zeros((4, 3, 2)), np.zeros((3, 2))
     for levels in ((), (0.0,), (0.5, 1.0), (np.nan,)):
@@ -159,6 +235,9 @@ def test_errors(key):
         coverage(np.full((4, 3, 2), np.nan), truth)
     steps = jnp.ones(4, int)
     codes = jax.vmap(lambda _: RESULTS.successful)(steps)
+    times = Trajectory(jnp.arange(3.0), jnp.zeros((4, 3, 2)), codes, steps)
+    with pytest.raises(ValueError, match=r"`time_axis` is 1, but the times.*axis 0"):
+        coverage(times, truth, time_axis=1)
     pair = {"a": jnp.zeros((4, 3)), "b": jnp.zeros((4, 3))}
     with pytest.raises(ValueError, match="one array for a state.*is a dict"):
         coverage(Trajectory(jnp.arange(3.0), pair, codes, steps), truth)

@@ -1,14 +1,17 @@
 """Data trees: the numbers are those of the draws, and ArviZ reads and plots them."""
 
 import sys
+from dataclasses import replace
 
 import arviz_stats
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from diffrax import RESULTS
 
 import BayesianJaxModels as bjm
+from BayesianJaxModels._dynamics.event import End
 
 TS = np.linspace(0.0, 1.0, 5)
 
@@ -103,6 +106,23 @@ def test_trajectories(trajectory):
     stats = tree["sample_stats"]
     np.testing.assert_array_equal(stats["succeeded"].values[0], trajectory.succeeded)
     np.testing.assert_array_equal(stats["num_steps"].values[0], trajectory.num_steps)
+
+
+def test_where_events_ended(trajectory):
+    ended, times = jnp.arange(20) < 5, jnp.arange(20.0)
+    is_reached = jnp.arange(5) < jnp.where(ended, 2, 5)[:, None]
+    end = End(times, trajectory.y_end, ended, is_reached)
+    result = jax.vmap(
+        lambda ended: RESULTS.where(ended, RESULTS.event_occurred, RESULTS.successful)
+    )(ended)
+    ys = jnp.where(is_reached[..., None], trajectory.ys, jnp.nan)
+    given = replace(trajectory, ys=ys, result=result, end=end)
+    tree = bjm.trajectory_to_datatree(given)
+    stats, y = tree["sample_stats"], tree["posterior_predictive"]["y"]
+    np.testing.assert_array_equal(stats["ended_by_event"].values[0], ended)
+    np.testing.assert_array_equal(stats["t_end"].values[0], times)
+    counts = y.count(("chain", "draw", "state"))
+    np.testing.assert_array_equal(counts, [40, 40, 30, 30, 30])
 
 
 def test_batches_of_series_with_times_of_their_own():

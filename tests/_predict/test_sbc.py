@@ -45,12 +45,12 @@ def test_exact_posteriors_pass_and_overconfident_ones_fail(key):
     assert exact.passes
     assert exact.ranks.shape == (200, 2)
     assert exact.num_ranks == 61
-    assert exact.names == ("['a']", "['b'][0]")
+    assert exact.names == ("a", "b[0]")
     assert "200 simulations, 60 draws each: passes at level 0.95" in str(exact)
     narrow = run(lambda key, y: posterior_draws(key, y, 0.5), key)
     np.testing.assert_array_equal(narrow.inside, [True, False])
     assert not narrow.passes
-    assert "fails for ['b'][0] at level 0.95" in str(narrow)
+    assert "fails for b[0] at level 0.95" in str(narrow)
     np.testing.assert_array_equal(narrow.ranks[:, 0], exact.ranks[:, 0])
     # More simulations change none of the first.
     few = run(posterior_draws, key, 3)

@@ -1,16 +1,21 @@
 import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from diffrax import RESULTS
 from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
 from BayesianJaxModels import (
+    Trajectory,
     crps,
     energy_score,
     leave_future_out,
     log_predictive_density,
 )
+from BayesianJaxModels._dynamics.event import End
 
 
 @pytest.fixture
@@ -74,6 +79,35 @@ def test_what_is_missing_or_failed_does_not_count(small):
             found = score(broken, truth, time_axis=1)
         desired = score(np.delete(draws, 4, axis=0), truth, time_axis=1)
         np.testing.assert_allclose(found, desired, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_draws_that_events_ended_count_until_then(small, weighted):
+    draws, truth, weights = small
+    draws, truth = draws[:, 0].astype(np.float32).astype(float), truth[0]
+    # The first three draws end one after the other before the last of four times.
+    times = np.array([1, 2, 3, 4, 4, 4, 4, 4, 4])
+    is_reached, ended = np.arange(4) < times[:, None], jnp.asarray(times < 4)
+    codes = jax.vmap(
+        lambda ended: RESULTS.where(ended, RESULTS.event_occurred, RESULTS.successful)
+    )(ended)
+    end = End(jnp.zeros(9), jnp.zeros((9, 3)), ended, jnp.asarray(is_reached))
+    ys = jnp.asarray(np.where(is_reached[..., None], draws, np.nan), jnp.float32)
+    given = jnp.float32(weights) if weighted else None
+    trajectory = Trajectory(jnp.arange(4.0), ys, codes, jnp.ones(9, int), given, end)
+    weights = np.asarray(given, float) if weighted else np.ones(9)
+    truth = truth.astype(np.float32).astype(float)
+    of_each, of_states = crps(trajectory, truth), energy_score(trajectory, truth)
+    for t, left in enumerate(is_reached.T):
+        exact = energy(draws[left, t], truth[t], weights[left])
+        np.testing.assert_allclose(of_states[t], exact, rtol=1e-10)
+        for k in range(3):
+            exact = energy(draws[left, t, k, None], truth[t, k], weights[left])
+            np.testing.assert_allclose(of_each[t, k], exact, rtol=1e-10)
+    with pytest.warns(UserWarning, match="3 draws do not run at all times"):
+        whole = energy_score(trajectory, truth, joint=True)
+    exact = energy(draws[3:].reshape(6, -1), truth.ravel(), weights[3:])
+    np.testing.assert_allclose(whole, exact, rtol=1e-10)
 
 
 def test_scoringrules_is_missing(small, monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from diffrax import RESULTS
 
+from BayesianJaxModels._dynamics.event import End
 from BayesianJaxModels._dynamics.trajectory import Trajectory
 from BayesianJaxModels._predict.running_summary import RunningSummary
 from BayesianJaxModels._predict.summary import Summary, summarise
@@ -30,13 +31,20 @@ def make(ys, failed=None, ended=None, ts=None):
     if ts is None:
         ts = jnp.arange(leaf.shape[failed.ndim], dtype=jnp.float32)
     result = one(jnp.asarray(failed), jnp.asarray(ended))
-    return Trajectory(ts, ys, result, jnp.ones(failed.shape, int))
+    finite = [
+        np.isfinite(leaf).all(axis=tuple(range(failed.ndim + 1, leaf.ndim)))
+        for leaf in jax.tree.leaves(ys)
+    ]
+    start = jnp.zeros(failed.shape)
+    end = End(start, start, jnp.asarray(ended), jnp.asarray(np.all(finite, axis=0)))
+    num_steps = jnp.ones(failed.shape, int)
+    return Trajectory(ts, ys, result, num_steps, None, end if ended.any() else None)
 
 
 def take(trajectory, part):
-    arrays = (trajectory.ys, trajectory.result, trajectory.num_steps)
-    ys, result, num_steps = jax.tree.map(lambda leaf: leaf[part], arrays)
-    return Trajectory(trajectory.ts, ys, result, num_steps)
+    arrays = (trajectory.ys, trajectory.result, trajectory.num_steps, trajectory.end)
+    ys, result, num_steps, end = jax.tree.map(lambda leaf: leaf[part], arrays)
+    return Trajectory(trajectory.ts, ys, result, num_steps, None, end)
 
 
 def assert_same(actual, desired, **tolerance):
@@ -138,7 +146,11 @@ def test_against_numpy_draw_by_draw(mixed):
     text = str(summary)
     assert "60 draws for each of a batch (2,)" in text
     assert f"{failed.sum()} of 120 solves failed" in text
-    assert "events ended draws" in text
+    share = 1 - ended.sum(axis=0) / (~failed).sum(axis=0)
+    np.testing.assert_allclose(summary.share_running[:, 3], share)
+    np.testing.assert_array_equal(summary.share_running[:, :3], 1.0)
+    low, high = sorted(f"{100 * one:.2g}" for one in share)
+    assert f"at the last time {low} to {high} % of the draws still run" in text
 
 
 def test_blocks_do_not_matter(mixed, monkeypatch):
@@ -199,7 +211,8 @@ def test_running_is_batch_whatever_the_chunks(mixed, sizes):
         running.update(take(trajectory, slice(start, start + size)))
         start += size
     actual, desired = running.summary(), summarise(trajectory)
-    for name in ("mean", "stdv", "num_used", "num_failed", "failed_fraction"):
+    names = ("mean", "stdv", "num_used", "num_failed", "failed_fraction")
+    for name in (*names, "share_running"):
         assert_same(getattr(actual, name), getattr(desired, name), rtol=1e-6)
     assert actual.num_draws == desired.num_draws
     for name in low:

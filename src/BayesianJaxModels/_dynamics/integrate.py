@@ -1,6 +1,7 @@
 """One good way to integrate a vector field."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import diffrax
@@ -10,9 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
 
 from .._model.gradient import all_finite, guard_gradient
+from .._parameter.convert import is_float_array
 from .check import AxisOfArrays, check_batch, check_derivative, check_state
 from .clock import Clock, UsersTime, read_clock
 from .controller import RejectInfinite
+from .event import read_with_end, save_with_end, with_users_words
 from .implicit import call_with_finite_tangents
 from .jumps import step_to_jumps
 from .newton import without_lapack
@@ -90,7 +93,15 @@ def integrate(
             step, or as many adaptive ones as 256 KiB hold; `max_steps` is best a bound
             of the right size. In reverse mode a solve whose gradient is not finite
             passes none on, whichever the adjoint; forward mode has no such guard.
-        event: When to stop early.
+        event: When to stop early: a `diffrax.Event` whose conditions are called as
+            `condition(t, y, args, **kwargs)` with the state of one solve. With
+            `shared_steps` that is the whole batch, and an event ends all of it. The
+            field is `kwargs["terms"].vector_field`, for conditions on its parameters.
+            `Trajectory` has `t_end`, `y_end` and which times were reached; at the
+            others `ys` is NaN, also where a steady state would last: take `y_end`.
+            With a `root_finder`, such as `optimistix.Newton(1e-5, 1e-5)`, a condition
+            that is a float ends the solve where it is zero. Otherwise the solve ends
+            with the step in which the condition is met, which may be much later.
         max_steps: How many steps a solve may take.
         progress_meter: A diffrax progress meter.
         batched: Whether every leaf of `y0` has a leading axis of initial states.
@@ -107,7 +118,8 @@ def integrate(
             vector field returns another structure or shape than the state has. Times
             and states that are traced do not raise: their solve fails at once, with
             NaN for states and `diffrax.RESULTS.nonfinite`, and no other with it.
-        TypeError: If `y0` does not consist of floats, or `ts` of real numbers.
+        TypeError: If `y0` does not consist of floats, times not of real numbers, or
+            `event` is no `diffrax.Event`.
 
     Example:
         ```python
@@ -159,6 +171,7 @@ def integrate(
     solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
     solver = without_lapack(solver, y0, rows=rows)
     implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
+    event = None if event is None else with_users_words(event)
     if dt0 is not None:
         dt0 = jnp.abs(jnp.asarray(dt0, span.elapsed.dtype))
 
@@ -177,6 +190,7 @@ def integrate(
         controller = step_to_jumps(
             stepsize_controller, span.jump_ts, (vector_field, args), span.start, end
         )
+        users_time = UsersTime(span.start, span.jump_ts)
         with jax.default_matmul_precision("highest"):
             solution = diffrax.diffeqsolve(
                 diffrax.ODETerm(_Call(implicit)),
@@ -185,8 +199,8 @@ def integrate(
                 t1=end,
                 dt0=dt0 if dt0 is None else jnp.where(end >= 0, dt0, -dt0),
                 y0=y0,
-                args=(vector_field, args, UsersTime(span.start, span.jump_ts)),
-                saveat=diffrax.SaveAt(ts=elapsed),
+                args=(vector_field, args, users_time),
+                saveat=save_with_end(elapsed) if event else diffrax.SaveAt(ts=elapsed),
                 stepsize_controller=RejectInfinite(controller)
                 if adaptive
                 else controller,
@@ -196,8 +210,11 @@ def integrate(
                 progress_meter=progress_meter or diffrax.NoProgressMeter(),
                 throw=False,
             )
-        ys, result = _fail_unless(is_valid, solution.ys, solution.result)
-        return ys, result, solution.stats["num_steps"]
+        ys, end = read_with_end(solution, elapsed) if event else (solution.ys, None)
+        if end is not None:
+            end = replace(end, t=users_time(end.t))
+        (ys, end), result = _fail_unless(is_valid, (ys, end), solution.result)
+        return ys, result, solution.stats["num_steps"], None, end
 
     if not batched:
         return Trajectory(clock.ts, *solve(vector_field, y0, args, span, is_finite))
@@ -207,13 +224,14 @@ def integrate(
             clock.ts, *solve_each(vector_field, y0, args, span, is_finite)
         )
     together = _Together(vector_field, args_axes)
-    ys, *rest = solve(together, y0, args, span, jnp.array(True))
+    ys, *rest, end = solve(together, y0, args, span, jnp.array(True))
     ys = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), ys)
-    result, num_steps = jax.tree.map(
+    result, num_steps, weights = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf, is_finite.shape), tuple(rest)
     )
-    ys, result = jax.vmap(_fail_unless)(is_finite, ys, result)
-    return Trajectory(clock.ts, ys, result, num_steps)
+    end = None if end is None else end.shared_by(is_finite.size)
+    (ys, end), result = jax.vmap(_fail_unless)(is_finite, (ys, end), result)
+    return Trajectory(clock.ts, ys, result, num_steps, weights, end)
 
 
 def _as_wide(flags: Array, leaf: Array) -> Array:
@@ -222,12 +240,17 @@ def _as_wide(flags: Array, leaf: Array) -> Array:
 
 
 def _fail_unless(
-    is_valid: Bool[Array, ""], ys: PyTree, result: diffrax.RESULTS
+    is_valid: Bool[Array, ""], states: PyTree, result: diffrax.RESULTS
 ) -> tuple[PyTree, diffrax.RESULTS]:
     """NaN, and a result that says so, for what could not be solved for."""
-    ys = jax.tree.map(lambda leaf: jnp.where(is_valid, leaf, jnp.nan), ys)
+    states = jax.tree.map(
+        lambda leaf: (
+            jnp.where(is_valid, leaf, jnp.nan) if is_float_array(leaf) else leaf
+        ),
+        states,
+    )
     failed = diffrax.RESULTS.nonfinite
-    return ys, diffrax.RESULTS.where(is_valid, result, failed)
+    return states, diffrax.RESULTS.where(is_valid, result, failed)
 
 
 def _checkpoints(

@@ -2,8 +2,10 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -68,7 +70,10 @@ def coverage(
         draws: A `Trajectory` with one array for a state, or an array of shape
             `(num_draws, *series, T, *state)`. For noisy observations give draws of
             those, with noise. A draw that is not finite somewhere in a series is left
-            out of that series and counted.
+            out of that series and counted. One that an event ended counts at the times
+            before: what is said of a time is said of the draws still running. Of
+            observations only `dataclasses.replace(trajectory, ys=observations)` knows
+            of such ends.
         truth: What the draws predict, of shape `(*series, T, *state)`. It is rounded to
             the draws' precision, so that a given initial state is met.
         levels: The mass in each interval, in (0, 1).
@@ -81,7 +86,8 @@ def coverage(
         A `Coverage`.
 
     Raises:
-        ValueError: If an argument is not as above, or all draws of a series failed.
+        ValueError: If an argument is not as above, all draws of a series failed, or
+            none still runs at a time that was observed.
 
     Example:
         ```python
@@ -103,14 +109,15 @@ def coverage(
         raise ValueError(f"`levels` must be numbers in (0, 1), but got {levels}.")
     data = read_series(draws, truth, mask, weights, time_axis)
     tails = (1 - masses) / 2
+    probs = np.append(tails, 1 - tails)
     covered, together = [], []
     for one in data.series:
-        ends = quantiles(one.draws, one.weights, np.append(tails, 1 - tails))
+        ends = one.by_time(lambda now: quantiles(now.draws, now.weights, probs))
         low, high = np.split(ends, 2)
         covered.append((low <= one.truth) & (one.truth <= high) & one.observed)
         if one.observed.any():
-            of_draws, of_truth = _deviations(one)
-            together.append(of_truth <= quantiles(of_draws, one.weights, masses))
+            of_draws, weights, of_truth = _deviations(one)
+            together.append(of_truth <= quantiles(of_draws, weights, masses))
     counts = np.sum([one.observed.sum(axis=1) for one in data.series], axis=0)
     hits = np.sum(covered, axis=(0, 3))
     return Coverage(
@@ -124,19 +131,31 @@ def coverage(
 
 
 def _deviations(one):
-    """The greatest distance from the mean, in sds, of each draw and of the truth."""
-    # Less the first draw, so that draws which agree have an sd of exactly 0.
-    draws, truth = one.draws - one.draws[0], one.truth - one.draws[0]
-    mean = np.average(draws, axis=0, weights=one.weights)
-    stdv = np.sqrt(np.average((draws - mean) ** 2, axis=0, weights=one.weights))
+    """The greatest distance from the mean, in sds, of each draw and of the truth.
+
+    Of the draws that ran while something was observed, with their weights.
+    """
+
+    def moments(now):
+        # Less the first draw, so that draws which agree have an sd of exactly 0.
+        draws = now.draws - now.draws[0]
+        mean = np.average(draws, axis=0, weights=now.weights)
+        variance = np.average((draws - mean) ** 2, axis=0, weights=now.weights)
+        return np.stack([now.draws[0], mean, np.sqrt(variance)])
+
+    first, mean, stdv = one.by_time(moments)
 
     def greatest(values):
-        distance = np.abs(values - mean)
+        distance = np.abs(values - first - mean)
         beyond = np.where(distance > 0, np.inf, 0.0)
         ratio = np.where(stdv > 0, distance / np.where(stdv > 0, stdv, 1), beyond)
         return ratio[..., one.observed].max(axis=-1)
 
-    return greatest(draws), greatest(truth)
+    there = one.running & one.observed.any(axis=-1)
+    kept = there.any(axis=1)
+    draws = np.where(there[kept, :, None], one.draws[kept], first + mean)
+    weights = None if one.weights is None else one.weights[kept]
+    return greatest(draws), weights, greatest(one.truth)
 
 
 def pit(
@@ -169,7 +188,7 @@ def pit(
         Values in (0, 1), of the shape of `observation`; NaN where `mask` is false.
 
     Raises:
-        ValueError: If an argument is not as above, or all draws of a series failed.
+        ValueError: As `coverage` says.
 
     Example:
         ```python
@@ -188,24 +207,63 @@ def pit(
     uniform = np.asarray(jax.random.uniform(key, data.shape), float)
     values = []
     for one, noise in zip(data.series, uniform, strict=True):
-        share = np.ones(len(one.draws))
-        if one.weights is not None:
-            share = one.weights * (one.weights.sum() / (one.weights**2).sum())
-        below = np.tensordot(share, one.draws < one.truth, axes=1)
-        tied = np.tensordot(share, one.draws == one.truth, axes=1)
-        value = (below + noise * (tied + 1)) / (share.sum() + 1)
+        below, tied, whole = one.by_time(_ranks)
+        value = (below + noise * (tied + 1)) / (whole + 1)
         values.append(np.where(one.observed, value, np.nan))
     return np.reshape(values, np.shape(observation))
 
 
+def _ranks(now):
+    """How many draws are below, how many tied, and how many there are in all."""
+    share = np.ones(len(now.draws))
+    if now.weights is not None:
+        share = now.weights * (now.weights.sum() / (now.weights**2).sum())
+    below = np.tensordot(share, now.draws < now.truth, axes=1)
+    tied = np.tensordot(share, now.draws == now.truth, axes=1)
+    return np.stack([below, tied, np.full(below.shape, share.sum())])
+
+
 @dataclass(frozen=True)
 class Series:
-    """The draws of one series that can be used, and what was observed of it."""
+    """The draws of one series that can be used, and what was observed of it.
+
+    Draws are NaN where they do not run, after an event ended them.
+    """
 
     draws: Float[np.ndarray, "n T k"]
+    running: Bool[np.ndarray, "n T"]
     truth: Float[np.ndarray, "T k"]
     observed: Bool[np.ndarray, "T k"]
     weights: Float[np.ndarray, " n"] | None
+
+    def take(self, draws: Any, times: Any) -> "Series":
+        """Some draws at some times."""
+        weights = None if self.weights is None else self.weights[draws]
+        return Series(
+            self.draws[draws][:, times],
+            self.running[draws][:, times],
+            self.truth[times],
+            self.observed[times],
+            weights,
+        )
+
+    def stretches(self) -> "list[Series]":
+        """Stretches of times, each with the draws that run at all of it.
+
+        Where none runs, and nothing was observed, with all of them, which are NaN.
+        """
+        change = (self.running[:, 1:] != self.running[:, :-1]).any(axis=0)
+        ends = [0, *(np.flatnonzero(change) + 1), self.running.shape[1]]
+        found = []
+        for start, stop in pairwise(ends):
+            running = self.running[:, start]
+            kept = running if running.any() else ~running
+            found.append(self.take(kept, slice(start, stop)))
+        return found
+
+    def by_time(self, fn: "Callable[[Series], np.ndarray]") -> np.ndarray:
+        """A function of the draws at some times, of shape `(..., T, k)`, at all."""
+        return np.concatenate([fn(now) for now in self.stretches()], axis=-2)
 
 
 @dataclass(frozen=True)
@@ -240,15 +298,21 @@ def read_series(
     Raises:
         ValueError: As `coverage` says.
     """
-    succeeded = None
+    succeeded = reached = None
     if isinstance(draws, Trajectory):
         if not isinstance(draws.ys, jax.Array | np.ndarray):
             raise ValueError(
                 "`draws` must have one array for a state, but `ys` is a "
                 f"{type(draws.ys).__name__}. Hand in one of its arrays."
             )
+        if time_axis != (own := np.ndim(draws.num_steps) - 1):
+            raise ValueError(
+                f"`time_axis` is {time_axis}, but the times of the trajectory are axis "
+                f"{own} of what its draws predict."
+            )
         weights = draws.weights if weights is None else weights
-        succeeded, draws = np.asarray(draws.succeeded), draws.ys
+        succeeded, reached = np.asarray(draws.succeeded), np.asarray(draws.is_reached)
+        draws = draws.ys
     values, target = np.asarray(draws), np.asarray(truth)
     if values.ndim == 0 or len(values) == 0 or values.shape[1:] != target.shape:
         raise ValueError(
@@ -277,18 +341,30 @@ def read_series(
     shape = (math.prod(series), target.shape[time_axis], -1)
     values = values.reshape(num_draws, *shape)
     target = np.where(observed, target, 0).astype(float).reshape(shape)
-    used = np.asarray(np.isfinite(values).all(axis=(2, 3)))
+    finite = np.isfinite(values).all(axis=3)
+    running = np.ones(finite.shape, bool) if reached is None else reached
+    running = running.reshape(finite.shape)
+    used = np.asarray((finite | ~running).all(axis=2))
     if succeeded is not None:
         used = used & succeeded.reshape(num_draws, -1)
     if weights is not None:
         weights = read_weights(np.asarray(weights), num_draws)
     found = []
     for i in range(len(target)):
-        good = used[:, i]
-        kept = None if weights is None else weights[good]
-        if not good.any() or (kept is not None and not kept.any()):
+        good = used[:, i] if weights is None else used[:, i] & (weights > 0)
+        if not good.any():
             raise ValueError(f"All draws of series {i} failed or have weight 0.")
-        chosen = values[good, i].astype(float)
-        found.append(Series(chosen, target[i], observed.reshape(shape)[i], kept))
+        there = running[good, i]
+        chosen = np.where(there[..., None], values[good, i].astype(float), np.nan)
+        kept = None if weights is None else weights[good]
+        one = Series(chosen, there, target[i], observed.reshape(shape)[i], kept)
+        empty = one.observed.any(axis=1) & ~there.any(axis=0)
+        if empty.any():
+            raise ValueError(
+                f"No draw of series {i} still runs at its times {np.flatnonzero(empty)}"
+                ", counted from 0, where something was observed: events ended all of "
+                "them. Leave these times out with `mask`."
+            )
+        found.append(one)
     num_failed = np.asarray((~used).sum(axis=0).reshape(series))
     return AllSeries(found, target.shape, num_draws, num_failed)

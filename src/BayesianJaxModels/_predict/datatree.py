@@ -96,9 +96,10 @@ def trajectory_to_datatree(
         An `xarray.DataTree`. The group `posterior_predictive` has the states, as `y` or
         by the names of the pytree, with the axes `chain`, `draw`, `trajectory` (if
         there is a batch of them), `time` and `state`; `sample_stats` says which draws
-        succeeded and how many steps they took. Failed draws are there with what they
-        hold. `observed_data` has the data. Where trajectories have times of their own,
-        the axis is `step`, and the times are in `constant_data`.
+        succeeded and how many steps they took, and of solves with an event, which it
+        ended and when. Failed draws are there with what they hold. `observed_data` has
+        the data. Where trajectories have times of their own, the axis is `step`, and
+        the times are in `constant_data`.
 
     Raises:
         ImportError: If arviz-base is missing.
@@ -128,6 +129,9 @@ def trajectory_to_datatree(
     axis, times, coords = _times(trajectory)
     leaves = _named_leaves(trajectory.ys)
     stats = {"succeeded": trajectory.succeeded, "num_steps": trajectory.num_steps}
+    if trajectory.end is not None:
+        stats["ended_by_event"] = trajectory.ended_by_event
+        stats["t_end"] = trajectory.t_end
     dims = {name: extra for name in stats} | {"time": [*extra, axis]}
     for name, leaf in leaves.items():
         own = leaf.shape[len(batch) + 1 :]

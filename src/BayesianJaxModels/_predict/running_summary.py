@@ -8,7 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from .._dynamics.trajectory import Trajectory
-from .summary import PROBS, Summary, check_any_left, check_levels, read_draws
+from .summary import (
+    PROBS,
+    Summary,
+    check_any_left,
+    check_levels,
+    read_draws,
+    share_running,
+)
 
 
 class RunningSummary:
@@ -55,16 +62,17 @@ class RunningSummary:
             chunk: Draws without weights; all may have failed.
 
         Raises:
+            TypeError: If `chunk` is no `Trajectory`.
             ValueError: If the times, structure or shapes differ from those before, the
                 grid does not fit them, or the draws have weights.
         """
+        layout, succeeded, used, leaves = read_draws(chunk)
         if chunk.weights is not None:
             raise ValueError(
                 "`chunk` has weights, which a running summary does not take. Draw with "
                 "a number in `num_samples`: then draws are picked in proportion to the "
                 "weights and count alike. Or give all draws to `summarise`."
             )
-        layout, succeeded, used, leaves = read_draws(chunk)
         if self._layout is None:
             if self._grid is not None:
                 self._low, self._high = (
@@ -129,6 +137,7 @@ class RunningSummary:
         if layout is None:
             raise ValueError("There are no draws to summarise: call `update` first.")
         check_any_left(np.repeat(self._num_failed == self._num_draws, self._num_draws))
+        num_good = np.asarray(self._num_draws - self._num_failed)
         count = np.where(self._count > 0, self._count, np.nan)
         quantiles = equal_tailed = num_outside = None
         if self._grid is not None:
@@ -146,6 +155,7 @@ class RunningSummary:
             equal_tailed=equal_tailed,
             highest_density=None,
             num_used=self._num_used,
+            share_running=share_running(num_good[..., None] - self._num_used, num_good),
             num_draws=self._num_draws,
             num_failed=self._num_failed,
             num_outside=num_outside,

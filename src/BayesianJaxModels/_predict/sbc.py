@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from .._compute import progress_bar
+from .label import label_of
 
 
 class SBC(eqx.Module):
@@ -183,7 +184,7 @@ def _read(theta, draws):
             f"{jax.tree.structure(draws)} with {[leaf.shape for leaf in values]}."
         )
     names = tuple(
-        (jax.tree_util.keystr(path) or "theta") + (str(list(index)) if index else "")
+        label_of(path, index, "theta")
         for path, leaf in paths
         for index in np.ndindex(np.shape(leaf))
     )

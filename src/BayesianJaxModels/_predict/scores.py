@@ -1,5 +1,6 @@
 """How good are predictions: proper scores and the log predictive density."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Num
 
 from .._dynamics.trajectory import Trajectory
-from .calibration import read_series
+from .calibration import Series, read_series
 from .weighted import read_weights
 
 
@@ -56,14 +57,18 @@ def crps(
     data.warn_failed()
     scores = []
     for one in data.series:
-        ensemble, weights = np.moveaxis(one.draws, 0, -1), one.weights
-        if weights is not None:
-            weights = np.broadcast_to(weights, ensemble.shape)
-        score = rules.crps_ensemble(
-            one.truth, ensemble, ens_w=weights, estimator="qd", backend="numpy"
-        )
+        score = one.by_time(lambda now: _crps(rules, now))
         scores.append(np.where(one.observed, score, np.nan))
     return np.reshape(scores, np.shape(observation))
+
+
+def _crps(rules: Any, now: Series) -> np.ndarray:
+    ensemble, weights = np.moveaxis(now.draws, 0, -1), now.weights
+    if weights is not None:
+        weights = np.broadcast_to(weights, ensemble.shape)
+    return rules.crps_ensemble(
+        now.truth, ensemble, ens_w=weights, estimator="qd", backend="numpy"
+    )
 
 
 def energy_score(
@@ -85,6 +90,8 @@ def energy_score(
         draws: Draws of the observation, as in `pit`.
         observation: As in `pit`.
         joint: Whether the vector is the whole trajectory, or the state at each time.
+            Of draws that an event ended, a whole one needs those that run at all
+            observed times: a warning says how many do not and are left out.
         time_axis: As in `coverage`.
         mask: As in `coverage`. What was not observed is left out of its vector.
         weights: As in `coverage`.
@@ -111,22 +118,52 @@ def energy_score(
     rules = _scoringrules()
     data = read_series(draws, observation, mask, weights, time_axis)
     data.warn_failed()
-    scores = []
-    for one in data.series:
-        for part in [slice(None)] if joint else range(len(one.truth)):
-            there = one.observed[part]
-            score = np.nan
-            if there.any():
-                score = rules.es_ensemble(
-                    one.truth[part][there],
-                    one.draws[:, part][:, there],
-                    ens_w=one.weights,
-                    estimator="nrg",
-                    backend="numpy",
-                )
-            scores.append(score)
+    if joint:
+        scores = [_energy(rules, one) for one in _throughout(data.series)]
+    else:
+        scores = [
+            _energy(rules, now.take(slice(None), [place]))
+            for one in data.series
+            for now in one.stretches()
+            for place in range(len(now.truth))
+        ]
     axes = time_axis if joint else time_axis + 1
     return np.reshape(np.array(scores, float), np.shape(observation)[:axes])
+
+
+def _throughout(series: list[Series]) -> list[Series]:
+    """Each with the draws that run at all times at which something was observed."""
+    found, num_left_out = [], 0
+    for i, one in enumerate(series):
+        runs = one.running[:, one.observed.any(axis=1)].all(axis=1)
+        if not runs.any():
+            raise ValueError(
+                f"No draw of series {i} runs at all times that were observed: events "
+                "ended them before. Leave the last times out with `mask`, or score "
+                "each time with `joint=False`."
+            )
+        found.append(one.take(runs, slice(None)))
+        num_left_out += int((~runs).sum())
+    if num_left_out:
+        warnings.warn(
+            f"{num_left_out:,} draws do not run at all times that were observed, "
+            "because events ended them, and are left out.",
+            stacklevel=3,
+        )
+    return found
+
+
+def _energy(rules: Any, one: Series) -> float:
+    """The score of all that was observed, as one vector."""
+    if not one.observed.any():
+        return np.nan
+    return rules.es_ensemble(
+        one.truth[one.observed],
+        one.draws[:, one.observed],
+        ens_w=one.weights,
+        estimator="nrg",
+        backend="numpy",
+    )
 
 
 class LogPredictiveDensity(eqx.Module):

@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int, PyTree, Shaped
+from jaxtyping import Bool, Float, Int, Num, PyTree, Shaped
 
 from .._dynamics.trajectory import Trajectory
 from .weighted import effective_sample_size, read_weights, summarise_weighted
@@ -23,7 +23,9 @@ class Summary(eqx.Module):
 
     `(...)` stands for the batch axes after the draws, for example initial states; there
     are none if every draw was solved once. A draw that failed for one initial state is
-    left out for that one only. Where no draw is left, the statistics are NaN.
+    left out for that one only, and one that an event ended is left out of the times
+    after that: statistics are of the draws still running, `share_running` of them.
+    Where no draw is left, they are NaN.
 
     Attributes:
         ts: The times, of shape `(T,)`, or `(..., T)` if they differ within the batch.
@@ -42,6 +44,8 @@ class Summary(eqx.Module):
             holds `interval_mass` of the draws; `None` from a `RunningSummary`.
         num_used: How many draws each time rests on, of shape `(..., T)`: all but those
             that failed and those that an event had ended by then.
+        share_running: Of the draws that succeeded, the share that no event had ended by
+            each time, of shape `(..., T)`; of their weight, if they have weights.
         num_draws: How many draws there were, failed ones included.
         num_failed: How many of them failed, of shape `(...)`.
         num_outside: How many values lie outside a running summary's grid, like `mean`;
@@ -73,6 +77,7 @@ class Summary(eqx.Module):
     equal_tailed: tuple[PyTree, PyTree] | None
     highest_density: tuple[PyTree, PyTree] | None
     num_used: Int[np.ndarray, "..."]
+    share_running: Float[np.ndarray, "..."]
     num_draws: int = eqx.field(static=True)
     num_failed: Int[np.ndarray, "..."]
     num_outside: PyTree = None
@@ -100,8 +105,12 @@ class Summary(eqx.Module):
         words += f"{self.ts.shape[-1]} times from {self.ts.min():g} to "
         words += f"{self.ts.max():g}, mean of shape "
         words += f"{jax.tree.map(np.shape, self.mean)}"
-        if np.any(self.num_used < self.num_draws - self.num_failed[..., None]):
-            words += "; events ended draws, so later times rest on fewer"
+        if np.any(self.share_running < 1):
+            last = self.share_running[..., -1]
+            least, most = np.nanmin(last), np.nanmax(last)
+            words += f"; at the last time {100 * least:.2g} "
+            words += f"to {100 * most:.2g} " if least < most else ""
+            words += "% of the draws still run: events ended the others"
         if np.any(self.num_used == 0):
             words += "; NaN where no draw is left"
         if self.quantiles is None:
@@ -120,7 +129,9 @@ def summarise(
 
     Args:
         trajectory: Its first axis is posterior draws: `ys` has leaves of shape
-            `(num_draws, ..., T, *state)`. Its `weights` count if it has some.
+            `(num_draws, ..., T, *state)`. Its `weights` count if it has some. To
+            summarise something else at the same times, for example observations with
+            noise, put it in the place of `ys` by `dataclasses.replace`.
         probs: The probabilities of the quantiles, each in (0, 1).
         interval_mass: The mass in the two kinds of intervals, in (0, 1).
 
@@ -128,6 +139,7 @@ def summarise(
         A `Summary` of the draws that succeeded, which counts those that failed.
 
     Raises:
+        TypeError: If `trajectory` is no `Trajectory`.
         ValueError: If there is no axis of draws, draws differ in their times, all
             failed, the weights are no weights, or `probs` or `interval_mass` is not as
             above.
@@ -153,6 +165,7 @@ def summarise(
         ess = effective_sample_size((succeeded.T * weights).T)
         if not ess.any():
             raise ValueError("All draws of `trajectory` with a weight above 0 failed.")
+    share = np.ones(len(used)) if weights is None else weights
     by_entry = used.reshape(len(used), -1)
     rows = []
     for leaf in leaves:
@@ -180,6 +193,10 @@ def summarise(
             layout.unflatten(shortest_high),
         ),
         num_used=used.sum(axis=0),
+        share_running=share_running(
+            np.tensordot(share, succeeded[..., None] & ~used, axes=1),
+            np.asarray(np.tensordot(share, succeeded, axes=1)),
+        ),
         num_draws=len(succeeded),
         num_failed=np.asarray((~succeeded).sum(axis=0)),
         effective_sample_size=ess,
@@ -262,8 +279,15 @@ def read_draws(
         `(num_draws, ..., T)`; and the leaves of `ys`, `(num_draws, entries)`.
 
     Raises:
+        TypeError: If `trajectory` is no `Trajectory`.
         ValueError: If there is no axis of draws or they differ in their times.
     """
+    if not isinstance(trajectory, Trajectory):
+        raise TypeError(
+            "`trajectory` must be a `Trajectory`, but is of type "
+            f"{type(trajectory).__name__}. To summarise an array at the times of a "
+            "trajectory, put it there by `dataclasses.replace(trajectory, ys=array)`."
+        )
     batch = np.shape(trajectory.num_steps)
     if batch == () or batch[0] == 0:
         raise ValueError(
@@ -280,12 +304,16 @@ def read_draws(
     leaves, treedef = jax.tree.flatten(trajectory.ys)
     leaves = [np.asarray(leaf) for leaf in leaves]
     succeeded = np.asarray(trajectory.succeeded)
-    used = succeeded[..., None]
-    for leaf in leaves:
-        axes = tuple(range(len(batch) + 1, leaf.ndim))
-        used = used & np.isfinite(leaf).all(axis=axes)
+    used = succeeded[..., None] & np.asarray(trajectory.is_reached)
     layout = Layout(ts, treedef, [leaf.shape[1:] for leaf in leaves])
     return layout, succeeded, used, [leaf.reshape(batch[0], -1) for leaf in leaves]
+
+
+def share_running(
+    ended: Num[np.ndarray, "..."], whole: Num[np.ndarray, "..."]
+) -> Float[np.ndarray, "... T"]:
+    """The share of the whole that had not ended by each time; NaN of nothing."""
+    return np.asarray(1 - ended / np.where(whole > 0, whole, np.nan)[..., None])
 
 
 def check_levels(

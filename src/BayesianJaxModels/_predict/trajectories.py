@@ -103,7 +103,9 @@ def posterior_trajectories(
         stepsize_controller: As in `integrate`.
         dt0: As in `integrate`.
         adjoint: As in `integrate`.
-        event: As in `integrate`.
+        event: As in `integrate`. Of draws that it ended, the `Trajectory` has when and
+            in which state; summaries leave out what comes after, and say which share of
+            the draws still runs.
         max_steps: As in `integrate`.
         batched: Whether `y0` has a leading axis of initial states, each of which is
             solved for with every draw.

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from .._dynamics.trajectory import Trajectory
+from .._predict.label import label_of
 from .._predict.summary import Summary, summarise
 from .._predict.weighted import representatives
 from .axes import axes_to_draw_into, pyplot_or_error
@@ -27,14 +28,16 @@ def trajectories(
     """Draw posterior bands, the median, some draws and the data.
 
     A band spans every pair of `probs` that mirror each other, by default 90 % and 50 %.
-    Without quantiles it is the mean and two standard deviations either side.
+    Without quantiles it is the mean and two standard deviations either side. Where an
+    event ended draws, bands are of those still running, and the legend says which share
+    of them still runs at the last time.
 
     Args:
         summary_or_trajectory: A `Summary`, or a `Trajectory` whose only batch axis is
-            draws. Of several initial states take one: index `ys`, `result` and
-            `num_steps` with `jax.tree.map(lambda leaf: leaf[:, 0], ...)`.
+            draws. Of several initial states take one: index all but `ts` and `weights`
+            with `jax.tree.map(lambda leaf: leaf[:, 0], ...)`.
         state: Which components of the state, by number or by name, such as `"y[1]"`, or
-            `"['prey']"` if the state is a dict; all of them if `None`.
+            `"prey"` if the state is a dict; all of them if `None`.
         draws: How many draws that succeeded to show: the first ones, or of weighted
             draws at most so many, picked by weight. A `Summary` holds none.
         data: `(times, values)`, with values of shape `(n, *state)` in the structure of
@@ -49,6 +52,7 @@ def trajectories(
 
     Raises:
         ImportError: If matplotlib is missing.
+        TypeError: If there is neither a `Summary` nor a `Trajectory`.
         ValueError: If there are batch axes besides draws, all draws failed, or `state`,
             `data`, `ax` or `labels` does not fit the state.
 
@@ -72,8 +76,8 @@ def trajectories(
     if summary.num_failed.ndim:
         raise ValueError(
             f"There are batch axes {summary.num_failed.shape} besides the draws. Take "
-            "one entry of `ys`, `result` and `num_steps`: `jax.tree.map(lambda leaf: "
-            "leaf[:, 0], ...)`."
+            "one entry of everything but `ts` and `weights`: `jax.tree.map(lambda "
+            "leaf: leaf[:, 0], ...)`."
         )
     mean = _components(summary.mean, 1)
     chosen = _choose(state, list(mean))
@@ -85,11 +89,12 @@ def trajectories(
     quantiles = None
     if summary.quantiles is not None:
         quantiles = _components(summary.quantiles, 2)
-    lines = {}
+    lines, reached = {}, np.ones((0, 1), bool)
     if isinstance(source, Trajectory):
         shown = np.flatnonzero(np.asarray(source.succeeded))
         weights = None if source.weights is None else np.asarray(source.weights)[shown]
         shown = shown[representatives(weights, len(shown), draws)]
+        reached = np.asarray(source.is_reached)[shown]
         lines = _components(jax.tree.map(lambda y: np.asarray(y)[shown], source.ys), 2)
     all_axes = axes_to_draw_into(pyplot, ax, len(chosen))
     for axes, component, name in zip(all_axes, chosen, names, strict=True):
@@ -113,7 +118,7 @@ def trajectories(
                 summary.ts, low, high, color=colour, alpha=alpha, lw=0, label=label
             )
         for i, line in enumerate(lines.get(component, ())):
-            line = np.where(np.isfinite(line), line, np.nan)
+            line = np.where(reached[i], line, np.nan)
             label = "draws" if i == 0 else None
             axes.plot(summary.ts, line, color=colour, alpha=0.5, lw=0.6, label=label)
         axes.plot(summary.ts, centre, color=colour, lw=1.8, label=name_of_centre)
@@ -126,8 +131,11 @@ def trajectories(
     title = f"{summary.num_draws:,} draws"
     if summary.effective_sample_size is not None:
         title += f", weighted\nas good as {float(summary.effective_sample_size):,.0f}"
+    running = float(summary.share_running[-1])
     if summary.num_failed:
         title += f", {int(summary.num_failed):,} failed"
+    if running < 1:
+        title += f"\n{100 * running:.2g} % run to the end"
     # Beside the axes where there is room, so that it hides nothing.
     place = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if ax is None else {}
     all_axes[0].legend(title=title, fontsize="small", title_fontsize="small", **place)
@@ -139,10 +147,8 @@ def _components(tree: PyTree, num_axes: int) -> dict[str, np.ndarray]:
     components = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         leaf = np.asarray(leaf)
-        stem = jax.tree_util.keystr(path).removeprefix(".") or "y"
         for index in np.ndindex(leaf.shape[num_axes:]):
-            name = stem + (str(list(index)) if index else "")
-            components[name] = leaf[(..., *index)]
+            components[label_of(path, index, "y")] = leaf[(..., *index)]
     return components
 
 

@@ -1,0 +1,88 @@
+"""Events of diffrax: what their conditions are given, and where they end a solve."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+
+class End(eqx.Module):
+    """Where a solve ended that was given an event.
+
+    Attributes:
+        t: The time, of shape `(...)`.
+        y: The state then, leaves of shape `(..., *state)`.
+        event_mask: Which condition it was, in the structure of the event.
+        is_reached: Which of the times asked for come before, of shape `(..., T)`.
+    """
+
+    t: Float[Array, "..."]
+    y: PyTree[Float[Array, "..."]]
+    event_mask: PyTree[Bool[Array, "..."]]
+    is_reached: Bool[Array, "..."]
+
+    def shared_by(self, size: int) -> "End":
+        """Of `size` states that were solved together: `y` has them already."""
+        t, event_mask, is_reached = jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (size, *jnp.shape(leaf))),
+            (self.t, self.event_mask, self.is_reached),
+        )
+        return End(t, self.y, event_mask, is_reached)
+
+
+def with_users_words(event: Any) -> diffrax.Event:
+    """The event with conditions that are called as whoever wrote them expects.
+
+    diffrax calls them with what it was given itself: with time since the start, that
+    runs backwards as negative time, and with the field in front of `args`.
+    """
+    if not isinstance(event, diffrax.Event):
+        raise TypeError(
+            f"`event` must be a `diffrax.Event`, but is a {type(event).__name__}. "
+            "Write `diffrax.Event(lambda t, y, args, **kwargs: y[0] < 1.0)`."
+        )
+    conditions = jax.tree.map(_Condition, event.cond_fn, is_leaf=callable)
+    return replace(event, cond_fn=conditions)
+
+
+class _Condition(eqx.Module):
+    condition: Callable
+
+    def __call__(self, t, y, args, *, terms, t0, t1, **kwargs):
+        vector_field, args, users_time = args
+        t, t0, t1 = [users_time(time * terms.direction) for time in (t, t0, t1)]
+        kwargs["t0"], kwargs["t1"] = t0, t1
+        kwargs["terms"] = diffrax.ODETerm(vector_field)
+        return self.condition(t, y, args, **kwargs)
+
+
+def save_with_end(ts: Float[Array, " T"]) -> diffrax.SaveAt:
+    """Save at `ts` and where the solve ends."""
+    at_end = diffrax.SubSaveAt(t1=True)
+    return diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=ts), at_end))
+
+
+def read_with_end(
+    solution: diffrax.Solution, ts: Float[Array, " T"]
+) -> tuple[PyTree, End]:
+    """The states, NaN at times that were not reached, and the end."""
+    saved, [t_end] = jax.tree.map(jnp.asarray, solution.ts)
+    y_end = jax.tree.map(lambda leaf: leaf[0], solution.ys[1])
+    # At the start an event ends a solve before anything is saved.
+    at_end = ts == t_end
+    is_saved = jnp.isfinite(saved)
+
+    def fill(leaf, end):
+        def rows(of_times: Any) -> Any:
+            return of_times.reshape(-1, *(1,) * end.ndim)
+
+        rest = jnp.where(rows(at_end), end, jnp.asarray(jnp.nan, end.dtype))
+        return jnp.where(rows(is_saved), leaf, rest)
+
+    ys = jax.tree.map(fill, solution.ys[0], y_end)
+    return ys, End(t_end, y_end, solution.event_mask, is_saved | at_end)

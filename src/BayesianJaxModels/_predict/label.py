@@ -1,0 +1,25 @@
+"""What components of a pytree are called in plots and reports."""
+
+from typing import Any
+
+from jax.tree_util import DictKey, GetAttrKey
+
+
+def label_of(path: tuple[Any, ...], index: tuple[int, ...], root: str) -> str:
+    """A component by the names on the way to it: `prey`, `rest.deep[0]`, `y[1]`.
+
+    Args:
+        path: The way to a leaf, as `jax.tree_util` has it.
+        index: The place in the leaf.
+        root: What comes first where the way begins without a name.
+    """
+    label = ""
+    for key in path:
+        if isinstance(key, GetAttrKey):
+            label += f".{key.name}"
+        elif isinstance(key, DictKey) and isinstance(key.key, str):
+            label += f".{key.key}"
+        else:
+            label += str(key)
+    label += str(list(index)) if index else ""
+    return label[1:] if label.startswith(".") else root + label

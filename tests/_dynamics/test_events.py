@@ -1,0 +1,285 @@
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix as optx
+import pytest
+from diffrax import RESULTS, Event
+
+import BayesianJaxModels as bjm
+from BayesianJaxModels._dynamics.event import with_users_words
+
+G = 9.81
+FINDER = optx.Newton(1e-6, 1e-6)
+
+
+def fall(t, y, args):
+    return jnp.stack([y[1], jnp.full_like(y[1], -G)])
+
+
+def decay(t, y, rate):
+    return -rate * y
+
+
+LANDED = Event(lambda t, y, args, **kwargs: y[0], FINDER)
+BELOW = Event(lambda t, y, rate, **kwargs: y - 0.5, FINDER)
+
+
+def drop(height, adjoint=None):
+    y0, ts = jnp.stack([height, jnp.zeros_like(height)]), jnp.array([0.0, 1.0, 2.0])
+    return bjm.integrate(fall, y0, ts, event=LANDED, adjoint=adjoint)
+
+
+def end_of_drop(height, adjoint=None):
+    trajectory = drop(height, adjoint)
+    return jnp.append(trajectory.y_end, trajectory.t_end), trajectory
+
+
+def test_falls_end_on_the_ground_and_one_still_falls():
+    heights = np.array([1.0, 5.0, 40.0], np.float32)
+    differentiate = jax.jit(jax.vmap(jax.jacrev(end_of_drop, has_aux=True)))
+    slopes, trajectory = differentiate(heights)
+    times = np.minimum(np.sqrt(2 * heights / G), 2.0)
+    speeds, left = -G * times, heights - G * times**2 / 2
+    np.testing.assert_allclose(trajectory.t_end, times, rtol=1e-5)
+    np.testing.assert_allclose(trajectory.y_end[:, 0], left, atol=2e-5)
+    np.testing.assert_allclose(trajectory.y_end[:, 1], speeds, rtol=1e-5)
+    for found in (trajectory.ended_by_event, trajectory.event_mask):
+        np.testing.assert_array_equal(found, [True, True, False])
+    reached = [[True, False, False], [True, True, False], [True, True, True]]
+    np.testing.assert_array_equal(trajectory.is_reached, reached)
+    np.testing.assert_array_equal(np.isnan(trajectory.ys).any(-1), ~np.array(reached))
+    assert not np.isinf(trajectory.ys).any()
+    assert trajectory.succeeded.all()
+    # By the height: of what is left, of the speed, and of the time.
+    exact = [[0, -np.sqrt(G / 2 / h), np.sqrt(1 / (2 * G * h))] for h in heights[:2]]
+    np.testing.assert_allclose(slopes, [*exact, [1, 0, 0]], rtol=2e-5, atol=1e-5)
+
+
+def test_forward_mode_in_float64(x64):
+    adjoint = diffrax.ForwardMode()
+    end = jax.jit(lambda height: end_of_drop(height, adjoint)[0])
+    end, slope = jax.jvp(end, (5.0,), (1.0,))
+    exact = [0.0, -np.sqrt(2 * G * 5.0), np.sqrt(2 * 5.0 / G)]
+    assert end.dtype == "float64"
+    np.testing.assert_allclose(end, exact, rtol=1e-9, atol=1e-9)
+    exact = [0.0, -np.sqrt(G / 2 / 5.0), np.sqrt(1 / (2 * G * 5.0))]
+    np.testing.assert_allclose(slope, exact, rtol=1e-9, atol=1e-9)
+
+
+def test_a_loss_over_what_was_reached():
+    ts, data = jnp.linspace(0.0, 4.0, 9), jnp.full(9, 0.7)
+
+    def solve(rate):
+        return bjm.integrate(decay, 1.0, ts, args=rate, event=BELOW)
+
+    def loss(rate):
+        trajectory = solve(rate)
+        square = jnp.where(trajectory.is_reached, (trajectory.ys - data) ** 2, 0.0)
+        noise = bjm.NormalLikelihood(rate)
+        log_prob = noise.log_prob(data, trajectory.ys, mask=trajectory.is_reached)
+        return jnp.stack([jnp.sum(square), jnp.sum(log_prob)])
+
+    def exact(rate):
+        # Halved at log(2) / rate = 1.39.
+        ys = jnp.exp(-rate * ts[:3])
+        log_probs = jax.scipy.stats.norm.logpdf(data[:3], ys, rate)
+        return jnp.stack([jnp.sum((ys - 0.7) ** 2), jnp.sum(log_probs)])
+
+    value, pull = jax.vjp(jax.jit(loss), 0.5)
+    np.testing.assert_allclose(value, exact(0.5), rtol=1e-3)
+    slopes = jnp.stack([pull(row)[0] for row in jnp.eye(2)])
+    np.testing.assert_allclose(slopes, jax.jacfwd(exact)(0.5), rtol=2e-3)
+
+
+def test_batches_rows_of_times_and_shared_steps():
+    starts = jnp.array([1.0, 4.0, 0.6])
+    rows = jnp.stack([jnp.linspace(0.0, 3.0, 4), jnp.linspace(0.0, 6.0, 4)])
+    rows = jnp.concatenate([rows, rows[:1] + 1.0])
+    mask = jnp.array([[True] * 4, [True] * 3 + [False], [True] * 4])
+    each = bjm.integrate(
+        decay, starts, rows, mask=mask, args=1.0, event=BELOW, batched=True
+    )
+    times = np.log(starts / 0.5) + rows[:, 0]
+    np.testing.assert_allclose(each.t_end, times, rtol=2e-4)
+    reached = rows <= times[:, None]
+    # The last of the second row does not count and repeats the one before.
+    np.testing.assert_array_equal(each.is_reached, reached)
+    ys = starts[:, None] * jnp.exp(rows[:, :1] - rows)
+    np.testing.assert_allclose(each.ys, np.where(reached, ys, np.nan), rtol=2e-4)
+
+    first = Event(lambda t, y, rate, **kwargs: jnp.min(y) - 0.5, FINDER)
+    together = bjm.integrate(
+        decay,
+        starts,
+        jnp.linspace(0.0, 3.0, 4),
+        args=1.0,
+        event=first,
+        batched=True,
+        shared_steps=True,
+    )
+    np.testing.assert_allclose(together.t_end, [np.log(0.6 / 0.5)] * 3, rtol=1e-3)
+    np.testing.assert_allclose(together.y_end, starts * 0.5 / 0.6, rtol=1e-4)
+    np.testing.assert_array_equal(together.is_reached, [[True] + [False] * 3] * 3)
+    np.testing.assert_array_equal(together.ended_by_event, [True] * 3)
+    assert together.succeeded.all()
+
+
+class Falling(bjm.AbstractVectorField):
+    rate: bjm.AbstractParameter
+    floor: bjm.AbstractParameter
+
+    def __call__(self, t, y, args):
+        return -self.rate.mean * y * args["speed"]
+
+
+def test_conditions_see_time_args_and_the_drawn_field():
+    # diffrax would give them negative time, and the field in front of `args`.
+    conditions = {
+        "late": lambda t, y, args, **kwargs: t - args["stop"],
+        "low": lambda t, y, args, terms, **kwargs: y - terms.vector_field.floor.mean,
+    }
+    field = Falling(bjm.make_parameter(0.5), bjm.make_parameter(2.0))
+
+    @jax.jit
+    def solve(field, ts, stop):
+        args = {"stop": stop, "speed": jnp.array(1.0)}
+        trajectory = bjm.integrate(
+            field, 4.0, ts, args=args, event=Event(conditions, FINDER)
+        )
+        return trajectory.t_end, trajectory
+
+    forwards, backwards = jnp.array([0.0, 1.0, 9.0]), jnp.array([0.0, -1.0, -9.0])
+    for ts, stop, t_end, which in (
+        (forwards, 5.0, 2 * np.log(2.0), "low"),
+        (forwards, 1.0, 1.0, "late"),
+        (backwards, -1.5, -1.5, "late"),
+    ):
+        end, trajectory = solve(field, ts, stop)
+        np.testing.assert_allclose(end, t_end, rtol=1e-4)
+        np.testing.assert_allclose(trajectory.y_end, 4 * np.exp(-t_end / 2), rtol=1e-4)
+        met = {name: bool(mask) for name, mask in trajectory.event_mask.items()}
+        assert met == {name: name == which for name in conditions}
+        np.testing.assert_array_equal(trajectory.is_reached, [True, True, False])
+    slope = jax.grad(lambda field: solve(field, forwards, 5.0)[0])(field)
+    # Of log(4 / floor) / rate.
+    np.testing.assert_allclose(slope.floor.mean, -1 / (2.0 * 0.5), rtol=1e-3)
+    np.testing.assert_allclose(slope.rate.mean, -np.log(2.0) / 0.25, rtol=1e-3)
+
+
+def test_a_steady_state_is_where_the_solve_ended():
+    steady = Event(diffrax.steady_state_event(rtol=1e-5, atol=1e-6))
+
+    @jax.jit
+    def solve(rate, span):
+        trajectory = bjm.integrate(
+            lambda t, y, rate: jnp.sign(span) * (1 - rate * y),
+            0.0,
+            jnp.stack([jnp.zeros_like(span), span]),
+            args=rate,
+            event=steady,
+        )
+        return trajectory.y_end, trajectory
+
+    for span in (1e3, -1e3):
+        end, trajectory = solve(0.5, span)
+        np.testing.assert_allclose(end, 2.0, rtol=2e-5)
+        assert 0 < trajectory.t_end / span < 0.1
+        np.testing.assert_array_equal(trajectory.is_reached, [True, False])
+        np.testing.assert_array_equal(trajectory.ys, [0.0, np.nan])
+        assert trajectory.succeeded
+    slope, _ = jax.grad(solve, has_aux=True)(0.5, 1e3)
+    np.testing.assert_allclose(slope, -1 / 0.5**2, rtol=1e-3)
+
+
+def test_ends_without_a_root_finder_at_the_start_and_in_failure():
+    ts = jnp.linspace(0.0, 4.0, 5)
+
+    @jax.jit
+    def solve(y0, stop):
+        rises = Event(lambda t, y, stop, **kwargs: y > stop)
+        return bjm.integrate(
+            lambda t, y, stop: y**2, y0, ts, args=stop, event=rises, max_steps=64
+        )
+
+    steps = solve(0.5, 1.0)  # 1 / (2 - t): at the end of a step, so after the time
+    assert 1.0 < steps.t_end < 2.0
+    np.testing.assert_allclose(steps.y_end, 1 / (2 - steps.t_end), rtol=1e-3)
+    np.testing.assert_allclose(steps.ys[:2], [0.5, 1.0], rtol=1e-4)
+    assert steps.succeeded
+
+    at_once = solve(0.5, 0.1)
+    assert (at_once.t_end, at_once.y_end, at_once.num_steps) == (0.0, 0.5, 0)
+    np.testing.assert_array_equal(at_once.is_reached, [True] + [False] * 4)
+    np.testing.assert_array_equal(at_once.ys, [0.5] + [np.nan] * 4)
+    assert at_once.succeeded
+    assert at_once.ended_by_event
+
+    never = solve(0.4, np.inf)  # infinite at 2.5
+    assert never.result == RESULTS.max_steps_reached
+    assert not never.succeeded
+    assert not never.ended_by_event
+    np.testing.assert_allclose(never.t_end, 2.5, rtol=1e-3)
+    np.testing.assert_array_equal(never.is_reached, [True, True, True, False, False])
+
+    # A state that left the numbers is no event, whatever its condition says.
+    nan = bjm.integrate(
+        lambda t, y, args: y * jnp.nan,
+        1.0,
+        ts,
+        event=Event(lambda t, y, args, **kwargs: y - 0.5),
+        stepsize_controller=diffrax.ConstantStepSize(),
+        dt0=0.5,
+    )
+    assert nan.result == RESULTS.event_occurred
+    assert not nan.succeeded
+
+
+def test_without_an_event():
+    ts, starts = jnp.linspace(0.0, 4.0, 5), jnp.array([0.4, 0.1])
+
+    def solve(scale):
+        return bjm.integrate(
+            lambda t, y, args: y**2, scale * starts, ts, batched=True, max_steps=64
+        )
+
+    trajectory = jax.jit(jax.vmap(solve))(jnp.array([1.0, 2.0, 0.2]))
+    assert trajectory.event_mask is None
+    assert not trajectory.ended_by_event.any()
+    # 1 / (1 / y0 - t), infinite at 2.5 and at 1.25 for two of the six.
+    np.testing.assert_array_equal(trajectory.t_end, [[2, 4], [1, 4], [4, 4]])
+    last = [[2.0, 1 / 6], [4.0, 1.0], [1 / 8.5, 1 / 46]]
+    np.testing.assert_allclose(trajectory.y_end, last, rtol=1e-3)
+    for name in ("t_end", "y_end", "ended_by_event", "succeeded"):
+        assert getattr(trajectory, name).shape == (3, 2)
+    assert trajectory.is_reached.shape == (3, 2, 5)
+    of_rows = bjm.integrate(
+        decay, starts, jnp.stack([ts, 2 * ts]), args=0.0, batched=True
+    )
+    np.testing.assert_array_equal(of_rows.t_end, [4.0, 8.0])
+    np.testing.assert_array_equal(of_rows.y_end, starts)
+
+
+def test_draws_of_a_posterior(key):
+    field = Falling(bjm.make_parameter(0.5, init_raw_stdv=0.3), bjm.make_parameter(0.5))
+    low = Event(lambda t, y, args, terms, **kwargs: y - 0.5, FINDER)
+    ts = jnp.linspace(0.0, 2.0, 9)
+    given = {"args": {"speed": 1.0}, "event": low, "key": key, "num_samples": 100}
+    draws = bjm.posterior_trajectories(field, 1.0, ts, **given)
+    rates = bjm.map_posterior(
+        lambda drawn: drawn.rate.mean, field, key=key, num_samples=100
+    )
+    times = np.log(2.0) / rates
+    np.testing.assert_allclose(draws.t_end, np.minimum(times, 2.0), rtol=2e-4)
+    assert 50 < np.sum(times < 2.0) < 99
+    summary = bjm.summarise(draws)
+    running = times[:, None] >= ts
+    np.testing.assert_allclose(summary.share_running, running.mean(axis=0), rtol=1e-6)
+    ys = np.where(running, np.exp(-rates[:, None] * ts), np.nan)
+    np.testing.assert_allclose(summary.mean, np.nanmean(ys, axis=0), rtol=1e-3)
+    assert draws.succeeded.all()
+
+
+def test_an_event_is_an_event():
+    with pytest.raises(TypeError, match=r"`event` must be a `diffrax.Event`, but"):
+        with_users_words(lambda t, y, args: y < 0.5)
