@@ -149,7 +149,7 @@ def test_against_numpy_draw_by_draw(mixed):
     share = 1 - ended.sum(axis=0) / (~failed).sum(axis=0)
     np.testing.assert_allclose(summary.share_running[:, 3], share)
     np.testing.assert_array_equal(summary.share_running[:, :3], 1.0)
-    low, high = sorted(f"{100 * one:.2g}" for one in share)
+    low, high = sorted(f"{100 * one:.3g}" for one in share)
     assert f"at the last time {low} to {high} % of the draws still run" in text
 
 

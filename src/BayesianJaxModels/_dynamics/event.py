@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import diffrax
 import equinox as eqx
@@ -71,8 +71,9 @@ def read_with_end(
     solution: diffrax.Solution, ts: Float[Array, " T"]
 ) -> tuple[PyTree, End]:
     """The states, NaN at times that were not reached, and the end."""
-    saved, [t_end] = jax.tree.map(jnp.asarray, solution.ts)
-    y_end = jax.tree.map(lambda leaf: leaf[0], solution.ys[1])
+    times, states = cast(tuple, solution.ts), cast(tuple, solution.ys)
+    saved, [t_end] = times
+    y_end = jax.tree.map(lambda leaf: leaf[0], states[1])
     # At the start an event ends a solve before anything is saved.
     at_end = ts == t_end
     is_saved = jnp.isfinite(saved)
@@ -84,5 +85,5 @@ def read_with_end(
         rest = jnp.where(rows(at_end), end, jnp.asarray(jnp.nan, end.dtype))
         return jnp.where(rows(is_saved), leaf, rest)
 
-    ys = jax.tree.map(fill, solution.ys[0], y_end)
+    ys = jax.tree.map(fill, states[0], y_end)
     return ys, End(t_end, y_end, solution.event_mask, is_saved | at_end)

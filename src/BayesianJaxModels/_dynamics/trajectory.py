@@ -68,7 +68,8 @@ class Trajectory(eqx.Module):
 
         All up to where an event ended the solve, or it failed. As a mask it leaves the
         others out of a loss; `jnp.where(is_reached, ys, 0)` (with axes for the state)
-        keeps gradients finite whatever comes after.
+        keeps gradients finite whatever comes after. In a log density that alone is
+        wrong: a solve that ends early would have less to explain.
         """
         return _status(self)[1]
 

@@ -100,7 +100,7 @@ class Summary(eqx.Module):
         words += "; "
         words += f"{failed:,} of {solves:,} solves failed"
         words += (
-            f" ({100 * failed / solves:.2g} %) and are left out; " if failed else "; "
+            f" ({100 * failed / solves:.3g} %) and are left out; " if failed else "; "
         )
         words += f"{self.ts.shape[-1]} times from {self.ts.min():g} to "
         words += f"{self.ts.max():g}, mean of shape "
@@ -108,8 +108,8 @@ class Summary(eqx.Module):
         if np.any(self.share_running < 1):
             last = self.share_running[..., -1]
             least, most = np.nanmin(last), np.nanmax(last)
-            words += f"; at the last time {100 * least:.2g} "
-            words += f"to {100 * most:.2g} " if least < most else ""
+            words += f"; at the last time {100 * least:.3g} "
+            words += f"to {100 * most:.3g} " if least < most else ""
             words += "% of the draws still run: events ended the others"
         if np.any(self.num_used == 0):
             words += "; NaN where no draw is left"

@@ -135,7 +135,7 @@ def trajectories(
     if summary.num_failed:
         title += f", {int(summary.num_failed):,} failed"
     if running < 1:
-        title += f"\n{100 * running:.2g} % run to the end"
+        title += f"\n{100 * running:.3g} % run to the end"
     # Beside the axes where there is room, so that it hides nothing.
     place = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if ax is None else {}
     all_axes[0].legend(title=title, fontsize="small", title_fontsize="small", **place)
