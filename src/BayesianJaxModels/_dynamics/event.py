@@ -38,8 +38,8 @@ class End(eqx.Module):
 def with_users_words(event: Any) -> diffrax.Event:
     """The event with conditions that are called as whoever wrote them expects.
 
-    diffrax calls them with what it was given itself: with time that runs backwards as
-    negative time, and with the field in front of `args`.
+    diffrax calls them with what it was given itself: with time since the start, that
+    runs backwards as negative time, and with the field in front of `args`.
     """
     if not isinstance(event, diffrax.Event):
         raise TypeError(
@@ -54,10 +54,11 @@ class _Condition(eqx.Module):
     condition: Callable
 
     def __call__(self, t, y, args, *, terms, t0, t1, **kwargs):
-        vector_field, args = args
-        kwargs["t0"], kwargs["t1"] = t0 * terms.direction, t1 * terms.direction
+        vector_field, args, users_time = args
+        t, t0, t1 = [users_time(time * terms.direction) for time in (t, t0, t1)]
+        kwargs["t0"], kwargs["t1"] = t0, t1
         kwargs["terms"] = diffrax.ODETerm(vector_field)
-        return self.condition(t * terms.direction, y, args, **kwargs)
+        return self.condition(t, y, args, **kwargs)
 
 
 def save_with_end(ts: Float[Array, " T"]) -> diffrax.SaveAt:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from .check import check_times
+from .clock import read_clock
 
 
 def growing_horizon(
@@ -33,8 +33,8 @@ def growing_horizon(
 
     Raises:
         TypeError: If `ts` is not made of real numbers.
-        ValueError: If an argument is not as above (for traced times a `RuntimeError`
-            when it runs).
+        ValueError: If an argument is not as above. Traced times that are not leave
+            the first two.
 
     Example:
         ```python
@@ -43,13 +43,13 @@ def growing_horizon(
         bjm.growing_horizon(500, 1_000, ts)  # [True, True, True, False, False]
         ```
     """
-    ts = check_times(ts)
+    elapsed = read_clock(ts).begin().elapsed
     if num_steps < 1 or not 0 < initial_share <= 1:
         raise ValueError(
             "`num_steps` must be at least 1 and `initial_share` above 0 and at most 1, "
             f"but got {num_steps} and {initial_share}."
         )
-    left = 1 - jnp.asarray(step).astype(ts.dtype) / num_steps
+    left = 1 - jnp.asarray(step).astype(elapsed.dtype) / num_steps
     horizon = 1 - (1 - initial_share) * jnp.clip(left, 0, 1)
-    share = (ts - ts[0]) / (ts[-1] - ts[0])
-    return (share <= horizon) | (jnp.arange(ts.size) < 2)
+    share = elapsed / elapsed[-1]
+    return (share <= horizon) | (jnp.arange(elapsed.size) < 2)

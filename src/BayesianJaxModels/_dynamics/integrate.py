@@ -1,19 +1,23 @@
 """One good way to integrate a vector field."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
 
-from .._model.gradient import guard_gradient
-from .check import check_derivative, check_state, check_times
+from .._model.gradient import all_finite, guard_gradient
+from .._parameter.convert import is_float_array
+from .check import AxisOfArrays, check_batch, check_derivative, check_state
+from .clock import Clock, UsersTime, read_clock
 from .controller import RejectInfinite
 from .event import read_with_end, save_with_end, with_users_words
 from .implicit import call_with_finite_tangents
+from .jumps import step_to_jumps
 from .newton import without_lapack
 from .stages import write_out_stages
 from .trajectory import Trajectory
@@ -26,10 +30,13 @@ CHECKPOINT_BYTES = 2**18
 def integrate(
     vector_field: Callable,
     y0: PyTree | Callable,
-    ts: Float[ArrayLike, "*N T"],
+    ts: Float[ArrayLike, "*N T"] | Clock,
     *,
+    t0: Real[ArrayLike, "..."] | Callable | None = None,
     mask: Bool[ArrayLike, "..."] | None = None,
     args: Any = None,
+    args_axes: PyTree = None,
+    jump_ts: Float[ArrayLike, "..."] | None = None,
     solver: diffrax.AbstractSolver | None = None,
     stepsize_controller: diffrax.AbstractStepSizeController | None = None,
     dt0: float | Array | None = None,
@@ -48,16 +55,33 @@ def integrate(
     Args:
         vector_field: A callable pytree of signature `(t, y, args)`, in the unit of the
             state per unit of time; gradients reach its arrays.
-        y0: The state at `ts[0]`, any pytree of float arrays; or a function of the
-            vector field that returns it, for initial states that are parameters.
+        y0: The state at `t0`, any pytree of float arrays; or a function of the vector
+            field that returns it, for initial states that are parameters.
         ts: The times to save at, of shape `(T,)` with `T >= 2`, strictly increasing or
             strictly decreasing; or `(N, T)`, if each of `N` batched initial states has
-            its own.
+            its own. What NumPy or Python holds is counted from the start in double
+            precision, so that dates as days or seconds do for a solve in float32. The
+            vector field is given `t` itself, rounded to the precision of JAX.
+        t0: The time of `y0`; `ts[0]` if `None`. With it one time will do, and none
+            of `ts` may lie on its other side. It may be a parameter that is not known
+            yet, a function of the vector field, or of shape `(N,)`.
         mask: Which of `ts` count, in their shape, for series of different length that
             are padded to one. Each solve ends at the last that counts; at the others
             the state is that of the time before them, so that everything stays finite.
-            Leave those out of the loss, with the same mask.
-        args: Handed to the vector field.
+            Leave those out of the loss, with the same mask. Without `t0` the first
+            time has to count.
+        args: Handed to the vector field. Steps that grow in a quiet time can pass over
+            a short input (an infusion, a pulse) and never see it: name its
+            edges in `jump_ts`. The knots of a `diffrax.LinearInterpolation` or
+            `CubicInterpolation` in `args` or in the field are jumps by themselves, of
+            more than 64 those where it turns most.
+        args_axes: Which axes of `args` count the batched initial states, as `in_axes`
+            of `jax.vmap`: `0` for the leading axis of each array, or a tree of axes,
+            with `None` for what they share. For parameters of each pass
+            `args=jnp.arange(N)` and let the field pick its own by that index.
+        jump_ts: Times at which the vector field jumps, of shape `(J,)` or `(N, J)`, in
+            any order and also outside of `ts`; NaN is padding. Steps end there. For
+            adaptive steps alone. Gradients reach them.
         solver: A diffrax solver; `diffrax.Tsit5()` if `None`.
         stepsize_controller: `diffrax.PIDController(rtol=1e-4, atol=1e-6)` if `None`;
             with `diffrax.ConstantStepSize()` give `dt0`. An adaptive step that leads
@@ -68,7 +92,7 @@ def integrate(
             `diffrax.RecursiveCheckpointAdjoint` with a checkpoint for every constant
             step, or as many adaptive ones as 256 KiB hold; `max_steps` is best a bound
             of the right size. In reverse mode a solve whose gradient is not finite
-            passes none on; forward mode has no such guard.
+            passes none on, whichever the adjoint; forward mode has no such guard.
         event: When to stop early: a `diffrax.Event` whose conditions are called as
             `condition(t, y, args, **kwargs)` with the state of one solve. With
             `shared_steps` that is the whole batch, and an event ends all of it. The
@@ -86,13 +110,15 @@ def integrate(
 
     Returns:
         A `Trajectory` with `ys` of shape `(T, *state)`, or `(N, T, *state)` if
-        `batched`. A solve that fails does not raise; its `succeeded` is false.
+        `batched`. A solve that fails does not raise; its `succeeded` is false. Where
+        `ts` was not traced it is kept in NumPy, as it was given.
 
     Raises:
-        ValueError: If `ts` or `mask` is not as above (a `RuntimeError` when it runs,
-            where they are traced), or the vector field returns another structure or
-            shape than the state has.
-        TypeError: If `y0` does not consist of floats, `ts` not of real numbers, or
+        ValueError: If times or `mask` are not as above, `y0` is not finite, or the
+            vector field returns another structure or shape than the state has. Times
+            and states that are traced do not raise: their solve fails at once, with
+            NaN for states and `diffrax.RESULTS.nonfinite`, and no other with it.
+        TypeError: If `y0` does not consist of floats, times not of real numbers, or
             `event` is no `diffrax.Event`.
 
     Example:
@@ -101,6 +127,9 @@ def integrate(
         decay = bjm.integrate(lambda t, y, rate: -rate * y, 80.0, ts, args=0.5)
         decay.ys  # [80.00, 48.52, 29.43, 17.85, 10.83]
         decay.succeeded  # True
+        days = 45_000 + np.array([1.0, 2.0])  # as spreadsheets count them
+        decay = bjm.integrate(lambda t, y, k: -k * y, 80.0, days, t0=45_000, args=0.5)
+        decay.ys  # [48.52, 29.43]
         ```
 
     References:
@@ -108,69 +137,120 @@ def integrate(
         column simplifying assumption", Computers & Mathematics with Applications 62;
         Kidger (2021), "On neural differential equations", arXiv:2202.02435: adjoints.
     """
-    ts = check_times(ts, mask, rows=batched and not shared_steps)
+    rows = batched and not shared_steps
+    clock = ts
+    if not isinstance(clock, Clock):
+        least = 2 if t0 is None else 1
+        clock = read_clock(clock, mask, jump_ts, least=least, rows=rows)
+    span = clock.begin(t0(vector_field) if callable(t0) else t0)
     y0 = check_state(y0(vector_field) if callable(y0) else y0)
-    check_derivative(vector_field, y0, ts, args, batched)
+    if args_axes is not None and not batched:
+        raise ValueError("`args_axes` is for initial states with `batched=True`.")
+    if batched:
+        check_batch(y0, span, args, args_axes)
+        args_axes = jax.tree.map(AxisOfArrays, args_axes)
+    check_derivative(vector_field, y0, span, args, args_axes, batched=batched)
     if stepsize_controller is None and batched and shared_steps:
         stepsize_controller = diffrax.PIDController(
             rtol=RTOL, atol=ATOL, norm=_largest_rms
         )
     elif stepsize_controller is None:
         stepsize_controller = diffrax.PIDController(rtol=RTOL, atol=ATOL)
-    if isinstance(stepsize_controller, diffrax.AbstractAdaptiveStepSizeController):
-        stepsize_controller = RejectInfinite(stepsize_controller)
+    adaptive = isinstance(
+        stepsize_controller, diffrax.AbstractAdaptiveStepSizeController
+    )
+    if span.jump_ts is not None and not adaptive:
+        raise ValueError(
+            "`jump_ts` needs an adaptive `stepsize_controller`, but "
+            f"{type(stepsize_controller).__name__} takes its own steps. Choose them so "
+            "that they end at the jumps, or leave the controller out."
+        )
     if adjoint is None or adjoint == diffrax.RecursiveCheckpointAdjoint():
         checkpoints = _checkpoints(y0, max_steps, stepsize_controller)
         adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints)
     solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
-    solver = without_lapack(solver, y0, rows=batched and not shared_steps)
+    solver = without_lapack(solver, y0, rows=rows)
     implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
     event = None if event is None else with_users_words(event)
     if dt0 is not None:
-        dt0 = jnp.abs(jnp.asarray(dt0, ts.dtype))
-    reverse_mode = not isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint)
+        dt0 = jnp.abs(jnp.asarray(dt0, span.elapsed.dtype))
 
-    def solve(vector_field, y0, args, ts):
-        signed_dt0 = dt0 if dt0 is None else jnp.where(ts[-1] > ts[0], dt0, -dt0)
-        if reverse_mode:
-            inputs = (vector_field, y0, args)
-            # A field that is shared between mapped initial states stays shared.
-            vector_field = guard_gradient(vector_field, mapped_with=vector_field)
-            y0, args = guard_gradient((y0, args), mapped_with=inputs)
+    is_finite = jax.vmap(all_finite)(y0) if batched else all_finite(y0)
+    y0 = jax.tree.map(lambda leaf: jnp.where(_as_wide(is_finite, leaf), leaf, 1), y0)
+
+    def solve(vector_field, y0, args, span, is_finite):
+        is_valid = span.is_valid & is_finite
+        # A field that is shared between mapped initial states stays shared.
+        inputs = (vector_field, y0, args, span)
+        vector_field = guard_gradient(vector_field, mapped_with=vector_field)
+        y0, args, span = guard_gradient((y0, args, span), mapped_with=inputs)
+        # What cannot be solved for ends where it starts.
+        elapsed = jnp.where(is_valid, span.elapsed, 0)
+        end = elapsed[-1]
+        controller = step_to_jumps(
+            stepsize_controller, span.jump_ts, (vector_field, args), span.start, end
+        )
+        users_time = UsersTime(span.start, span.jump_ts)
         with jax.default_matmul_precision("highest"):
             solution = diffrax.diffeqsolve(
                 diffrax.ODETerm(_Call(implicit)),
                 solver,
-                t0=ts[0],
-                t1=ts[-1],
-                dt0=signed_dt0,
+                t0=jnp.zeros_like(end),
+                t1=end,
+                dt0=dt0 if dt0 is None else jnp.where(end >= 0, dt0, -dt0),
                 y0=y0,
-                args=(vector_field, args),
-                saveat=save_with_end(ts) if event else diffrax.SaveAt(ts=ts),
-                stepsize_controller=stepsize_controller,
+                args=(vector_field, args, users_time),
+                saveat=save_with_end(elapsed) if event else diffrax.SaveAt(ts=elapsed),
+                stepsize_controller=RejectInfinite(controller)
+                if adaptive
+                else controller,
                 adjoint=adjoint,
                 event=event,
                 max_steps=max_steps,
                 progress_meter=progress_meter or diffrax.NoProgressMeter(),
                 throw=False,
             )
-        ys, end = read_with_end(solution, ts) if event else (solution.ys, None)
-        return ys, solution.result, solution.stats["num_steps"], None, end
+        ys, end = read_with_end(solution, elapsed) if event else (solution.ys, None)
+        if end is not None:
+            end = replace(end, t=users_time(end.t))
+        (ys, end), result = _fail_unless(is_valid, (ys, end), solution.result)
+        return ys, result, solution.stats["num_steps"], None, end
 
     if not batched:
-        return Trajectory(ts, *solve(vector_field, y0, args, ts))
+        return Trajectory(clock.ts, *solve(vector_field, y0, args, span, is_finite))
     if not shared_steps:
-        in_axes = (None, 0, None, 0 if ts.ndim > 1 else None)
-        solve_each = eqx.filter_vmap(solve, in_axes=in_axes)
-        return Trajectory(ts, *solve_each(vector_field, y0, args, ts))
-    size = jax.tree.leaves(y0)[0].shape[0]
-    ys, *rest, end = solve(_Together(vector_field), y0, args, ts)
-    return Trajectory(
-        ts,
-        jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), ys),
-        *jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (size,)), tuple(rest)),
-        end=None if end is None else end.shared_by(size),
+        solve_each = eqx.filter_vmap(solve, in_axes=(None, 0, args_axes, span.axes, 0))
+        return Trajectory(
+            clock.ts, *solve_each(vector_field, y0, args, span, is_finite)
+        )
+    together = _Together(vector_field, args_axes)
+    ys, *rest, end = solve(together, y0, args, span, jnp.array(True))
+    ys = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), ys)
+    result, num_steps, weights = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, is_finite.shape), tuple(rest)
     )
+    end = None if end is None else end.shared_by(is_finite.size)
+    (ys, end), result = jax.vmap(_fail_unless)(is_finite, (ys, end), result)
+    return Trajectory(clock.ts, ys, result, num_steps, weights, end)
+
+
+def _as_wide(flags: Array, leaf: Array) -> Array:
+    """With as many axes as `leaf`, whose first ones they have."""
+    return flags.reshape(*flags.shape, *(1,) * (leaf.ndim - flags.ndim))
+
+
+def _fail_unless(
+    is_valid: Bool[Array, ""], states: PyTree, result: diffrax.RESULTS
+) -> tuple[PyTree, diffrax.RESULTS]:
+    """NaN, and a result that says so, for what could not be solved for."""
+    states = jax.tree.map(
+        lambda leaf: (
+            jnp.where(is_valid, leaf, jnp.nan) if is_float_array(leaf) else leaf
+        ),
+        states,
+    )
+    failed = diffrax.RESULTS.nonfinite
+    return states, diffrax.RESULTS.where(is_valid, result, failed)
 
 
 def _checkpoints(
@@ -201,8 +281,9 @@ class _Call(eqx.Module):
 
     implicit: bool = eqx.field(static=True)
 
-    def __call__(self, t, y, field_and_args):
-        vector_field, args = field_and_args
+    def __call__(self, t, y, inputs):
+        vector_field, args, users_time = inputs
+        t = users_time(t)
         if self.implicit:
             return call_with_finite_tangents(vector_field, t, y, args)
         return vector_field(t, y, args)
@@ -212,9 +293,13 @@ class _Together(eqx.Module):
     """Many states as one system."""
 
     vector_field: Callable
+    args_axes: Any
 
     def __call__(self, t, y, args):
-        return jax.vmap(lambda state: self.vector_field(t, state, args))(y)
+        def call(state, args):
+            return self.vector_field(t, state, args)
+
+        return eqx.filter_vmap(call, in_axes=(0, self.args_axes))(y, args)
 
 
 def _largest_rms(errors: PyTree) -> Float[Array, ""]:

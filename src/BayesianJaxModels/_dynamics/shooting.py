@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Num, PyTree
 
-from .check import check_times
+from .clock import check_times
 from .trajectory import Trajectory
 
 
@@ -17,7 +17,8 @@ class ShootingSegments(eqx.Module):
     segments are padded with their last time and observation.
 
     Attributes:
-        ts: The times of each segment, of shape `(K, L)`, to give to `integrate`.
+        ts: The times of each segment, of shape `(K, L)`, to give to `integrate`; in
+            NumPy, as they were, unless they are traced.
         observations: The observations at these times, `(K, L, *observation)`.
         mask: Which times are no padding, `(K, L)`, to give to `integrate`.
         counts: Which observations count, to give to a likelihood: those that `mask` of
@@ -33,7 +34,7 @@ class ShootingSegments(eqx.Module):
         ```
     """
 
-    ts: Float[Array, "K L"]
+    ts: Float[Array | np.ndarray, "K L"]
     observations: Num[Array, "K L *observation"]
     mask: Bool[Array, "K L"]
     counts: Bool[Array, "K L ..."]
@@ -69,8 +70,8 @@ def shooting_segments(
 
     Raises:
         TypeError: If `ts` is not made of real numbers.
-        ValueError: If `ts` is not as above (a `RuntimeError` when it runs, where it is
-            traced), or the others do not fit.
+        ValueError: If `ts` is not as above, or the others do not fit. Where `ts` is
+            traced, `integrate` fails on it.
 
     Example:
         ```python

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from diffrax import RESULTS
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
@@ -16,7 +17,7 @@ class Trajectory(eqx.Module):
 
     Attributes:
         ts: The times, of shape `(T,)`; `(N, T)` where each of `N` initial states has
-            its own.
+            its own. In NumPy as they were given, unless they were traced.
         ys: The states, every leaf of shape `(..., T, *state)`. NaN after an event ended
             the solve. A solve that failed has NaN or infinity from where it failed.
         result: Why each solve ended, a `diffrax.RESULTS` of shape `(...)`.
@@ -45,7 +46,7 @@ class Trajectory(eqx.Module):
         ```
     """
 
-    ts: Float[Array, "..."]
+    ts: Float[Array | np.ndarray, "..."]
     ys: PyTree[Float[Array, "..."]]
     result: RESULTS
     num_steps: Int[Array, "..."]

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, PyTree
 
@@ -20,8 +21,8 @@ def guard_gradient(tree: PyTree, *, mapped_with: PyTree) -> PyTree:
     """The identity, whose gradient is zero if any of it is not finite.
 
     Masking a loss does not keep the gradient of a failed solve out: in the backward
-    pass zero times infinity is NaN. This stops it where it would leave the draw. It is
-    for reverse mode: JAX has no rule to push a tangent through it.
+    pass zero times infinity is NaN. This stops it where it would leave the draw. In
+    forward mode tangents pass as they are.
 
     Args:
         tree: What goes into the solve, or a drawn model.
@@ -51,18 +52,32 @@ def _mapped_zero(tree: PyTree) -> Float[Array, ""]:
     return zero
 
 
-@jax.custom_vjp
-def _guarded(arrays):
+@jax.custom_jvp
+def _guarded(arrays: PyTree) -> PyTree:
     return arrays
 
 
-def _guard_forward(arrays):
-    return arrays, None
+@_guarded.defjvp
+def _(primals, tangents):
+    """A linear map that is the identity there, and the guard on the way back.
 
-
-def _guard_backward(_, cotangent):
-    finite = all_finite(cotangent)
-    return (jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0), cotangent),)
-
-
-_guarded.defvjp(_guard_forward, _guard_backward)
+    JAX has it as the solution of `x = b`, with a solver of its own for the transpose.
+    """
+    [arrays], [slopes] = primals, tangents
+    leaves, treedef = jax.tree.flatten(slopes)
+    if not leaves:
+        return arrays, slopes
+    # In one piece: where some are constant, JAX cannot transpose the others.
+    dtype = max((leaf.dtype for leaf in leaves), key=lambda dtype: dtype.itemsize)
+    together = lax.custom_linear_solve(
+        lambda x: x,
+        jnp.concatenate([leaf.ravel().astype(dtype) for leaf in leaves]),
+        solve=lambda _, b: b,
+        transpose_solve=lambda _, b: jnp.where(jnp.all(jnp.isfinite(b)), b, 0),
+    )
+    ends = np.cumsum([leaf.size for leaf in leaves])
+    parts = [
+        part.astype(leaf.dtype).reshape(leaf.shape)
+        for part, leaf in zip(jnp.split(together, ends[:-1]), leaves, strict=True)
+    ]
+    return arrays, treedef.unflatten(parts)

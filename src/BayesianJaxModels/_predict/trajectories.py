@@ -9,11 +9,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import ArrayLike, Bool, Float, PRNGKeyArray, PyTree, Real
 
 from .._compute import share_of_process
 from .._dynamics import Trajectory, integrate
-from .._dynamics.check import check_times
+from .._dynamics.clock import Clock, read_clock
 from .map_posterior import map_posterior
 
 
@@ -27,20 +27,24 @@ class Solve(eqx.Module):
         vector_field: Picks the vector field out of a drawn model; the model itself is
             one if `None`.
         y0: The initial state, or a function of the drawn model that returns it.
-        ts: The times to save at.
+        clock: The times to save at, as they were read on the host.
+        t0: The time of `y0`, as in `integrate`, or a function of the drawn model.
         options: The other arguments of `integrate`, by name.
     """
 
     vector_field: Callable | None
     y0: PyTree | Callable
-    ts: Float[Array, "*N T"]
+    clock: Clock
+    t0: Real[ArrayLike, "..."] | Callable | None
     options: dict[str, Any]
 
     def __call__(self, drawn: PyTree) -> Trajectory:
         """Integrate the vector field of a drawn model."""
         field = drawn if self.vector_field is None else self.vector_field(drawn)
-        y0 = self.y0(drawn) if callable(self.y0) else self.y0
-        return integrate(field, y0, self.ts, **self.options)
+        y0, t0 = (
+            part(drawn) if callable(part) else part for part in (self.y0, self.t0)
+        )
+        return integrate(field, y0, self.clock, t0=t0, **self.options)
 
 
 def posterior_trajectories(
@@ -50,8 +54,11 @@ def posterior_trajectories(
     *,
     key: PRNGKeyArray,
     num_samples: int | None,
+    t0: Real[ArrayLike, "..."] | Callable | None = None,
     mask: Bool[ArrayLike, "..."] | None = None,
     args: Any = None,
+    args_axes: PyTree = None,
+    jump_ts: Float[ArrayLike, "..."] | None = None,
     vector_field: Callable | None = None,
     solver: diffrax.AbstractSolver | None = None,
     stepsize_controller: diffrax.AbstractStepSizeController | None = None,
@@ -73,15 +80,22 @@ def posterior_trajectories(
 
     Args:
         posterior: A model with parameters, or an `AbstractPosterior`.
-        y0: The initial state at `ts[0]`, or a function of the drawn model that returns
-            it, for initial states that are parameters.
+        y0: The initial state at `t0`, or a function of the drawn model that returns it,
+            for initial states that are parameters.
         ts: The times to save at, in the field's unit, of shape `(T,)` or, for batched
-            initial states that have their own, `(N, T)`; strictly monotone.
+            initial states that have their own, `(N, T)`; strictly monotone. They are
+            taken in double precision, as NumPy arrays and lists have it.
         key: A JAX random key. Draw `i` depends on `fold_in(key, i)` alone.
         num_samples: How many draws, at least 1; `None` for every draw of a
             `DrawsPosterior` once, in order, with its weight.
+        t0: The time of `y0`, as in `integrate`; or a function of the drawn model that
+            returns it, for start times that are parameters.
         mask: Which of `ts` count, as in `integrate`.
         args: Handed to the vector field.
+        args_axes: Which axes of `args` count the batched initial states, as in
+            `integrate`.
+        jump_ts: Times at which the vector field jumps, as in `integrate`. A short input
+            that is not named here may be missed.
         vector_field: A function that picks the vector field out of a drawn model; the
             model itself is one if `None`. Pass the same function again to use its
             compiled code again.
@@ -131,10 +145,22 @@ def posterior_trajectories(
     """
     if on_failure not in ("raise", "keep"):
         raise ValueError(f"`on_failure` must be 'raise' or 'keep', got {on_failure!r}.")
-    ts = check_times(ts, mask, rows=batched and not shared_steps)
+    # Under `jax.jit` the times are float32, so they are read before.
+    clock = read_clock(
+        ts,
+        mask,
+        jump_ts,
+        least=2 if t0 is None else 1,
+        rows=batched and not shared_steps,
+    )
+    if not callable(t0):
+        clock.begin(t0)
+    if t0 is not None and not callable(t0):
+        clock = clock.counted_from(t0)
+        t0 = jnp.asarray(clock.reference)
     options = {
-        "mask": mask,
         "args": args,
+        "args_axes": args_axes,
         "solver": solver,
         "stepsize_controller": stepsize_controller,
         "dt0": dt0,
@@ -145,7 +171,7 @@ def posterior_trajectories(
         "shared_steps": shared_steps,
     }
     trajectory = map_posterior(
-        Solve(vector_field, y0, ts, options),
+        Solve(vector_field, y0, jax.tree.map(jnp.asarray, clock), t0, options),
         posterior,
         key=key,
         num_samples=num_samples,
@@ -153,8 +179,11 @@ def posterior_trajectories(
         gather=gather,
         progress=progress,
     )
-    if ts.ndim == 1:  # all solves have the same times
-        trajectory = replace(trajectory, ts=ts)
+    # All draws have the same times, and these as they were given.
+    ts = np.asarray(clock.ts)
+    if ts.ndim > 1:
+        ts = np.broadcast_to(ts, trajectory.ts.shape)
+    trajectory = replace(trajectory, ts=ts)
     if num_samples is None and posterior.log_weights is not None:
         weights = posterior.weights
         if not gather:
@@ -183,7 +212,13 @@ def raise_failures(trajectory: Trajectory) -> None:
     commonest, counts = np.unique(values, return_counts=True)
     place = int(np.argmax(values == commonest[np.argmax(counts)]))
     reason = jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), codes)
-    message = str(diffrax.RESULTS[reason]) or (
+    message = str(diffrax.RESULTS[reason])
+    if message == str(diffrax.RESULTS[diffrax.RESULTS.nonfinite]):
+        message += (
+            " That is an initial state with NaN or infinity, or times that do not run "
+            "one way, such as a `t0` behind the first of `ts`."
+        )
+    message = message or (
         "States became NaN or infinite with a solver that noticed nothing. Try smaller "
         "steps, narrower weights, or a vector field without poles."
     )

@@ -1,0 +1,97 @@
+"""Where a vector field jumps, and the steps that end there."""
+
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PyTree
+
+# Steps that end at the knots of an input, at most. Smooth inputs of a thousand knots
+# are solved for in steps of many knots, and that is to remain so.
+MOST_KNOTS = 64
+INTERPOLATIONS = (diffrax.LinearInterpolation, diffrax.CubicInterpolation)
+
+
+def step_to_jumps(
+    controller: diffrax.AbstractStepSizeController,
+    jump_ts: Float[Array, " J"] | None,
+    inputs: PyTree,
+    start: Float[Array, ""],
+    end: Float[Array, ""],
+) -> diffrax.AbstractStepSizeController:
+    """A controller in time since the start, whose steps end where the field jumps.
+
+    Args:
+        controller: Times in it are counted from zero.
+        jump_ts: Since the start; NaN is padding.
+        inputs: A tree in which the knots of interpolations are jumps too, unless steps
+            are constant.
+        start: The time at which the solve starts.
+        end: When it ends, since the start.
+    """
+    controller = _since(controller, start, end)
+    if not isinstance(controller, diffrax.AbstractAdaptiveStepSizeController):
+        return controller
+    jumps = [] if jump_ts is None else [jump_ts]
+    jumps += [
+        lax.stop_gradient(_sharpest(leaf, start, end))
+        for leaf in jax.tree.leaves(inputs, is_leaf=_is_interpolation)
+        if _is_interpolation(leaf)
+    ]
+    if not jumps:
+        return controller
+    jumps = jnp.concatenate(jumps)
+    # diffrax never arrives at infinity; NaN would be the end of all steps.
+    jumps = jnp.where(jnp.isnan(jumps), jnp.inf, jumps)
+    return diffrax.ClipStepSizeController(controller, jump_ts=jumps)
+
+
+def _since(controller: Any, start: Float[Array, ""], end: Float[Array, ""]) -> Any:
+    """The controller with its times counted from the start."""
+
+    def since(times):
+        return None if times is None else times.astype(start.dtype) - start
+
+    if isinstance(controller, diffrax.StepTo):
+        ts = since(controller.ts)
+        # It has to end where the solve does, to the last digit.
+        close = jnp.isclose(
+            controller.ts[-1], (start + end).astype(controller.ts.dtype)
+        )
+        return diffrax.StepTo(ts.at[-1].set(jnp.where(close, end, ts[-1])))
+    if isinstance(controller, diffrax.ClipStepSizeController):
+        inner = _since(controller.controller, start, end)
+        return diffrax.ClipStepSizeController(
+            inner,
+            since(controller.step_ts),
+            since(controller.jump_ts),
+            controller.store_rejected_steps,
+            controller.callback_on_reject,
+        )
+    return controller
+
+
+def _is_interpolation(node: Any) -> bool:
+    return isinstance(node, INTERPOLATIONS)
+
+
+def _sharpest(
+    interpolation: Any, start: Float[Array, ""], end: Float[Array, ""]
+) -> Float[Array, " K"]:
+    """The knots since the start; of many those on the way where it turns most."""
+    knots = jnp.asarray(interpolation.ts).astype(start.dtype) - start
+    if knots.size <= MOST_KNOTS:
+        return knots
+    direction = jnp.sign(end)
+    is_inside = (knots * direction > 0) & (knots * direction < jnp.abs(end))
+    score = jnp.zeros(knots.size, start.dtype)
+    for leaf in jax.tree.leaves(jax.vmap(interpolation.evaluate)(interpolation.ts)):
+        values = leaf.reshape(knots.size, -1).astype(start.dtype)
+        slopes = jnp.diff(values, axis=0) / jnp.diff(knots)[:, None]
+        turns = jnp.nan_to_num(jnp.abs(jnp.diff(slopes, axis=0)))
+        turns = turns / jnp.maximum(jnp.max(turns, axis=0), jnp.finfo(turns.dtype).tiny)
+        score = jnp.maximum(score, jnp.pad(jnp.max(turns, axis=1), 1))
+    score, place = lax.top_k(jnp.where(is_inside, score, 0), MOST_KNOTS)
+    return jnp.where(score > 0, knots[place], jnp.inf)
