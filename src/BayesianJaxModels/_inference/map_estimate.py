@@ -15,16 +15,16 @@ from .._compute import fold_in, progress_bar
 from .._model import (
     flatten_means,
     free_means,
-    replace_free_means,
     sample_all_parameters,
 )
 from .._model.estimate import OF_ONE_MODEL, AbstractEstimate, refuse
 from . import search
 from .density import FlatDensity, values_and_gradients
+from .modes import Mode, gather_modes, in_words, shares
 from .prior import Prior, sample_prior
 
-# Starts that end within this of the best log density have found the same mode.
-SAME_MODE = 0.1
+# A search that ends so near to the best log density counts, converged or not.
+AS_GOOD = 0.1
 # Starts that fail are drawn again, in so many rounds of `num_starts` at most.
 MOST_ROUNDS = 8
 # Fewer searches than this tell little of what other modes there are.
@@ -81,6 +81,9 @@ class MAPEstimate(AbstractEstimate):
             search ended, in nats, of shape `(num_starts,)`, NumPy: the error of
             rounding, and of a solver whose steps change. NaN where it is not known.
         num_redrawn: How many further starts were drawn in place of some that failed.
+        modes: The modes that searches ended in, a `Mode` each, the highest first. Ends
+            belong to one mode if the density does not dip by half a nat on the straight
+            way between them.
 
     Example:
         ```python
@@ -92,6 +95,7 @@ class MAPEstimate(AbstractEstimate):
             num_starts=4,
         )
         found.num_agree, found.num_failed  # (4, 0)
+        len(found.modes)  # 1
         found.outcomes[0]  # "converged"
         found.ends.shape  # (4, 2)
         ```
@@ -106,6 +110,7 @@ class MAPEstimate(AbstractEstimate):
     outcomes: tuple[str, ...] = eqx.field(static=True)
     noise: Float[np.ndarray, " num_starts"]
     num_redrawn: int = eqx.field(static=True)
+    modes: tuple[Mode, ...]
 
     def get_parameters(self) -> None:
         """Refuse: the widths of the parameters are not fitted."""
@@ -117,8 +122,17 @@ class MAPEstimate(AbstractEstimate):
 
     @property
     def num_agree(self) -> int:
-        """How many starts ended within .1 of the best log density."""
-        return int(np.sum(self.log_densities >= self.log_density - SAME_MODE))
+        """How many starts ended in the best mode."""
+        return int(self.modes[0].num_starts)
+
+    @property
+    def masses(self) -> Float[np.ndarray, " m"]:
+        """The share of each mode in the posterior, by its Laplace approximation.
+
+        Of shape `(len(modes),)`. NaN for more than 32 entries, where it is not
+        computed: `laplace(log_density, estimate)` weighs them.
+        """
+        return shares(self.modes)
 
     @property
     def num_failed(self) -> int:
@@ -130,9 +144,11 @@ class MAPEstimate(AbstractEstimate):
         words = [f"{counts[word]} {word}" for word in search.OUTCOMES if counts[word]]
         words = [
             f"log density {self.log_density:.6g}",
-            f"{self.num_agree} of {len(self.failed)} starts agree within {SAME_MODE}",
+            f"{self.num_agree} of {len(self.failed)} starts agree",
             ", ".join(words),
         ]
+        if len(self.modes) > 1:
+            words.append(in_words(self.modes))
         if self.num_redrawn:
             words.append(f"{self.num_redrawn} starts drawn again")
         noise = self.noise[np.argmax(self.log_densities)]
@@ -250,20 +266,22 @@ def map_estimate(
     if outcomes[best] != search.CONVERGED:
         remedy = REMEDIES[outcomes[best]].format(max_steps=max_steps, noise=noise[best])
         warnings.warn(f"The best search {remedy}.", stacklevel=2)
+    converged = outcomes == search.CONVERGED
+    kept = converged | (log_densities >= log_densities[best] - AS_GOOD)
+    kept &= ~failed
+    modes = gather_modes(density, ends[kept], log_densities[kept], batch_size)
     return MAPEstimate(
-        model=_place(model, jnp.asarray(ends[best], entries.dtype)),
+        model=modes[0].model,
         log_density=np.asarray(log_densities[best]),
         log_densities=log_densities,
         ends=ends,
         failed=failed,
-        converged=outcomes == search.CONVERGED,
+        converged=converged,
         outcomes=tuple(outcomes),
         noise=noise,
         num_redrawn=num_redrawn,
+        modes=modes,
     )
-
-
-_place = eqx.filter_jit(replace_free_means)
 
 
 def _find_starts(

@@ -11,6 +11,8 @@ from .._model import get_parameters, replace_free_means
 from .curvature import curvature
 from .density import FEW_ENTRIES, FlatDensity, values_and_gradients
 
+# How many modes are told one by one.
+MOST_TOLD = 4
 # By how many nats the density may dip on the way between two ends of one mode.
 LARGEST_DIP = 0.5
 # Where on the way it is looked at: at no regular distances, as modes may have them.
@@ -122,6 +124,33 @@ def are_connected(
     values = values_and_gradients(density, points, batch_size)[0]
     lowest = np.min(np.nan_to_num(values, nan=-np.inf).reshape(len(ends), -1), axis=1)
     return lowest >= log_densities - LARGEST_DIP
+
+
+def shares(modes: tuple[Mode, ...]) -> Float[np.ndarray, " m"]:
+    """The share of each mode in what they hold together."""
+    if len(modes) == 1:
+        return np.ones(1)
+    log_evidence = np.array([mode.log_evidence for mode in modes])
+    highest = np.max(log_evidence)
+    if not np.isfinite(highest):
+        return np.full(len(modes), np.nan)
+    masses = np.exp(log_evidence - highest)
+    return masses / masses.sum()
+
+
+def in_words(modes: tuple[Mode, ...]) -> str:
+    """What there is to say of several modes."""
+    masses = shares(modes)
+    told = [
+        f"log density {mode.log_density:.6g}"
+        + (f" and mass {mass:.2f}" if np.isfinite(mass) else "")
+        + f" from {mode.num_starts} starts"
+        + (f", flat in {', '.join(mode.flat)}: no maximum" if mode.flat else "")
+        for mode, mass in zip(modes[:MOST_TOLD], masses, strict=False)
+    ]
+    rest = len(modes) - MOST_TOLD
+    lower = [f"{rest} lower ones"] if rest > 0 else []
+    return f"{len(modes)} modes: {'; '.join(told + lower)}"
 
 
 def log_evidence_of(value: Any, precision: Float[np.ndarray, "d d"]) -> float:
