@@ -10,31 +10,52 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._compute import collect, fold_in, spread
-from .._model import flatten_means
+from .._model import flatten_means, unflatten_means
 from .density import FlatDensity
-from .joint import JointPosterior
-from .posterior import AbstractPosterior, draw_model, log_prob_of, model_of
-from .psis import effective_sample_size, pareto_smooth
+from .ensemble import parts_of
+from .posterior import (
+    DrawsPosterior,
+    draw_model,
+    log_prob_of,
+    model_of,
+    moments,
+    weighted_moments,
+)
+from .psis import effective_sample_size, in_words, largest_k_hat, pareto_smooth
+from .student import Students, draw_student
 
 # Stan's rule for its own samplers: means within a quarter of a standard deviation, and
 # widths within a quarter.
 LARGEST_Z = 0.25
 SD_RATIOS = (0.8, 1.25)
-LARGEST_K_HAT = 0.7
+# Above this Monte Carlo error of either the comparison cannot tell.
+LARGEST_ERROR = 0.1
+# Of eight rounds, two are the posterior's own draws, one looks around it, and the
+# others go where the weights of all before them point.
+OWN_ROUNDS, ROUNDS = 2, 8
+# How many times wider the round that looks around is. It reaches a second mode some ten
+# standard deviations away where entries are few.
+WIDER = 4.0
+DF = 5
+FAULT, NO_FAULT, CANNOT_TELL = "fault found", "no fault found", "cannot tell"
 
 
 class Diagnosis(eqx.Module):
-    """A posterior beside its own importance-weighted draws; NumPy arrays.
+    """A posterior beside the right one, as weighted draws show it; NumPy arrays.
 
     Attributes:
-        z: By how many standard deviations the weighted mean of each entry differs from
-            the posterior's, of shape `(d,)`.
-        sd_ratio: The posterior's standard deviation of each entry over the weighted,
-            alike.
-        k_hat: The shape of the weights' tail. Above .7 the weights cannot correct the
-            posterior, and `z` and `sd_ratio` show only the direction.
-        ess: How many draws of equal weight the weighted ones are worth.
-        num_failed: For how many draws the log density was not finite.
+        z: By how many standard deviations the mean of each entry differs from the right
+            one, of shape `(d,)`.
+        sd_ratio: The standard deviation of each entry over the right one, alike.
+        error: The largest Monte Carlo error (one standard error) in `z` and `sd_ratio`.
+        k_hat: The shape of the tail of the posterior's own weights (`pareto_smooth` of
+            target over posterior at draws of it). Above .7 weights alone cannot correct
+            it. It is told because it is widely known; the verdict does not rest on it.
+        reference_k_hat: The same of the weights behind `z` and `sd_ratio`.
+        ess: How many draws of equal weight those are worth.
+        num_failed: For how many of the posterior's own draws, a quarter of all, the log
+            density was not finite.
+        num_evaluations: How many draws were evaluated.
 
     Example:
         ```python
@@ -45,6 +66,7 @@ class Diagnosis(eqx.Module):
             key=jax.random.key(0),
             num_samples=500,
         )
+        found.verdict  # "no fault found"
         found.trustworthy, found.num_failed  # (True, 0)
         found.z.shape  # (2,)
         ```
@@ -52,30 +74,52 @@ class Diagnosis(eqx.Module):
 
     z: Float[np.ndarray, " d"]
     sd_ratio: Float[np.ndarray, " d"]
+    error: Float[np.ndarray, ""]
     k_hat: Float[np.ndarray, ""]
+    reference_k_hat: Float[np.ndarray, ""]
     ess: Float[np.ndarray, ""]
     num_failed: Int[np.ndarray, ""]
+    num_evaluations: Int[np.ndarray, ""]
+
+    @property
+    def verdict(self) -> str:
+        """`"fault found"`, `"no fault found"` or `"cannot tell"`.
+
+        A fault is a mean that is off by more than a quarter of a standard deviation, or
+        a standard deviation outside of .8 to 1.25 of the right one. It cannot be told
+        where the weights are poor: `reference_k_hat` above .7 (or `1 - 1 / log10(n)`
+        for fewer draws) or `error` above .1, unless a fault is twice `error` beyond
+        those limits.
+        """
+        # By how much the limits are passed.
+        excess = max(
+            np.max(np.abs(self.z)) - LARGEST_Z,
+            np.max(self.sd_ratio) - SD_RATIOS[1],
+            SD_RATIOS[0] - np.min(self.sd_ratio),
+        )
+        is_poor = (
+            self.reference_k_hat > largest_k_hat(int(self.num_evaluations))
+            or not self.error <= LARGEST_ERROR
+        )
+        if excess > 2 * self.error * is_poor:
+            return FAULT
+        return CANNOT_TELL if is_poor else NO_FAULT
 
     @property
     def trustworthy(self) -> bool:
-        """Whether nothing speaks against the posterior.
+        """Whether the verdict is `"no fault found"`.
 
         That certifies nothing: draws do not see what lies where they never go.
         """
-        return bool(
-            self.k_hat <= LARGEST_K_HAT
-            and np.all(np.abs(self.z) <= LARGEST_Z)
-            and np.all(self.sd_ratio >= SD_RATIOS[0])
-            and np.all(self.sd_ratio <= SD_RATIOS[1])
-        )
+        return self.verdict == NO_FAULT
 
     def __repr__(self) -> str:
         return (
-            f"Diagnosis: k-hat {self.k_hat:.2f}, {self.ess:.0f} effective draws, "
+            f"Diagnosis: {self.verdict} with {self.num_evaluations} draws: "
             f"greatest |z| {np.max(np.abs(self.z)):.2f}, sd ratios "
-            f"{np.min(self.sd_ratio):.2f} to {np.max(self.sd_ratio):.2f}, "
-            f"{self.num_failed} failed: "
-            + ("nothing speaks against it" if self.trustworthy else "not to be trusted")
+            f"{np.min(self.sd_ratio):.2f} to {np.max(self.sd_ratio):.2f}, known to "
+            f"{self.error:.2g} from {self.ess:.0f} effective draws; "
+            f"{in_words(self.k_hat)}, {self.num_failed} failed"
         )
 
 
@@ -88,19 +132,21 @@ def diagnose(
     batch_size: int | None = None,
     progress: bool = False,
 ) -> Diagnosis:
-    """Compare a fitted posterior with its draws weighted to the right one.
+    """Compare the means and widths of a fitted posterior with the right ones.
 
-    For plain models and `JointPosterior`s, whose densities are known: fits by
-    variational inference, `laplace` and `linear_response`. Runs on the host. The
-    weights are Pareto-smoothed (Vehtari et al. 2024, JMLR 25(72)), and the limits for
-    means and widths are those that Stan holds its samplers to.
+    For plain models and every posterior with a density: fits by variational inference,
+    `laplace` and `linear_response`, mixtures and ensembles. The right means and widths
+    come from adaptive importance sampling: a quarter of the draws are the posterior's
+    own, an eighth looks around it with four times its width, and five more rounds go
+    where the weights of all draws so far point, as in `importance`. The limits for
+    means and widths are those that Stan holds its samplers to. Runs on the host.
 
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,
             a scalar.
-        posterior: A plain model or a `JointPosterior`.
-        key: A JAX random key. Draw `i` has the key `fold_in(key, i)`.
-        num_samples: How many draws, at least 100.
+        posterior: A plain model or a posterior with a density.
+        key: A JAX random key.
+        num_samples: How many draws, at least 100; rounded up to a multiple of 8.
         batch_size: How many draws run in lock-step, as in `map_posterior`.
         progress: Whether to show draws done (needs tqdm).
 
@@ -108,13 +154,14 @@ def diagnose(
         A `Diagnosis`.
 
     Raises:
-        TypeError: If `posterior` is of another kind.
-        ValueError: If `num_samples` is below 100 or `batch_size` below 1, or
-            `log_density` returns no single number or is finite for no draw.
+        TypeError: If `posterior` is made of draws.
+        NotImplementedError: If it is of another kind without a density.
+        ValueError: If `num_samples` is below 100 or `batch_size` below 1, no entry has
+            a width, or `log_density` returns no single number or is finite for no draw.
         ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
-        UserWarning: If the posterior is not to be trusted, with what to do.
+        UserWarning: If a fault is found or it cannot be told, with what to do.
 
     Example:
         ```python
@@ -129,58 +176,116 @@ def diagnose(
     """
     if num_samples < 100:
         raise ValueError(f"`num_samples` must be at least 100, but got {num_samples}.")
-    if isinstance(posterior, AbstractPosterior) and not isinstance(
-        posterior, JointPosterior
-    ):
+    if isinstance(posterior, DrawsPosterior):
         raise TypeError(
-            "`posterior` must be a plain model or a `JointPosterior`, whose densities "
-            f"are known, but is a {type(posterior).__name__}. Draws of an engine have "
-            "`diagnostics` of their own."
+            "`posterior` is a DrawsPosterior, which has no density to compare. Look at "
+            "its `diagnostics`, or pass the fit that the engine started at."
         )
-    chunks = spread(
-        _weigh,
-        (FlatDensity(log_density, model_of(posterior)), posterior, key),
-        num_samples,
-        bytes_per_item=flatten_means(model_of(posterior)).nbytes,
-        batch_size=batch_size,
-        progress="draws" if progress else None,
+    entries = flatten_means(model_of(posterior))
+    density = FlatDensity(log_density, model_of(posterior))
+    num_draws = -(-num_samples // ROUNDS)
+    mean, covariance = moments(posterior)
+    stdv = np.sqrt(np.diagonal(covariance))
+    free = np.flatnonzero(stdv)  # all but deterministic parameters
+    if len(free) == 0:
+        raise ValueError("`posterior` has no width in any entry: nothing to compare.")
+    # A component around each mode that is known of.
+    weights, parts = parts_of(posterior)
+    means, covariances = map(np.stack, zip(*map(moments, parts), strict=True))
+    wide = WIDER**2 * covariances[:, free[:, None], free]
+    proposal = Students.at(num_draws, weights, means[:, free], wide)
+    proposals, found = [], []
+    for index in range(ROUNDS):
+        if index == OWN_ROUNDS:
+            own_k_hat, num_failed = _own(found)
+        if index > OWN_ROUNDS:
+            draws, log_weights = _pool(found, proposals, free)
+            proposal = proposal.adapted(draws, log_weights, DF)
+        if index >= OWN_ROUNDS:
+            proposals.append(proposal)
+        inputs = (
+            density,
+            posterior,
+            jnp.asarray(index < OWN_ROUNDS),
+            jnp.asarray(free),
+            jnp.asarray(proposal.means, entries.dtype),
+            jnp.asarray(proposal.factors, entries.dtype),
+            jnp.asarray(proposal.counts),
+            fold_in(key, index),
+        )
+        chunks = spread(
+            _evaluate,
+            inputs,
+            num_draws,
+            bytes_per_item=entries.nbytes,
+            batch_size=batch_size,
+            progress="draws" if progress else None,
+        )
+        found.append([np.asarray(x, np.float64) for x in collect(chunks, num_draws)])
+    draws, log_weights = _pool(found, proposals, free)
+    weights, k_hat = pareto_smooth(log_weights)
+    right_mean, right_covariance = weighted_moments(draws, weights)
+    right_stdv = np.sqrt(np.diagonal(right_covariance))
+    # Each draw's part in the mean and, by the delta method, in the width.
+    off = (draws - right_mean) / right_stdv
+    errors = np.sqrt([weights**2 @ off**2, weights**2 @ (off**2 - 1) ** 2 / 4])
+    z, sd_ratio = np.zeros_like(mean), np.ones_like(mean)
+    z[free] = (mean[free] - right_mean) / right_stdv
+    sd_ratio[free] = stdv[free] / right_stdv
+    diagnosis = Diagnosis(
+        z=z,
+        sd_ratio=sd_ratio,
+        error=np.asarray(np.max(errors)),
+        k_hat=np.asarray(own_k_hat),
+        reference_k_hat=np.asarray(k_hat),
+        ess=np.asarray(effective_sample_size(weights)),
+        num_failed=np.asarray(num_failed),
+        num_evaluations=np.asarray(len(weights)),
     )
-    draws, log_target, log_own = (
-        np.asarray(x, np.float64) for x in collect(chunks, num_samples)
-    )
+    if not diagnosis.trustworthy:
+        warnings.warn(
+            f"{diagnosis!r}. Use `importance` from this posterior or `nuts`, or for a "
+            "mean-field fit `linear_response` or a `JointPosterior` with all "
+            "correlations. Where it cannot be told, take more `num_samples` too.",
+            stacklevel=2,
+        )
+    return diagnosis
+
+
+def _evaluate(inputs: tuple, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
+    """A draw of the posterior or of a proposal, and log densities of target and own."""
+    density, posterior, is_own, free, means, factors, counts, key = inputs
+    key = fold_in(key, index)
+    own = flatten_means(draw_model(posterior, key))
+    other = draw_student(means, factors, counts, index, key, DF)
+    vector = jnp.where(is_own, own, own.at[free].set(other))
+    log_own = log_prob_of(posterior, unflatten_means(density.model, vector))
+    return vector, density(vector), jnp.asarray(log_own, vector.dtype)
+
+
+def _own(found: list) -> tuple[float, int]:
+    """The k-hat of the posterior's own draws, and how many failed."""
+    log_target, log_own = (np.concatenate([x[i] for x in found]) for i in (1, 2))
     failed = ~np.isfinite(log_target)
     if failed.all():
         raise ValueError(
-            f"`log_density` is finite for none of {num_samples} draws of `posterior`."
+            f"`log_density` is finite for none of {len(failed)} draws of `posterior`."
         )
     log_weights = np.where(failed, -np.inf, log_target - log_own)
-    weights, k_hat = pareto_smooth(log_weights)
-    mean, weighted_mean = draws.mean(0), weights @ draws
-    variance = weights @ (draws - weighted_mean) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = (mean - weighted_mean) / np.sqrt(variance)
-        sd_ratio = draws.std(0) / np.sqrt(variance)
-    fixed = draws.std(0) == 0  # deterministic parameters
-    found = Diagnosis(
-        z=np.where(fixed, 0, z),
-        sd_ratio=np.where(fixed, 1, sd_ratio),
-        k_hat=np.asarray(k_hat),
-        ess=np.asarray(effective_sample_size(weights)),
-        num_failed=np.asarray(failed.sum()),
+    return pareto_smooth(log_weights)[1], int(failed.sum())
+
+
+def _pool(
+    found: list, proposals: list[Students], free: Int[np.ndarray, " f"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """All draws so far, and log weights against all that they were drawn from."""
+    draws, log_target, log_own = (
+        np.concatenate([x[i] for x in found]) for i in range(3)
     )
-    if not found.trustworthy:
-        warnings.warn(
-            f"{found!r}. Its means and widths may be wrong: use `importance` from this "
-            "posterior or `nuts`, or for a mean-field fit `linear_response` or a "
-            "`JointPosterior` with all correlations.",
-            stacklevel=2,
-        )
-    return found
-
-
-def _weigh(inputs: tuple, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
-    density, posterior, key = inputs
-    drawn = draw_model(posterior, fold_in(key, index))
-    vector = flatten_means(drawn)
-    log_own = log_prob_of(posterior, drawn)
-    return vector, density(vector), jnp.asarray(log_own, vector.dtype)
+    log_proposals = [log_own + np.log(OWN_ROUNDS)]
+    log_proposals += [
+        proposal.log_density(draws[:, free], DF) for proposal in proposals
+    ]
+    mixture = np.logaddexp.reduce(log_proposals) - np.log(OWN_ROUNDS + len(proposals))
+    log_target = np.where(np.isfinite(log_target), log_target, -np.inf)
+    return draws[:, free], log_target - mixture

@@ -217,6 +217,19 @@ class MixturePosterior(AbstractPosterior):
         return _moments(self.weights, self.components)
 
 
+def parts_of(posterior: PyTree) -> tuple[Float[np.ndarray, " m"], list[PyTree]]:
+    """The components of a mixture, and of those in it, and their weights in float64.
+
+    Any other posterior, or a plain model, is one part of weight 1.
+    """
+    if not isinstance(posterior, MixturePosterior):
+        return np.ones(1), [posterior]
+    shares = np.asarray(posterior.weights, np.float64)
+    weights, parts = zip(*map(parts_of, posterior.components), strict=True)
+    scaled = [share * inner for share, inner in zip(shares, weights, strict=True)]
+    return np.concatenate(scaled), [part for inner in parts for part in inner]
+
+
 def _log_mixture(
     weights: Float[Array, " m"], each: Float[Array, " m"]
 ) -> Float[Array, ""]:
