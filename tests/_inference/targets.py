@@ -151,11 +151,13 @@ class Population(eqx.Module):
     """Two populations of individuals, with a mean and a log width each.
 
     Attributes:
-        data: One noisy number of each individual, of shape `(2, n)`.
+        data: One noisy number of each individual.
+        noise: Its standard deviation. Where it is large, the width may be next to
+            nothing, and the posterior is a funnel.
     """
 
     data: Float[Array, "2 n"]
-    noise: float = eqx.field(static=True)
+    noise: Float[Array, ""]
 
     def __call__(self, drawn):
         centre, log_width = drawn["centre"].mean, drawn["log_width"].mean
@@ -168,7 +170,7 @@ class Population(eqx.Module):
 
     def model(self):
         """A rough start, as one would write it."""
-        data, noise = np.asarray(self.data), self.noise
+        data, noise = np.asarray(self.data), float(self.noise)
         shrunk = 1 / (1 + noise**2)
         centre = data.mean(1)
         each = centre[:, None] + shrunk * (data - centre[:, None])
@@ -187,7 +189,10 @@ class Population(eqx.Module):
     def moments(self):
         """Of the two log widths, by quadrature: all else is normal given them."""
         grid = np.linspace(-9, 5, 4_001)
-        data, variance = np.asarray(self.data), np.exp(2 * grid) + self.noise**2
+        data, variance = (
+            np.asarray(self.data),
+            np.exp(2 * grid) + float(self.noise) ** 2,
+        )
         n = data.shape[1]
         precision = 1 / 4 + n / variance
         log = -(grid**2) / 2 - (np.log(precision) + n * np.log(variance)) / 2

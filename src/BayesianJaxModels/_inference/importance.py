@@ -78,7 +78,7 @@ class ImportanceDiagnostics(eqx.Module):
             why = f" (asked for at k-hats above {FINITE_VARIANCE})"
         if share < least:
             found.append(
-                f"{100 * share:.2g} % of the draws are effective, below "
+                f"{100 * share:.1f} % of the draws are effective, below "
                 f"{100 * least:g} %{why}."
             )
         return found

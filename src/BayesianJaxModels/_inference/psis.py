@@ -10,6 +10,8 @@ from jaxtyping import Float
 # With fewer weights than this in the tail no Pareto distribution is fitted.
 SMALLEST_TAIL = 5
 NEARLY_EQUAL = 1e-3
+# One draw may outweigh all others so far that theirs underflow.
+SMALLEST_SCALE = 1e-300
 
 
 def pareto_smooth(
@@ -98,7 +100,7 @@ def _fit_pareto(excess: Float[np.ndarray, " n"]) -> tuple[float, float]:
     """
     n = len(excess)
     num_points = 30 + int(n**0.5)
-    quartile = excess[_quartile(n)]
+    quartile = max(excess[_quartile(n)], SMALLEST_SCALE)
     spread = 1 - np.sqrt(num_points / (np.arange(num_points) + 0.5))
     theta = 1 / excess[-1] + spread / (3 * quartile)
     shapes = np.mean(np.log1p(-theta[:, None] * excess), axis=1)

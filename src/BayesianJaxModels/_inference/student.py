@@ -79,18 +79,21 @@ class Students(NamedTuple):
         log_smoothed = _log_smoothed(log_weights)
         mass = np.exp(log_smoothed + log_shares).sum(axis=1)
         means, factors = self.means.copy(), self.factors.copy()
-        for index in np.flatnonzero(mass > LEAST_MASS):
-            own = _tempered(log_smoothed + log_shares[index], d)
-            means[index], covariance = weighted_moments(draws, own)
-            try:
+        num_finite = int(np.sum(np.isfinite(log_weights)))
+        try:
+            if num_finite <= d:
+                raise ValueError
+            for index in np.flatnonzero(mass > LEAST_MASS):
+                own = _tempered(log_smoothed + log_shares[index], d)
+                means[index], covariance = weighted_moments(draws, own)
                 factors[index] = cholesky(covariance)
-            except ValueError:
-                raise ValueError(
-                    f"`log_density` is finite for {np.isfinite(log_weights).sum()} of "
-                    f"{len(draws)} draws, too few or too close together for a "
-                    f"covariance of {d} entries. Start nearer to the posterior, take "
-                    "more draws in a round, or look at the log density of one draw."
-                ) from None
+        except ValueError:
+            raise ValueError(
+                f"`log_density` is finite for {num_finite} of {len(draws)} draws, too "
+                f"few or too close together for a covariance of {d} entries. Start "
+                "nearer to the posterior, take more draws in a round, or look at the "
+                "log density of one draw."
+            ) from None
         return Students(_shares(num_draws, mass), means, factors)
 
     def _each(self, draws: Float[np.ndarray, "n d"], df: int) -> np.ndarray:
