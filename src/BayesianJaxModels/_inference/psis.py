@@ -64,8 +64,9 @@ def pareto_smooth(
     if len(tail) >= SMALLEST_TAIL:
         k_hat, scale = _fit_pareto(weights[tail] - cutoff)
         ranks = (np.arange(len(tail)) + 0.5) / len(tail)
-        smoothed = cutoff + _pareto_quantile(ranks, k_hat, scale)
-        weights[tail] = np.minimum(smoothed, 1.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            smoothed = cutoff + _pareto_quantile(ranks, k_hat, scale)
+        weights[tail] = np.fmin(smoothed, 1.0)
     return weights / weights.sum(), float(k_hat)
 
 

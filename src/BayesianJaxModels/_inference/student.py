@@ -7,8 +7,8 @@ doi:10.1007/s11222-008-9059-x. Fitted and evaluated in NumPy and float64.
 """
 
 import math
-from typing import NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -27,7 +27,7 @@ EVEN_SHARE = 0.2
 LEAST_MASS = 1e-3
 
 
-class Students(NamedTuple):
+class Students(eqx.Module):
     """A mixture of multivariate Student t distributions.
 
     Attributes:
@@ -146,12 +146,12 @@ def _tempered(
 
     if effective_sample_size(raised(1.0)) >= wanted:
         return raised(1.0)
-    low, high = 1e-6, 1.0
+    low, high = -12.0, 0.0
     for _ in range(20):
         middle = (low + high) / 2
-        enough = effective_sample_size(raised(middle)) >= wanted
+        enough = effective_sample_size(raised(10**middle)) >= wanted
         low, high = (middle, high) if enough else (low, middle)
-    return raised(low)
+    return raised(10**low)
 
 
 def _log_student(
