@@ -202,6 +202,7 @@ def diagnose(
     wide = WIDER**2 * covariances[:, free[:, None], free]
     proposal = Students.at(num_draws, weights, means[:, free], wide)
     proposals, found = [], []
+    own_k_hat, num_failed = np.inf, 0
     for index in range(ROUNDS):
         if index == OWN_ROUNDS:
             own_k_hat, num_failed = _own(found)

