@@ -88,7 +88,7 @@ def test_twenty_entries():
 
 
 def test_skewed_targets():
-    """A fit of .59 of one width, that used to pass for a third of all keys."""
+    """A fit of .59 of one width is flagged; a skewness within the limits passes."""
     strong = Johnson(jnp.array(-2.0), jnp.array(1.5))
     mean, stdv = strong.moments()
     fit = at(mean - [0, 0.2 * stdv[1]], np.diag((stdv * [0.95, 0.59]) ** 2))
