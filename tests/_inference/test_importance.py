@@ -1,18 +1,31 @@
 """Importance sampling and its parts against exact answers."""
 
+import warnings
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 from jax import random
+from jax.scipy.stats import norm
+from jaxtyping import Array, Float
 
 import BayesianJaxModels as bjm
-from BayesianJaxModels._inference.psis import effective_sample_size, pareto_smooth
+from BayesianJaxModels._inference.psis import (
+    effective_sample_size,
+    in_words,
+    largest_k_hat,
+    pareto_smooth,
+)
 from tests._inference.targets import (
     BANANA_MEAN,
     BANANA_SKEWNESS,
     BANANA_STDV,
+    Gaussian,
+    Population,
+    TwoModes,
     banana,
     banana_model,
     correlated,
@@ -25,6 +38,38 @@ def test_k_hat_is_the_shape_of_the_tail(shape):
     excess = scipy.stats.genpareto(shape).rvs(100_000, random_state=generator)
     found = [pareto_smooth(np.log(x))[1] for x in np.split(excess, 4)]
     assert abs(np.mean(found) - shape) < 0.08
+
+
+@pytest.mark.parametrize("n", [100, 1_000, 4_001])
+def test_smoothing_is_that_of_arviz(n):
+    """Also with draws that repeat, some of which are equal to the cutoff."""
+    array_stats = pytest.importorskip("arviz_stats.base").array_stats
+    generator = np.random.default_rng(n)
+    for log_weights in (
+        generator.normal(size=n) ** 2,
+        np.repeat(generator.normal(size=n), 5)[:n],
+    ):
+        expected, expected_k_hat = array_stats.psislw(-log_weights, r_eff=1.0)
+        weights, k_hat = pareto_smooth(log_weights)
+        np.testing.assert_allclose(k_hat, expected_k_hat, rtol=1e-10)
+        np.testing.assert_allclose(weights, np.exp(expected), rtol=1e-9)
+
+
+def test_weights_without_a_tail():
+    """Equal ones, also among draws that do not count, are said in words."""
+    equal = np.zeros(1_000)
+    half = np.where(np.arange(1_000) < 500, -np.inf, 0.0)
+    outliers = np.append(equal, [5.0, 6.0, 7.0])
+    more = np.append(equal, 1 + np.random.default_rng(0).random(40))
+    found = [pareto_smooth(x)[1] for x in (equal, half, outliers, np.arange(9.0))]
+    assert found == [-np.inf, -np.inf, np.inf, np.inf]
+    assert np.isfinite(pareto_smooth(more)[1])
+    np.testing.assert_array_equal(pareto_smooth(half)[0], np.exp(half) / 500)
+    assert in_words(found[1]).startswith("no k-hat (the largest weights are all equal")
+    assert in_words(found[2]).startswith("no k-hat (too few weights")
+    assert in_words(0.123) == "k-hat 0.12"
+    # Vehtari et al. 2024: .7 from 2,200 draws on.
+    np.testing.assert_allclose([largest_k_hat(n) for n in (100, 4_000)], [0.5, 0.7])
 
 
 def test_smoothing_keeps_averages_and_order():
@@ -87,12 +132,14 @@ def test_skewed_posterior(key):
     mode = bjm.map_estimate(banana, banana_model(), key=key, num_starts=4)
     np.testing.assert_allclose(mode.model.mean, 0, atol=0.05)
     start = bjm.laplace(banana, mode.model)
-    with pytest.warns(UserWarning, match="not to be trusted"):
+    with pytest.warns(UserWarning, match="fault found with 4000 draws"):
         diagnosis = bjm.diagnose(banana, start, key=key)
     assert not diagnosis.trustworthy
     laplace_sd = np.sqrt(np.diagonal(start.covariance))
     assert laplace_sd[1] / BANANA_STDV[1] < 0.5
-    posterior = bjm.importance(banana, start, key=key)
+    # Other keys find .7 of the width: what the share of effective draws tells of.
+    with pytest.warns(UserWarning, match=r"8.2 % of the draws are effective, below 25"):
+        posterior = bjm.importance(banana, start, key=key)
     mean, covariance = moments_of(posterior)
     assert np.max(np.abs(mean - BANANA_MEAN) / BANANA_STDV) < 0.1
     np.testing.assert_allclose(
@@ -101,6 +148,107 @@ def test_skewed_posterior(key):
     y = np.asarray(posterior.draws)[:, 1]
     skewness = np.asarray(posterior.weights) @ (y - mean[1]) ** 3
     assert skewness / BANANA_STDV[1] ** 3 > 0.7 * BANANA_SKEWNESS > 1.8
+
+
+TWO = TwoModes(
+    jnp.array([0.88, 0.12]),
+    jnp.array([[-2.0, 1.0], [3.0, 0.0]]),
+    jnp.array([[0.1, 1.0], [0.5, 0.2]]),
+)
+
+
+@pytest.mark.parametrize(
+    ("weights", "wider"), [([1, 1], 1.0), ([1, 1], 0.4), ([999, 1], 1.0), ([1, 9], 2.0)]
+)
+def test_two_modes_of_unequal_mass(weights, wider, key):
+    """Whatever mass and width the start gives them, and one program for all."""
+    start = bjm.MixturePosterior(TWO.fits(banana_model(), wider=wider), weights)
+    found = bjm.importance(TWO, start, key=key, num_samples=2_000, num_rounds=4)
+    mean, covariance = moments_of(found)
+    right_mean, right_stdv = TWO.moments()
+    np.testing.assert_allclose((mean - right_mean) / right_stdv, 0, atol=0.04)
+    np.testing.assert_allclose(
+        np.sqrt(np.diagonal(covariance)) / right_stdv, 1, atol=0.03
+    )
+    second = np.asarray(found.draws)[:, 0] > 0.5
+    np.testing.assert_allclose(found.weights[second].sum(), 0.12, atol=0.01)
+    np.testing.assert_allclose(found.diagnostics.log_evidence, 1.5, atol=0.03)
+    assert found.diagnostics.complaints() == []
+    assert found.diagnostics.ess > 0.6 * 8_000
+
+
+def test_a_mixture_is_nested_or_one(key):
+    """Components of a mixture in a mixture count; a mode without mass does no harm."""
+    one, other = TWO.fits(banana_model())
+    nowhere = bjm.JointPosterior.gaussian(
+        bjm.unflatten_means(banana_model(), jnp.array([9.0, 9.0])), 0.01 * jnp.eye(2)
+    )
+    inner = bjm.MixturePosterior([other, nowhere])
+    start = bjm.MixturePosterior([one, inner], [0.5, 0.5])
+    traces = []
+
+    def counted(drawn):
+        traces.append(None)
+        return TWO(drawn)
+
+    for seed in (0, 1):
+        found = bjm.importance(
+            counted, start, key=random.key(seed), num_samples=2_000, num_rounds=4
+        )
+        mean, stdv = TWO.moments()
+        np.testing.assert_allclose((moments_of(found)[0] - mean) / stdv, 0, atol=0.05)
+    assert len(traces) == 1
+    alone = bjm.importance(TWO, one, key=key, num_samples=500, num_rounds=2)
+    single = bjm.MixturePosterior([one])
+    same = bjm.importance(TWO, single, key=key, num_samples=500, num_rounds=2)
+    np.testing.assert_array_equal(same.draws, alone.draws)
+    many = bjm.MixturePosterior([one] * 60)
+    with pytest.raises(ValueError, match="60 components, too many for `num_samples`"):
+        bjm.importance(TWO, many, key=key, num_samples=100)
+
+
+def test_a_funnel_that_is_not_reached_warns():
+    """Twenty entries. The widths of the right ones are .6 to .85 of the truth for every
+    key, with k-hats of .46 to .64 and 400 to 900 effective draws of 8,000: what k-hat
+    and the count alone let pass. With good data nothing is said.
+    """
+    generator = np.random.default_rng(3)
+    truth, noise = generator.normal(size=(2, 2, 8))
+    for scale, is_right in ((0.3, True), (1.2, False)):
+        data = jnp.asarray(truth + scale * noise, jnp.float32)
+        target = Population(data, jnp.asarray(scale, jnp.float32))
+        right_mean, right_stdv = target.moments()
+        for seed in range(3):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                found = bjm.importance(
+                    target,
+                    target.model(),
+                    key=random.key(seed),
+                    num_samples=2_000,
+                    num_rounds=4,
+                )
+            mean, covariance = (x[-2:] for x in moments_of(found))
+            ratio = np.sqrt(np.diagonal(covariance[:, -2:])) / right_stdv
+            off = np.abs(mean - right_mean) / right_stdv
+            assert (np.max(off) < 0.2 and np.min(ratio) > 0.9) == is_right
+            assert (len(told) == 0) == is_right
+            assert (found.diagnostics.complaints() == []) == is_right
+            assert ("no fault found" in repr(found.diagnostics)) == is_right
+
+
+def test_too_few_finite_draws_are_counted(key):
+    """Where they are finite but so low that weights underflow, they are enough."""
+
+    def corner(drawn):
+        return jnp.where(drawn.mean[0] > 2.5, 0.0, -jnp.inf)
+
+    start = bjm.JointPosterior.full(banana_model(), init_stdv=1.0)
+    with pytest.raises(ValueError, match=r"finite for 1 of 100 draws, too few.*nearer"):
+        bjm.importance(corner, start, key=random.key(2), num_samples=100)
+    steep = Gaussian(jnp.full(2, 3.0), 1e-8 * jnp.eye(2))
+    found = bjm.importance(steep, start, key=key, num_samples=1_000, num_rounds=8)
+    np.testing.assert_allclose(found.diagnostics.log_evidence, 0, atol=0.1)
 
 
 def test_draws_by_weight_and_every_draw_once(key):
@@ -180,3 +328,50 @@ def test_mistakes_are_named(key):
     fixed = bjm.DeterministicParameter(jnp.zeros(2))
     with pytest.raises(ValueError, match="no parameter to infer"):
         bjm.importance(banana, fixed, key=key)
+
+
+class Squared(eqx.Module):
+    """A standard normal number seen squared, with noise: its sign is unknown."""
+
+    seen: Float[Array, ""]
+
+    def __call__(self, drawn):
+        theta = drawn.mean[0]
+        return norm.logpdf(theta) + norm.logpdf(self.seen, theta**2, 0.3)
+
+
+@eqx.filter_jit
+def at_both_signs(seen):
+    root = jnp.sqrt(jnp.maximum(seen, 0.1))
+    width = 1.2 * 0.3 / (2 * root)
+    raw = jnp.sqrt(width - 1e-4)[None]
+    return [bjm.GaussianParameter(sign * root[None], raw) for sign in (1.0, -1.0)]
+
+
+def test_calibration_with_two_modes():
+    """Ranks are uniform from a fit at both modes, and not from a fit at one."""
+
+    def calibrate(start, num_simulations):
+        def posterior_draws(key, seen):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # the ranks are the judge
+                found = bjm.importance(
+                    Squared(seen), start(seen), key=key, num_samples=400, num_rounds=2
+                )
+            generator = np.random.default_rng(np.asarray(random.key_data(key)))
+            weights = np.asarray(found.weights, float)
+            pick = generator.choice(800, 50, p=weights / weights.sum())
+            return np.asarray(found.draws)[pick]
+
+        return bjm.simulation_based_calibration(
+            lambda key: random.normal(key, (1,)),
+            lambda key, theta: theta[0] ** 2 + 0.3 * random.normal(key, ()),
+            posterior_draws,
+            key=random.key(0),
+            num_simulations=num_simulations,
+        )
+
+    both = calibrate(lambda seen: bjm.MixturePosterior(at_both_signs(seen)), 120)
+    one = calibrate(lambda seen: at_both_signs(seen)[0], 40)
+    assert both.passes
+    assert not one.passes

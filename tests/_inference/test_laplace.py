@@ -1,14 +1,12 @@
-"""Laplace, linear response and the diagnosis of fits, where the answer is known."""
+"""Laplace and linear response, where the answer is known."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import random
-from jax.scipy.stats import norm
 
 import BayesianJaxModels as bjm
-from tests._inference.targets import banana, banana_model, correlated
+from tests._inference.targets import correlated
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -122,42 +120,3 @@ def test_linear_response_names_mistakes():
     flat = bjm.GaussianParameter(jnp.zeros(2), jnp.ones(2))
     with pytest.raises(ValueError, match="Train the mean-field model longer"):
         bjm.linear_response(lambda m: jnp.sum(m.mean**2), flat)
-
-
-def test_diagnosis(key):
-    """The right posterior passes; a mean-field fit of it does not, nor a skewed one."""
-
-    def log_density(drawn):
-        x, y = drawn.mean
-        return norm.logpdf(x) + norm.logpdf(y, 2 * x, 1.0)
-
-    model = bjm.GaussianParameter(jnp.zeros(2), jnp.ones(2))
-    right = bjm.JointPosterior.gaussian(model, jnp.array([[1.0, 2.0], [2.0, 5.0]]))
-    found = bjm.diagnose(log_density, right, key=key, num_samples=1_000)
-    assert found.trustworthy
-    assert "nothing speaks against it" in repr(found)
-    # Equal weights to rounding.
-    np.testing.assert_allclose(found.ess, 1_000, rtol=1e-3)
-    np.testing.assert_allclose(found.z, 0, atol=1e-2)
-
-    mean_field = bjm.GaussianParameter(
-        jnp.zeros(2), jnp.sqrt(jnp.array([0.2, 1.0]) ** 0.5 - 1e-4)
-    )
-    with pytest.warns(UserWarning, match="sd ratios .*not to be trusted.*`importance`"):
-        found = bjm.diagnose(log_density, mean_field, key=key)
-    # Narrower than .45 of the right one; weights of so narrow draws see part of that.
-    assert np.all(found.sd_ratio < 0.8)
-
-    wide = bjm.JointPosterior.full(banana_model(), init_stdv=1.0)
-    with pytest.warns(UserWarning, match="not to be trusted"):
-        found = bjm.diagnose(banana, wide, key=key)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
-    with pytest.raises(ValueError, match="at least 100, but got 5"):
-        bjm.diagnose(banana, wide, key=key, num_samples=5)
-    with pytest.raises(ValueError, match="`batch_size` must be at least 1, but got 0"):
-        bjm.diagnose(banana, wide, key=key, batch_size=0)
-    with pytest.raises(ValueError, match="`log_density` is finite for none of 4000"):
-        bjm.diagnose(lambda drawn: jnp.log(-1.0), mean_field, key=key)
-    mixture = bjm.MixturePosterior([mean_field, mean_field])
-    with pytest.raises(TypeError, match="`JointPosterior`, .* is a MixturePosterior"):
-        bjm.diagnose(banana, mixture, key=key)

@@ -14,6 +14,8 @@ from .modes import Mode, are_connected, gather_modes
 # the last one far.
 NEAREST, FARTHEST = 3.0, 300.0
 MAX_STEPS = 200
+# How far from its end a search may stop, in nats: enough to tell modes apart.
+TOLERANCE = 1e-2
 
 
 def look_beyond(
@@ -23,7 +25,6 @@ def look_beyond(
     *,
     key: PRNGKeyArray,
     num_searches: int,
-    tolerance: float,
     batch_size: int | None = None,
 ) -> tuple[Mode, ...]:
     """Modes that searches from all around a fit end in, and that are not its own.
@@ -37,7 +38,6 @@ def look_beyond(
         factor: A root of the fit's covariance.
         key: A JAX random key.
         num_searches: How many searches.
-        tolerance: As `minimise` takes it.
         batch_size: How many points run in lock-step.
 
     Returns:
@@ -57,7 +57,7 @@ def look_beyond(
         evaluate,
         starts.astype(density.entries.dtype),
         scale=np.sqrt(np.sum(factor**2, axis=1)),
-        tolerance=tolerance,
+        tolerance=TOLERANCE,
         max_steps=MAX_STEPS,
     )
     others = ends.outcomes == search.CONVERGED

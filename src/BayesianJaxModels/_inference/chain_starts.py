@@ -12,9 +12,8 @@ from .._compute import fold_in, standard_normal
 from .._model import free_means, free_stdvs, get_parameters
 from .._model.tree import map_parameters
 from .._parameter import make_parameter
-from .ensemble import EnsemblePosterior, MixturePosterior
 from .moments import as_float64, cholesky
-from .posterior import model_of, moments
+from .posterior import model_of, moments, parts_of
 from .prior import Prior, sample_prior
 
 # How often a chain looks for a start with a finite log density.
@@ -74,10 +73,10 @@ def find_starts(
         low, high = np.quantile(points, (0.16, 0.84), axis=(0, 1))
         widths = (high - low) / 2
     parts = []
-    for share, part in _parts(start):
+    for share, part in zip(*parts_of(start), strict=True):
         mean, covariance = moments(part)
         covariance = _with_widths(model_of(part), covariance, widths)
-        parts.append(Part(share, mean, covariance))
+        parts.append(Part(float(share), mean, covariance))
     factors = [cholesky(part.covariance) for part in parts]
     of_chain = _allot(np.array([part.share for part in parts]), num_chains)
     if widths is not None:
@@ -90,21 +89,6 @@ def find_starts(
     for index in of_chain:
         covariance = covariance + spread**2 * parts[index].covariance / num_chains
     return Starts(parts, of_chain, factors, points, covariance)
-
-
-def _parts(start: PyTree) -> list[tuple[float, PyTree]]:
-    """The components of a posterior with their shares, however nested."""
-    if isinstance(start, MixturePosterior):
-        parts = start.components
-    elif isinstance(start, EnsemblePosterior):
-        parts = [start.member(index) for index in range(len(start.weights))]
-    else:
-        return [(1.0, start)]
-    return [
-        (float(weight) * share, one)
-        for weight, part in zip(start.weights, parts, strict=True)
-        for share, one in _parts(part)
-    ]
 
 
 def _allot(shares: Float[np.ndarray, " parts"], num_chains: int) -> list[int]:

@@ -20,6 +20,7 @@ from .posterior import (
     log_prob_of,
     model_of,
     moments,
+    parts_of,
 )
 
 
@@ -111,8 +112,14 @@ class EnsemblePosterior(AbstractPosterior):
 
     def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
         """The mean and covariance of the mixture of the members, in float64."""
-        members = [self.member(index) for index in range(len(self.weights))]
-        return _moments(self.weights, members)
+        return _moments(self.weights, self._each())
+
+    def parts(self) -> tuple[Float[np.ndarray, " k"], list[PyTree]]:
+        """The members, and their weights in float64."""
+        return _parts(self.weights, self._each())
+
+    def _each(self) -> list[PyTree]:
+        return [self.member(index) for index in range(len(self.weights))]
 
 
 def ensemble(members: PyTree, weights: Any = None) -> EnsemblePosterior:
@@ -248,6 +255,19 @@ class MixturePosterior(AbstractPosterior):
     def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
         """The mean and covariance of the whole mixture, in float64."""
         return _moments(self.weights, self.components)
+
+    def parts(self) -> tuple[Float[np.ndarray, " k"], list[PyTree]]:
+        """The components, and those of mixtures among them, with their weights."""
+        return _parts(self.weights, self.components)
+
+
+def _parts(
+    weights: Float[Array, " m"], posteriors: Sequence[PyTree]
+) -> tuple[Float[np.ndarray, " k"], list[PyTree]]:
+    shares = np.asarray(weights, np.float64)
+    inner, parts = zip(*map(parts_of, posteriors), strict=True)
+    scaled = [share * each for share, each in zip(shares, inner, strict=True)]
+    return np.concatenate(scaled), [part for each in parts for part in each]
 
 
 def _log_mixture(

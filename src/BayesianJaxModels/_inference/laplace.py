@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from .._model import free_means, replace_free_means
+from .check import check_engine_arguments
 from .curvature import curvature
 from .density import FlatDensity
 from .ensemble import MixturePosterior
@@ -84,6 +85,7 @@ def laplace(
     """
     if isinstance(model, MAPEstimate):
         return _of_all_modes(log_density, model, residuals)
+    check_engine_arguments(log_density, model, "model")
     density = FlatDensity(log_density, model)
     found = curvature(density, as_float64(density.entries))
     value, gradient, precision, error = found

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from .._model import free_stdvs, get_parameters, replace_free_means
 from .._parameter import GaussianParameter
+from .check import check_engine_arguments
 from .density import FlatDensity, hessians
 from .joint import JointPosterior
 from .moments import as_float64
@@ -72,6 +73,7 @@ def linear_response(
         bjm.linear_response(log_density, fit).stdv  # [0.745, 0.745]
         ```
     """
+    check_engine_arguments(log_density, model, "model")
     for name, parameter in get_parameters(model).items():
         if not (parameter.is_known or isinstance(parameter, GaussianParameter)):
             raise TypeError(

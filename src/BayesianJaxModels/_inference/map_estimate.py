@@ -18,7 +18,9 @@ from .._model import (
     sample_all_parameters,
 )
 from .._model.estimate import OF_ONE_MODEL, AbstractEstimate, refuse
+from .._parameter.convert import check_key
 from . import search
+from .check import check_engine_arguments
 from .density import FlatDensity, values_and_gradients
 from .modes import Mode, gather_modes, in_words, shares
 from .prior import Prior, sample_prior
@@ -221,6 +223,8 @@ def map_estimate(
     """
     if num_starts < 1:
         raise ValueError(f"`num_starts` must be at least 1, but got {num_starts}.")
+    check_engine_arguments(log_density, model, "model")
+    check_key(key)
     density = FlatDensity(log_density, model)
     entries = density.entries
     if tolerance is None:

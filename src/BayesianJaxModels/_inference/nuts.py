@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._compute import compiled_once, fold_in, map_chunks, progress_bar
+from .._parameter.convert import check_key
 from .chain import (
     LAST_OF_WARM_UP,
     NOWHERE,
@@ -120,6 +121,7 @@ def nuts(
         ```
     """
     check_engine_arguments(log_density, start)
+    check_key(key)
     if not isinstance(prior, Prior | None):
         raise TypeError(f"`prior` must be a `Prior`, but got {prior!r}.")
     for name, count, least in (

@@ -88,6 +88,10 @@ class AbstractPosterior(AbstractEstimate):
             "model, or a `JointPosterior`, `DrawsPosterior` or `MixturePosterior`."
         )
 
+    def parts(self) -> tuple[Float[np.ndarray, " k"], list[PyTree]]:
+        """What it is a mixture of, and their weights in float64: itself, as a rule."""
+        return np.ones(1), [self]
+
 
 def draw_model(posterior: PyTree, key: PRNGKeyArray) -> PyTree:
     """Draw once from an `AbstractPosterior`, or all parameters of a plain model."""
@@ -108,6 +112,13 @@ def log_prob_of(posterior: PyTree, drawn: PyTree) -> Float[Array, ""]:
     values = get_parameters(drawn)
     parameters = get_parameters(posterior).items()
     return jnp.sum(ravel_all([p.log_prob(values[name].mean) for name, p in parameters]))
+
+
+def parts_of(posterior: PyTree) -> tuple[Float[np.ndarray, " k"], list[PyTree]]:
+    """The parts of a mixture with their weights; of a plain model, itself."""
+    if isinstance(posterior, AbstractPosterior):
+        return posterior.parts()
+    return np.ones(1), [posterior]
 
 
 def moments(

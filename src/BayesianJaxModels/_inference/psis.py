@@ -10,6 +10,8 @@ from jaxtyping import Float
 # With fewer weights than this in the tail no Pareto distribution is fitted.
 SMALLEST_TAIL = 5
 NEARLY_EQUAL = 1e-3
+# One draw may outweigh all others so far that theirs underflow.
+SMALLEST_SCALE = 1e-300
 
 
 def pareto_smooth(
@@ -26,9 +28,9 @@ def pareto_smooth(
 
     Returns:
         The smoothed weights, which sum to 1, and k-hat, the shape of the tail: below .7
-        averages over these weights can be trusted, and from 1 on they have no mean.
-        Infinite where too few weights are positive to say, and minus infinity where all
-        are equal within a thousandth of the largest.
+        averages over these weights converge, and from 1 on the weights have no mean.
+        Infinite where too few weights stand out to fit a tail, and minus infinity where
+        none does: the largest are equal, or all within a thousandth of the largest.
 
     Raises:
         ValueError: If no weight is positive, or one is NaN or infinite.
@@ -51,23 +53,44 @@ def pareto_smooth(
     n = len(weights)
     if np.ptp(weights) < NEARLY_EQUAL:
         return weights / weights.sum(), -np.inf
-    num_tail = int(np.ceil(min(0.2 * n, 3 * n**0.5)))
+    num_tail = int(min(0.2 * n, 3 * n**0.5))
     order = np.argsort(weights)
-    cutoff = weights[order[n - num_tail - 1]] if num_tail < n else 0.0
-    # Rounding may make the smallest of the tail equal to the cutoff.
-    tail = order[weights[order] > cutoff]
-    k_hat = np.inf
+    cutoff = weights[order[n - num_tail - 1]]
+    tail = order[n - num_tail :]
+    if num_tail >= SMALLEST_TAIL and weights[tail[_quartile(num_tail)]] <= cutoff:
+        # Draws that repeat: the fit has no scale if a quarter equals the cutoff.
+        tail = tail[weights[tail] > cutoff]
+    k_hat = np.inf if len(tail) > 0 else -np.inf
     if len(tail) >= SMALLEST_TAIL:
         k_hat, scale = _fit_pareto(weights[tail] - cutoff)
         ranks = (np.arange(len(tail)) + 0.5) / len(tail)
-        smoothed = cutoff + _pareto_quantile(ranks, k_hat, scale)
-        weights[tail] = np.minimum(smoothed, 1.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            smoothed = cutoff + _pareto_quantile(ranks, k_hat, scale)
+        weights[tail] = np.fmin(smoothed, 1.0)
     return weights / weights.sum(), float(k_hat)
 
 
 def effective_sample_size(weights: Float[np.ndarray, " n"]) -> float:
     """How many draws of equal weight are worth as much: `sum(w)**2 / sum(w**2)`."""
     return float(np.sum(weights) ** 2 / np.sum(weights**2))
+
+
+def largest_k_hat(num_draws: int) -> float:
+    """The k-hat above which so many draws are too few, at most .7.
+
+    The rule of Vehtari et al. 2024, section 3.2.4: the draws that a tail of shape `k`
+    takes grow as `10**(1 / (1 - k))`.
+    """
+    return min(1 - 1 / np.log10(num_draws), 0.7)
+
+
+def in_words(k_hat: float | Float[np.ndarray, ""]) -> str:
+    """A k-hat as a person reads it, where there may be no tail to fit."""
+    if k_hat == -np.inf:
+        return "no k-hat (the largest weights are all equal, as of an exact fit)"
+    if k_hat == np.inf:
+        return "no k-hat (too few weights stand out to fit a tail)"
+    return f"k-hat {k_hat:.2f}"
 
 
 def _fit_pareto(excess: Float[np.ndarray, " n"]) -> tuple[float, float]:
@@ -78,7 +101,7 @@ def _fit_pareto(excess: Float[np.ndarray, " n"]) -> tuple[float, float]:
     """
     n = len(excess)
     num_points = 30 + int(n**0.5)
-    quartile = excess[int(n / 4 + 0.5) - 1]
+    quartile = max(excess[_quartile(n)], SMALLEST_SCALE)
     spread = 1 - np.sqrt(num_points / (np.arange(num_points) + 0.5))
     theta = 1 / excess[-1] + spread / (3 * quartile)
     shapes = np.mean(np.log1p(-theta[:, None] * excess), axis=1)
@@ -88,6 +111,10 @@ def _fit_pareto(excess: Float[np.ndarray, " n"]) -> tuple[float, float]:
     shape = np.mean(np.log1p(-theta * excess))
     scale = -shape / theta
     return (n * shape + 10 * 0.5) / (n + 10), scale
+
+
+def _quartile(n: int) -> int:
+    return int(n / 4 + 0.5) - 1
 
 
 def _pareto_quantile(p: np.ndarray, shape: float, scale: float) -> np.ndarray:
