@@ -6,6 +6,7 @@ from typing import Any
 import diffrax
 import jax
 import jax.numpy as jnp
+from diffrax import RESULTS
 from jaxtyping import PyTree
 
 from .._model.gradient import all_finite
@@ -18,22 +19,37 @@ class RejectInfinite(diffrax.AbstractAdaptiveStepSizeController):
     infinite the ratio is zero, and the step is taken; or the error is infinite too, the
     ratio is NaN, and so are this and all further step sizes. Either way a solve fails
     that smaller steps can do.
+
+    It gives up at once where no size of steps will do.
+
+    Attributes:
+        controller: The controller.
+        smallest: A rejected step is not followed by one of this length or less.
+        can_start: Whether the state at the start is one to step from.
     """
 
     controller: diffrax.AbstractAdaptiveStepSizeController
     rtol: Any
     atol: Any
     norm: Callable
+    smallest: Any
+    can_start: Any
 
-    def __init__(self, controller: diffrax.AbstractAdaptiveStepSizeController):
+    def __init__(
+        self,
+        controller: diffrax.AbstractAdaptiveStepSizeController,
+        smallest: Any = 0.0,
+        can_start: Any = True,
+    ):
         self.controller = controller
+        self.smallest, self.can_start = smallest, can_start
         self.rtol, self.atol = controller.rtol, controller.atol
         self.norm = controller.norm
 
     def wrap(self, direction: Any) -> "RejectInfinite":
         """The same for a direction of time."""
         wrapped: Any = self.controller.wrap(direction)
-        return RejectInfinite(wrapped)
+        return RejectInfinite(wrapped, self.smallest, self.can_start)
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
         """The first step."""
@@ -54,6 +70,12 @@ class RejectInfinite(diffrax.AbstractAdaptiveStepSizeController):
         finite = all_finite(y1_candidate)
         y1 = jax.tree.map(lambda x, y: jnp.where(finite, x, y), y1_candidate, y0)
         error = jax.tree.map(lambda x: jnp.where(finite, x, jnp.inf), y_error)
-        return self.controller.adapt_step_size(
+        keep, t0, t1, made_jump, state, result = self.controller.adapt_step_size(
             t0, t1, y0, y1, args, error, error_order, controller_state
         )
+        # Also where a step is lost in the digits of the time.
+        is_stuck = t1 - t0 <= jnp.where(keep, 0, self.smallest)
+        is_good = result == RESULTS.successful
+        result = RESULTS.where(is_stuck & is_good, RESULTS.dt_min_reached, result)
+        result = RESULTS.where(self.can_start, result, RESULTS.nonfinite)
+        return keep, t0, t1, made_jump, state, result

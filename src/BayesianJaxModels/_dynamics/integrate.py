@@ -179,17 +179,18 @@ def integrate(
     y0 = jax.tree.map(lambda leaf: jnp.where(_as_wide(is_finite, leaf), leaf, 1), y0)
 
     def solve(vector_field, y0, args, span, is_finite):
-        is_valid = span.is_valid & is_finite
-        # A field that is shared between mapped initial states stays shared.
+        # Fields and times that are shared between mapped initial states stay shared.
         inputs = (vector_field, y0, args, span)
         vector_field = guard_gradient(vector_field, mapped_with=vector_field)
-        y0, args, span = guard_gradient((y0, args, span), mapped_with=inputs)
-        # What cannot be solved for ends where it starts.
-        elapsed = jnp.where(is_valid, span.elapsed, 0)
-        end = elapsed[-1]
+        y0, args = guard_gradient((y0, args), mapped_with=inputs)
+        span = guard_gradient(span, mapped_with=span)
+        end = span.elapsed[-1]
         controller = step_to_jumps(
             stepsize_controller, span.jump_ts, (vector_field, args), span.start, end
         )
+        if adaptive:
+            smallest = jnp.finfo(end.dtype).eps ** 2 * jnp.abs(end)
+            controller = RejectInfinite(controller, smallest, is_finite)
         users_time = UsersTime(span.start, span.jump_ts)
         with jax.default_matmul_precision("highest"):
             solution = diffrax.diffeqsolve(
@@ -200,20 +201,24 @@ def integrate(
                 dt0=dt0 if dt0 is None else jnp.where(end >= 0, dt0, -dt0),
                 y0=y0,
                 args=(vector_field, args, users_time),
-                saveat=save_with_end(elapsed) if event else diffrax.SaveAt(ts=elapsed),
-                stepsize_controller=RejectInfinite(controller)
-                if adaptive
-                else controller,
+                saveat=save_with_end(span.elapsed)
+                if event
+                else diffrax.SaveAt(ts=span.elapsed),
+                stepsize_controller=controller,
                 adjoint=adjoint,
                 event=event,
                 max_steps=max_steps,
                 progress_meter=progress_meter or diffrax.NoProgressMeter(),
                 throw=False,
             )
-        ys, end = read_with_end(solution, elapsed) if event else (solution.ys, None)
+        ys, end = (
+            read_with_end(solution, span.elapsed) if event else (solution.ys, None)
+        )
         if end is not None:
             end = replace(end, t=users_time(end.t))
-        (ys, end), result = _fail_unless(is_valid, (ys, end), solution.result)
+        (ys, end), result = _fail_unless(
+            span.is_valid & is_finite, (ys, end), solution.result
+        )
         return ys, result, solution.stats["num_steps"], None, end
 
     if not batched:

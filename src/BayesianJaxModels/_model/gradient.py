@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Bool, Float, PyTree
 
 from .._parameter.convert import is_float_array
@@ -57,16 +58,18 @@ def _guarded(arrays: PyTree) -> PyTree:
     return arrays
 
 
-@_guarded.defjvp
-def _(primals, tangents):
+def _guard_on_the_way_back(primals, tangents):
     """A linear map that is the identity there, and the guard on the way back.
 
     JAX has it as the solution of `x = b`, with a solver of its own for the transpose.
+    What is not differentiated stays out of it: it would cost a gradient of its own.
     """
     [arrays], [slopes] = primals, tangents
-    leaves, treedef = jax.tree.flatten(slopes)
-    if not leaves:
-        return arrays, slopes
+    slopes, treedef = jax.tree.flatten(slopes)
+    places = [i for i, leaf in enumerate(slopes) if not isinstance(leaf, SymbolicZero)]
+    if not places:
+        return arrays, treedef.unflatten(slopes)
+    leaves = [slopes[place] for place in places]
     # In one piece: where some are constant, JAX cannot transpose the others.
     dtype = max((leaf.dtype for leaf in leaves), key=lambda dtype: dtype.itemsize)
     together = lax.custom_linear_solve(
@@ -76,8 +79,10 @@ def _(primals, tangents):
         transpose_solve=lambda _, b: jnp.where(jnp.all(jnp.isfinite(b)), b, 0),
     )
     ends = np.cumsum([leaf.size for leaf in leaves])
-    parts = [
-        part.astype(leaf.dtype).reshape(leaf.shape)
-        for part, leaf in zip(jnp.split(together, ends[:-1]), leaves, strict=True)
-    ]
-    return arrays, treedef.unflatten(parts)
+    parts = jnp.split(together, ends[:-1])
+    for place, leaf, part in zip(places, leaves, parts, strict=True):
+        slopes[place] = part.astype(leaf.dtype).reshape(leaf.shape)
+    return arrays, treedef.unflatten(slopes)
+
+
+_guarded.defjvp(_guard_on_the_way_back, symbolic_zeros=True)

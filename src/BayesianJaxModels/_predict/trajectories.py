@@ -16,6 +16,25 @@ from .._dynamics import Trajectory, integrate
 from .._dynamics.clock import Clock, read_clock
 from .map_posterior import map_posterior
 
+# What diffrax does not say of its results.
+REMEDIES = (
+    (
+        diffrax.RESULTS.successful,
+        "States became NaN or infinite with a solver that noticed nothing. Try smaller "
+        "steps, narrower weights, or a vector field without poles.",
+    ),
+    (
+        diffrax.RESULTS.nonfinite,
+        "An initial state has NaN or infinity, or the times do not run one way from "
+        "`t0`.",
+    ),
+    (
+        diffrax.RESULTS.dt_min_reached,
+        "There the vector field is NaN, or has a pole or a jump; or the time has too few "
+        "digits for such steps: use double precision, or a later `t0`.",
+    ),
+)
+
 
 class Solve(eqx.Module):
     """The solve of one drawn model, a callable pytree that `map_posterior` can take.
@@ -213,15 +232,9 @@ def raise_failures(trajectory: Trajectory) -> None:
     place = int(np.argmax(values == commonest[np.argmax(counts)]))
     reason = jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), codes)
     message = str(diffrax.RESULTS[reason])
-    if message == str(diffrax.RESULTS[diffrax.RESULTS.nonfinite]):
-        message += (
-            " That is an initial state with NaN or infinity, or times that do not run "
-            "one way, such as a `t0` behind the first of `ts`."
-        )
-    message = message or (
-        "States became NaN or infinite with a solver that noticed nothing. Try smaller "
-        "steps, narrower weights, or a vector field without poles."
-    )
+    for result, remedy in REMEDIES:
+        if message == str(diffrax.RESULTS[result]):
+            message = f"{message} {remedy}".lstrip()
     raise RuntimeError(
         f"{failed.sum()} of {failed.size} solves failed. The commonest reason, for "
         f"{counts.max()} of them: {message} Pass `on_failure='keep'` to get all of "
