@@ -30,8 +30,8 @@ REMEDIES = (
     ),
     (
         diffrax.RESULTS.dt_min_reached,
-        "There the vector field is NaN, or has a pole or a jump; or the time has too few "
-        "digits for such steps: use double precision, or a later `t0`.",
+        "There the vector field is NaN, or has a pole or a jump; or the time has too "
+        "few digits for such steps: use double precision, or a later `t0`.",
     ),
 )
 
