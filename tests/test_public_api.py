@@ -47,6 +47,7 @@ NAMES = [
     "LowRankGaussianParameter",
     "MAPEstimate",
     "MixturePosterior",
+    "Mode",
     "ModelVectorField",
     "Module",
     "MultivariateGaussianParameter",

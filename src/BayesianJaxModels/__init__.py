@@ -39,6 +39,7 @@ from ._inference import (
     LogNormalLikelihood as LogNormalLikelihood,
     MAPEstimate as MAPEstimate,
     MixturePosterior as MixturePosterior,
+    Mode as Mode,
     MultivariateNormalLikelihood as MultivariateNormalLikelihood,
     NegativeBinomialLikelihood as NegativeBinomialLikelihood,
     Normal as Normal,

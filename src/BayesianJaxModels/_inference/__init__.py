@@ -63,6 +63,7 @@ from .map_estimate import (
     MAPEstimate as MAPEstimate,
     map_estimate as map_estimate,
 )
+from .modes import Mode as Mode
 from .multivariate import (
     MultivariateNormalLikelihood as MultivariateNormalLikelihood,
 )

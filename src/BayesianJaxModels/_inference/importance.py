@@ -88,7 +88,7 @@ class ImportanceDiagnostics(eqx.Module):
             f"ImportanceDiagnostics: {in_words(self.k_hat)}, {self.ess:.0f} effective "
             f"draws of {self.num_evaluations}, {self.num_failed} failed, log evidence "
             f"{self.log_evidence:.4g}: "
-            + (" ".join(self.complaints()) or "no fault found")
+            + (" ".join(self.complaints()) or "no fault found around the start")
         )
 
 

@@ -31,6 +31,17 @@ class Mode(eqx.Module):
             Neural Computation 4(3)). Minus infinity where the density is flat in some
             direction, so that no such integral exists; NaN where it was not computed.
         flat: The names of the parameters along which it is flat.
+
+    Example:
+        ```python
+        def log_density(drawn):  # of a number whose square is about 4
+            return -2.0 * (drawn.mean**2 - 4.0) ** 2
+
+        wide = bjm.make_parameter(0.0, stdv=3.0)
+        found = bjm.map_estimate(log_density, wide, key=jax.random.key(0))
+        len(found.modes)  # 2
+        found.masses  # [0.50, 0.50]
+        ```
     """
 
     model: PyTree
