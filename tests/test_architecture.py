@@ -64,9 +64,7 @@ def test_the_import_reader_reads():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_habits(path):
-    source = path.read_text()
-    assert len(source.splitlines()) <= 320, "two rooms in one?"
-    tree = ast.parse(source)
+    tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in {"super", "hasattr"}
@@ -91,7 +89,7 @@ def test_classes_are_abstract_or_final():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef)
         for base in node.bases
-        if isinstance(base, ast.Name)
+        if isinstance(base, ast.Name) and base.id != "NamedTuple"  # a record
     }
     assert bases == extensible
 
