@@ -30,8 +30,8 @@ REMEDIES = (
     ),
     (
         diffrax.RESULTS.dt_min_reached,
-        "There the vector field is NaN, or has a pole or a jump; or the time has too "
-        "few digits for such steps: use double precision, or a later `t0`.",
+        "The vector field is NaN there, or has a pole or a jump; or time has too few "
+        "digits for such steps: use double precision, or a later `t0`.",
     ),
 )
 
