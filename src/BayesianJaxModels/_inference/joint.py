@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 
@@ -172,9 +173,17 @@ class JointPosterior(AbstractPosterior):
         """The exact differential entropy in nats."""
         return self.joint.entropy() + self.log_volume
 
-    def moments(self) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
-        """The mean and the covariance of the entries."""
-        return _moments(self)
+    def moments(self) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n"]]:
+        """The mean and the covariance of the entries, in float64.
+
+        Rounded to the precision of the model, a covariance with strong correlations may
+        have no root any more.
+        """
+        centre, mean, root = (np.asarray(x, np.float64) for x in _parts(self))
+        if self.basis is not None:
+            basis = np.asarray(self.basis, np.float64)
+            mean, root = basis @ mean, basis @ root
+        return centre + mean, root @ root.T
 
     def flatten_means(self) -> Float[Array, " n"]:
         """As `mean`."""
@@ -228,9 +237,30 @@ class JointPosterior(AbstractPosterior):
         return jnp.matmul(lax.stop_gradient(self.basis), z, precision="highest")
 
 
+def of_root(
+    model: PyTree,
+    root: Float[np.ndarray, "n n"],
+    log_evidence: Float[ArrayLike, ""] | None = None,
+) -> JointPosterior:
+    """Normal around the means of a model, with the covariance `root @ root.T`.
+
+    What `JointPosterior.gaussian` makes, for those who have more than its precision.
+    """
+    centre = free_means(model)
+    standard = MultivariateGaussianParameter.from_value(
+        jnp.zeros_like(centre), (1 - MIN_WIDTH) ** 0.5
+    )
+    if log_evidence is not None:
+        log_evidence = jnp.asarray(log_evidence, centre.dtype)
+    return JointPosterior(
+        model, standard, jnp.asarray(root, centre.dtype), log_evidence
+    )
+
+
 @eqx.filter_jit
-def _moments(posterior: JointPosterior) -> tuple[Array, Array]:
-    return posterior.mean, posterior.covariance
+def _parts(posterior: JointPosterior) -> tuple[Array, Array, Array]:
+    joint = posterior.joint
+    return free_means(posterior.model), joint.mean, joint.root
 
 
 @eqx.filter_jit

@@ -15,7 +15,7 @@ from .check import check_engine_arguments
 from .curvature import curvature
 from .density import FlatDensity
 from .ensemble import MixturePosterior
-from .joint import JointPosterior
+from .joint import JointPosterior, of_root
 from .map_estimate import MAPEstimate
 from .modes import log_evidence_of
 from .moments import as_float64
@@ -120,11 +120,7 @@ def laplace(
             f"The widths may be off by {100 * error / 2:.0f} %.{_noise_words(error)}",
             stacklevel=2,
         )
-    fit = JointPosterior.gaussian(model, covariance)
-    evidence = jnp.asarray(log_evidence, density.entries.dtype)
-    return eqx.tree_at(
-        lambda fit: fit.log_evidence, fit, evidence, is_leaf=lambda x: x is None
-    )
+    return of_root(model, inverse.T / scale[:, None], log_evidence)
 
 
 def _of_all_modes(
