@@ -262,7 +262,7 @@ def _minus(times: Any, reference: Any) -> Any:
 
 def _first(times: Any, counts: Any) -> Any:
     """The first time of each row that counts, with an axis of one."""
-    xp = np if _all_known(times, counts) else jnp
+    xp: Any = np if _all_known(times, counts) else jnp
     place = xp.argmax(counts, axis=-1)[..., None]
     return xp.take_along_axis(times, place, axis=-1)
 
@@ -272,13 +272,13 @@ def _fill(times: Any, counts: Any, before: Any) -> Any:
 
     `before` is in the place of those that come before the first.
     """
-    xp = np if _all_known(times, counts) else jnp
+    xp: Any = np if _all_known(times, counts) else jnp
     places = xp.where(counts, xp.arange(times.shape[-1]), -1)
     places = xp.broadcast_to(places, times.shape)
     if xp is np:
         latest = np.maximum.accumulate(places, axis=-1)
     else:
-        latest = lax.cummax(places, axis=places.ndim - 1)
+        latest = lax.cummax(jnp.asarray(places), axis=places.ndim - 1)
     filled = xp.take_along_axis(times, xp.maximum(latest, 0), axis=-1)
     return xp.where(latest < 0, before, filled)
 

@@ -77,5 +77,6 @@ class RejectInfinite(diffrax.AbstractAdaptiveStepSizeController):
         is_stuck = t1 - t0 <= jnp.where(keep, 0, self.smallest)
         is_good = result == RESULTS.successful
         result = RESULTS.where(is_stuck & is_good, RESULTS.dt_min_reached, result)
-        result = RESULTS.where(self.can_start, result, RESULTS.nonfinite)
+        failed: Any = RESULTS.nonfinite
+        result = RESULTS.where(self.can_start, result, failed)
         return keep, t0, t1, made_jump, state, result

@@ -185,7 +185,7 @@ def integrate(
         y0, args = guard_gradient((y0, args), mapped_with=inputs)
         span = guard_gradient(span, mapped_with=span)
         end = span.elapsed[-1]
-        controller = step_to_jumps(
+        controller: Any = step_to_jumps(
             stepsize_controller, span.jump_ts, (vector_field, args), span.start, end
         )
         if adaptive:
@@ -254,7 +254,7 @@ def _fail_unless(
         ),
         states,
     )
-    failed = diffrax.RESULTS.nonfinite
+    failed: Any = diffrax.RESULTS.nonfinite
     return states, diffrax.RESULTS.where(is_valid, result, failed)
 
 

@@ -51,7 +51,7 @@ def step_to_jumps(
 def _since(controller: Any, start: Float[Array, ""], end: Float[Array, ""]) -> Any:
     """The controller with its times counted from the start."""
 
-    def since(times):
+    def since(times: Any) -> Any:
         return None if times is None else times.astype(start.dtype) - start
 
     if isinstance(controller, diffrax.StepTo):

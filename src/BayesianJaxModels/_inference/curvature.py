@@ -14,7 +14,7 @@ NARROW, WIDE = 0.2, 0.8
 SMALL_ERROR = 0.01
 # How much worse known than the best a direction may be, in curvature.
 LARGEST_CONDITION = 1e12
-MOST_ROUNDS, MOST_TRIES = 4, 20
+MOST_ROUNDS, MOST_TRIES = 3, 20
 # The fourth difference of noise has 70 times its variance.
 FOURTH_DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0]) / 70**0.5
 
@@ -55,17 +55,17 @@ def curvature(
         centre: The point.
         batch_size: How many points run in lock-step.
     """
-    precision = _rough(density, centre, batch_size)
+    axes, is_positive = _axes_of(_rough(density, centre, batch_size))
     step = NARROW
+    found = _along(density, centre, axes, step, batch_size)
     for _ in range(MOST_ROUNDS):
-        axes, is_positive = _axes_of(precision)
-        found = _along(density, centre, axes, step, batch_size)
-        precision = found.precision
-        inside = np.diagonal(axes.T @ precision @ axes)
+        inside = np.diagonal(axes.T @ found.precision @ axes)
         if found.error > SMALL_ERROR and step < WIDE:
             step = WIDE
         elif is_positive and np.all(np.abs(inside - 1) < 0.5):
             break
+        axes, is_positive = _axes_of(found.precision)
+        found = _along(density, centre, axes, step, batch_size)
     return found
 
 

@@ -86,6 +86,13 @@ def laplace(
     if isinstance(model, MAPEstimate):
         return _of_all_modes(log_density, model, residuals)
     check_engine_arguments(log_density, model, "model")
+    return _at_mode(log_density, model, residuals)[0]
+
+
+def _at_mode(
+    log_density: Callable, model: PyTree, residuals: Callable | None
+) -> tuple[JointPosterior, float]:
+    """The fit at one mode, and its log evidence."""
     density = FlatDensity(log_density, model)
     found = curvature(density, as_float64(density.entries))
     value, gradient, precision, error = found
@@ -113,14 +120,14 @@ def laplace(
         warnings.warn(
             f"`model` is {decrement**0.5:.2g} standard deviations away from the mode. "
             "Pass the model that `map_estimate` returns, or search longer.",
-            stacklevel=2,
+            stacklevel=3,
         )
     if error > LARGEST_ERROR:
         warnings.warn(
             f"The widths may be off by {100 * error / 2:.0f} %.{_noise_words(error)}",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return of_root(model, inverse.T / scale[:, None], log_evidence)
+    return of_root(model, inverse.T / scale[:, None], log_evidence), log_evidence
 
 
 def _of_all_modes(
@@ -129,10 +136,11 @@ def _of_all_modes(
     """The fits at all modes that have a curvature, weighted by their evidence."""
     modes = [mode for mode in estimate.modes if not mode.flat]
     if len(modes) < 2:
-        return laplace(log_density, estimate.model, residuals=residuals)
-    fits = [laplace(log_density, m.model, residuals=residuals) for m in modes]
-    evidence = jnp.stack([fit.log_evidence for fit in fits])
-    return MixturePosterior(fits, jax.nn.softmax(evidence))
+        return _at_mode(log_density, estimate.model, residuals)[0]
+    fits, evidence = zip(
+        *[_at_mode(log_density, mode.model, residuals) for mode in modes], strict=True
+    )
+    return MixturePosterior(list(fits), jax.nn.softmax(jnp.array(evidence)))
 
 
 def _noise_words(error: float) -> str:
@@ -187,7 +195,7 @@ class Linearised(eqx.Module):
 
 def _gauss_newton(
     residuals: Callable, model: PyTree
-) -> tuple[float, np.ndarray, np.ndarray]:
+) -> tuple[Any, np.ndarray, np.ndarray]:
     """The sum of squares, the gradient of half of it, and its curvature `J^T J`."""
     value, jacobian = map(as_float64, _linear_residuals(residuals, model))
     return value @ value, value @ jacobian, jacobian.T @ jacobian

@@ -60,9 +60,8 @@ class Solve(eqx.Module):
     def __call__(self, drawn: PyTree) -> Trajectory:
         """Integrate the vector field of a drawn model."""
         field = drawn if self.vector_field is None else self.vector_field(drawn)
-        y0, t0 = (
-            part(drawn) if callable(part) else part for part in (self.y0, self.t0)
-        )
+        y0 = self.y0(drawn) if callable(self.y0) else self.y0
+        t0 = self.t0(drawn) if callable(self.t0) else self.t0
         return integrate(field, y0, self.clock, t0=t0, **self.options)
 
 
