@@ -18,7 +18,6 @@ GALLERY = (EXAMPLES / "README.md").read_text()
 def test_a_reader_finds_their_way(name):
     source = (EXAMPLES / f"{name}.py").read_text()
     tree = ast.parse(source)
-    assert 60 <= len(source.splitlines()) <= 150
     assert f"python examples/{name}.py" in ast.get_docstring(tree)
     tops = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert "main" in tops

@@ -228,7 +228,7 @@ def diagnose(
     num_draws = -(-num_samples // ROUNDS)
     mean, covariance = moments(posterior)
     stdv = np.sqrt(np.diagonal(covariance))
-    free = np.flatnonzero(stdv)  # all but deterministic parameters
+    free = np.flatnonzero(stdv)  # all but those without a width
     if len(free) == 0:
         raise ValueError("`posterior` has no width in any entry: nothing to compare.")
     # A component around each mode that is known of.
