@@ -138,7 +138,7 @@ def test_skewed_posterior(key):
     laplace_sd = np.sqrt(np.diagonal(start.covariance))
     assert laplace_sd[1] / BANANA_STDV[1] < 0.5
     # Other keys find .7 of the width: what the share of effective draws tells of.
-    with pytest.warns(UserWarning, match=r"8.2 % of the draws are effective, below 25"):
+    with pytest.warns(UserWarning, match=r"% of the draws are effective, below 25"):
         posterior = bjm.importance(banana, start, key=key)
     mean, covariance = moments_of(posterior)
     assert np.max(np.abs(mean - BANANA_MEAN) / BANANA_STDV) < 0.1
