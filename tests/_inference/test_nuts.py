@@ -510,12 +510,14 @@ def test_bad_starts(key):
 def test_other_arguments_are_refused_by_name(key):
     density, model = target(GAUSSIAN), start()
     arrays = np.zeros(1), np.zeros((1, D)), np.zeros(1, bool), np.ones(1, bool)
-    mode = bjm.MAPEstimate(model, np.zeros(()), *arrays)
+    rest = {"outcomes": ("converged",), "noise": np.zeros(1)}
+    rest |= {"num_redrawn": 0, "modes": ()}
+    mode = bjm.MAPEstimate(model, np.zeros(()), *arrays, **rest)
     joint = bjm.JointPosterior.full(model, 1.0)
     for arguments, message in (
         (
             (density, mode),
-            r"`start` is a MAPEstimate.*laplace\(log_density, mode.model",
+            r"`start` is a MAPEstimate.*laplace\(log_density, mode\)",
         ),
         ((model, density), "swapped: the first is a Model, .* a Target, has no"),
         ((joint, density), "swapped: the first is a JointPosterior"),

@@ -22,7 +22,18 @@ def model_of(shift=0.0):
 
 def mode_of(model):
     one, none = np.ones(1), np.zeros(1, bool)
-    return bjm.MAPEstimate(model, np.array(1.0), one, np.ones((1, 3)), none, ~none)
+    return bjm.MAPEstimate(
+        model,
+        log_density=np.array(1.0),
+        log_densities=one,
+        ends=np.ones((1, 3)),
+        failed=none,
+        converged=~none,
+        outcomes=("converged",),
+        noise=one,
+        num_redrawn=0,
+        modes=(),
+    )
 
 
 MEAN = np.array([0.5, 2.0, 30.0])

@@ -180,7 +180,7 @@ def check_engine_arguments(log_density: Any, start: Any, name: str = "start") ->
     if isinstance(start, MAPEstimate):
         raise TypeError(
             f"`{name}` is a MAPEstimate, a point without widths. Pass "
-            "`laplace(log_density, mode.model)`, where `mode` is that estimate."
+            "`laplace(log_density, mode)`, where `mode` is that estimate."
         )
     if not can_be_drawn(start):
         raise TypeError(
