@@ -179,11 +179,13 @@ def integrate(
     y0 = jax.tree.map(lambda leaf: jnp.where(_as_wide(is_finite, leaf), leaf, 1), y0)
 
     def solve(vector_field, y0, args, span, is_finite):
-        # Fields and times that are shared between mapped initial states stay shared.
-        inputs = (vector_field, y0, args, span)
-        vector_field = guard_gradient(vector_field, mapped_with=vector_field)
-        y0, args = guard_gradient((y0, args), mapped_with=inputs)
-        span = guard_gradient(span, mapped_with=span)
+        # Nothing goes back through a solve in forward mode.
+        if not isinstance(adjoint, diffrax.ForwardMode):
+            # Fields and times shared between mapped initial states stay shared.
+            inputs = (vector_field, y0, args, span)
+            vector_field = guard_gradient(vector_field, mapped_with=vector_field)
+            y0, args = guard_gradient((y0, args), mapped_with=inputs)
+            span = guard_gradient(span, mapped_with=span)
         end = span.elapsed[-1]
         controller: Any = step_to_jumps(
             stepsize_controller, span.jump_ts, (vector_field, args), span.start, end

@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -235,7 +236,9 @@ def map_estimate(
         return -values, -gradients
 
     def draw(first, count):
-        return np.array(_starts(model, prior, key, jnp.asarray(first), count))
+        # Always as many, so that this is compiled once.
+        most = max(num_starts, SPREAD_DRAWS)
+        return np.array(_starts(model, prior, key, jnp.asarray(first), most))[:count]
 
     starts, at_starts, num_redrawn = _find_starts(evaluate, draw, num_starts)
     with progress_bar(num_starts, "starts" if progress else None) as advance:
@@ -323,7 +326,8 @@ def _spread(draws: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
     return np.where(high > low, (high - low) / 2, 1.0)
 
 
-@eqx.filter_jit
+# It runs once, so that what the compiler would make faster is not worth its time.
+@partial(eqx.filter_jit, compiler_options={"xla_backend_optimization_level": 0})
 def _starts(
     model: PyTree, prior: Prior | None, key: PRNGKeyArray, first: Array, num_starts: int
 ) -> Float[Array, "num_starts d"]:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 FAR, NUM_TERMS = 5, 20
 # Gauss and Legendre's rule on (0, 1).
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)
-NODES, WEIGHTS = ((NODES + 1) / 2).tolist(), (WEIGHTS / 2).tolist()
+NODES, WEIGHTS = (NODES + 1) / 2, WEIGHTS / 2
 # Newton's steps; three or four reach double precision.
 NUM_STEPS = 6
 
@@ -30,9 +30,13 @@ def _excess(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     hazard = (
         math.sqrt(2 / math.pi) * jnp.exp(-near * near / 2) / lax.erfc(near / 2**0.5)
     )
-    fraction = far
-    for n in range(NUM_TERMS, 1, -1):
-        fraction = far + n / fraction
+    # A loop: written out, it took longer to compile than all else in a prior's draw.
+    fraction = lax.fori_loop(
+        0,
+        NUM_TERMS - 1,
+        lambda i, fraction: far + (NUM_TERMS - i).astype(far.dtype) / fraction,
+        far,
+    )
     return jnp.where(is_far, 1 / fraction, hazard - near)
 
 
@@ -67,12 +71,11 @@ def cumulative_hazard(
     is_short, is_endless = t * jnp.maximum(a, 1) < 1, jnp.isinf(t)
     short = jnp.where(is_short, t, 0)
     long = jnp.where(is_short | is_endless, 1, t)
-    mass = jnp.zeros_like(t)
-    for node, weight in zip(NODES, WEIGHTS, strict=True):
-        s = short * node
-        mass = mass + weight * jnp.exp(-s * (a + s / 2))
-    near = -jnp.log1p(-jnp.exp(log_hazard(a)) * short * mass)
-    far = long * (a + long / 2) + log_hazard(a + long) - log_hazard(a)
+    s = short[..., None] * NODES.astype(t.dtype)
+    mass = jnp.sum(jnp.exp(-s * (a[..., None] + s / 2)) * WEIGHTS.astype(t.dtype), -1)
+    at_start = log_hazard(a)
+    near = -jnp.log1p(-jnp.exp(at_start) * short * mass)
+    far = long * (a + long / 2) + log_hazard(a + long) - at_start
     return jnp.where(is_short, near, jnp.where(is_endless, jnp.inf, far))
 
 
