@@ -3,7 +3,6 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -326,8 +325,7 @@ def _spread(draws: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
     return np.where(high > low, (high - low) / 2, 1.0)
 
 
-# It runs once, so that what the compiler would make faster is not worth its time.
-@partial(eqx.filter_jit, compiler_options={"xla_backend_optimization_level": 0})
+@eqx.filter_jit
 def _starts(
     model: PyTree, prior: Prior | None, key: PRNGKeyArray, first: Array, num_starts: int
 ) -> Float[Array, "num_starts d"]:
