@@ -9,6 +9,9 @@ import pytest
 from jax import random
 
 import BayesianJaxModels as bjm
+from BayesianJaxModels._inference.chain import advance, nowhere
+from BayesianJaxModels._inference.density import FlatDensity
+from BayesianJaxModels._model import replace_free_means
 from BayesianJaxModels._model.sample import sample_with_log_prob
 
 from .registry import EVERYTHING, MODELS, PARAMETERS
@@ -156,6 +159,36 @@ def test_products_have_full_precision(name, key):
     assert not list(imprecise_products(jaxpr))
     plain = jax.make_jaxpr(lambda x: x @ x)(jnp.ones((2, 2))).jaxpr
     assert len(list(imprecise_products(plain))) == 1
+
+
+def test_engines_take_densities_at_full_precision(key):
+    """The user's own products too: a log density of three digits has no posterior."""
+    matrix = jnp.eye(3) + 0.5
+
+    def log_density(drawn):
+        return -0.5 * drawn.mean @ matrix @ drawn.mean
+
+    density = FlatDensity(log_density, bjm.make_parameter(jnp.ones(3)))
+    chain, plan = nowhere(np.eye(3, dtype=np.float32)), np.zeros((2, 3), np.int32)
+    counts = jnp.int32(0), jnp.int32(1), jnp.float32(0.8)
+
+    def move(chain, vector):
+        return advance(density, vector, chain, key, plan, *counts, 10)
+
+    programs = {
+        "value": lambda chain, vector: density(vector),
+        "gradient": lambda chain, vector: density.value_and_gradient(vector),
+        "loss": lambda chain, vector: jax.grad(density.differentiable)(vector),
+        "forward": lambda chain, vector: jax.grad(bjm.ForwardGradient(log_density))(
+            replace_free_means(density.model, vector)
+        ),
+        "chain": move,
+    }
+    for name, program in programs.items():
+        jaxpr = eqx.filter_make_jaxpr(program)(chain, density.entries)[0].jaxpr
+        assert not list(imprecise_products(jaxpr)), name
+    raw = jax.make_jaxpr(log_density)(density.model).jaxpr
+    assert len(list(imprecise_products(raw))) == 2
 
 
 @pytest.mark.parametrize("name", sorted(MODELS.keys() - {"traps"}))

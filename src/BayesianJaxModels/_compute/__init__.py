@@ -8,6 +8,7 @@ from .map_chunks import (
     count_workers as count_workers,
     map_chunks as map_chunks,
 )
+from .precision import full_precision as full_precision
 from .processes import (
     gather_shares as gather_shares,
     share_of_process as share_of_process,

@@ -16,7 +16,7 @@ from jax import lax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from .._compute import fold_in
+from .._compute import fold_in, full_precision
 from .density import FlatDensity
 
 # What a move is for.
@@ -51,7 +51,8 @@ class Whitened(eqx.Module):
         ok = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
         gradient = lax.stop_gradient(jnp.where(ok, gradient, 0))
         value = lax.stop_gradient(jnp.where(ok, value, -jnp.inf))
-        return (value + jnp.vdot(gradient, vector - fixed)).astype(z.dtype)
+        moved = jnp.vdot(gradient, vector - fixed, precision="highest")
+        return (value + moved).astype(z.dtype)
 
 
 class Chain(eqx.Module):
@@ -119,6 +120,7 @@ def nowhere(factor: Float[np.ndarray, "d d"]) -> Chain:
 
 
 @eqx.filter_jit
+@full_precision
 def advance(
     density: FlatDensity,
     mean: Float[Array, " d"],

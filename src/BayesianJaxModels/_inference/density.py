@@ -14,6 +14,7 @@ from .._compute import (
     check_batch_size,
     compiled_once,
     count_workers,
+    full_precision,
     map_chunks,
 )
 from .._model import (
@@ -66,6 +67,7 @@ class FlatDensity(eqx.Module):
         """Points in float64 that the precision of the model can tell."""
         return np.asarray(points, self.entries.dtype).astype(np.float64)
 
+    @full_precision
     def __call__(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
         """The log density where the entries are `vector`.
 
@@ -215,6 +217,7 @@ def _scalar(value: Any) -> Float[Array, ""]:
     return value
 
 
+@full_precision
 def _value_and_gradient(fn: Callable, vector: Array) -> tuple[Array, Array]:
     """Forward mode up to 32 entries, reverse mode beyond.
 
@@ -233,6 +236,7 @@ def _value_and_gradient(fn: Callable, vector: Array) -> tuple[Array, Array]:
         return second(fn, vector)
 
 
+@full_precision
 def _differentiable(fn: Callable, vector: Array) -> Array:
     """The value, with a first derivative that is right in either mode.
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from .._compute import full_precision
 from .._model import free_means, replace_free_means
 from .check import check_engine_arguments
 from .curvature import curvature
@@ -202,6 +203,7 @@ def _gauss_newton(
 
 
 @eqx.filter_jit
+@full_precision
 def _linear_residuals(residuals: Callable, model: PyTree) -> tuple[Array, Array]:
     def flat(vector):
         return jnp.ravel(residuals(replace_free_means(model, vector)))
