@@ -11,6 +11,10 @@ from jax import random
 import BayesianJaxModels as bjm
 from BayesianJaxModels._dynamics.newton import LARGEST_SYSTEM, SmallInverse, invert
 
+needs_lapack = pytest.mark.skipif(
+    jax.default_backend() != "cpu", reason="LAPACK is what a CPU's solves call"
+)
+
 
 @pytest.mark.parametrize("n", [1, 4, LARGEST_SYSTEM])
 def test_inverse(n, key, x64):
@@ -59,6 +63,7 @@ SETTINGS = {
 Y0 = {"abc": jnp.array([1.0, 0.0, 0.0])}
 
 
+@needs_lapack
 def test_stiff_solve_is_that_of_lapack(x64):
     y0, ts = jax.tree.map(lambda x: x.astype(float), Y0), jnp.array([0.0, 0.4, 40.0])
     own = jax.jit(lambda y0: bjm.integrate(robertson, y0, ts, **SETTINGS))
@@ -79,6 +84,7 @@ def test_stiff_solve_is_that_of_lapack(x64):
     assert "lapack_" in jax.jit(jnp.linalg.inv).lower(jnp.eye(3)).compile().as_text()
 
 
+@needs_lapack
 def test_other_linear_solvers_are_left_alone():
     finder = diffrax.with_stepsize_controller_tols(diffrax.VeryChord)
     chosen = diffrax.Kvaerno3(root_finder=finder(linear_solver=lx.QR()))

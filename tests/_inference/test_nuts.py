@@ -365,7 +365,7 @@ def test_narrow_starts_are_told_from_fits(correlation, seed):
 
 def test_a_start_with_narrow_widths_is_told(key):
     narrow = Model(bjm.GaussianParameter(jnp.zeros(D), jnp.full(D, 0.3)))  # .09
-    with pytest.warns(UserWarning, match=r"started within 0.07.* `prior="):
+    with pytest.warns(UserWarning, match=r"started within 0.0[67].* `prior="):
         posterior = run(target(LOG_GAMMA), narrow, key=key)
     exact = 2 * 0.0901 / np.append(stats.loggamma(SHAPE).std(), np.ones(D - 1))
     np.testing.assert_allclose(posterior.diagnostics.start_ratio, exact, rtol=0.2)

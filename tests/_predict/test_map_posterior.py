@@ -22,6 +22,7 @@ from BayesianJaxModels import (
     sample_all_parameters,
     stream_posterior,
 )
+from BayesianJaxModels._compute import spread
 
 TS = jnp.linspace(0.0, 1.0, 3)
 
@@ -78,6 +79,24 @@ def test_streams_come_in_order_and_whole(field, key):
         np.testing.assert_array_equal(chunk, whole[start : start + len(chunk)])
         seen += len(chunk)
     assert seen == 50
+
+
+def test_results_stay_on_an_accelerator(field, key, monkeypatch):
+    """By the way that GPUs go, here with the CPU in the place of one."""
+    settings = {"key": key, "num_samples": 50}
+    whole = map_posterior(flatten_means, field, **settings)
+    module = sys.modules[spread.__module__]
+    monkeypatch.setattr(module, "_is_accelerator", lambda device: True)
+    monkeypatch.setattr(module, "count_workers", lambda: 1)
+    [(start, chunk)] = stream_posterior(flatten_means, field, **settings)
+    assert start == 0
+    assert isinstance(chunk, jax.Array)
+    np.testing.assert_array_equal(chunk, whole)
+    chunks = dict(stream_posterior(flatten_means, field, **settings, batch_size=4))
+    assert len(chunks) > 1
+    assert all(isinstance(chunk, jax.Array) for chunk in chunks.values())
+    joined = map_posterior(flatten_means, field, **settings, batch_size=4)
+    np.testing.assert_array_equal(joined, whole)
 
 
 def test_a_second_call_compiles_nothing(field, key):
@@ -236,6 +255,7 @@ draws = [map_posterior(flatten_means, field, batch_size=n, **settings) for n in 
 np.save(path, draws)
 """
     env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    env["JAX_PLATFORMS"] = "cpu"
     found = []
     for num_devices in ("1", "4"):
         path = tmp_path / f"{num_devices}.npy"

@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
@@ -45,8 +46,9 @@ def spread(
         progress: What a progress bar counts, such as `"draws"`; no bar if `None`.
 
     Yields:
-        The index of the first item of a chunk, and NumPy arrays with a leading axis of
-        its items. Chunks come in order.
+        The index of the first item of a chunk, and arrays with a leading axis of its
+        items: of NumPy from a CPU; of JAX, left where they are, from other devices.
+        Chunks come in order.
 
     Raises:
         ValueError: If `num_items` or `batch_size` is below 1, or there are fewer items
@@ -60,7 +62,7 @@ def spread(
         )
     check_batch_size(batch_size)
     devices = jax.local_devices()
-    on_cpu, num_workers = devices[0].platform == "cpu", count_workers()
+    on_cpu, num_workers = not _is_accelerator(devices[0]), count_workers()
     if batch_size is None and on_cpu:
         batch_size = items_in_cache(bytes_per_item)
     elif batch_size is None:
@@ -75,11 +77,12 @@ def spread(
         call = (fn, placed[worker % len(devices)], start + offsets)
         with compiled_once(_run, call, worker % len(devices)):
             stacked = _run(*call)
-        keep = min(per_call, share.stop - start)
-        return jax.tree.map(
-            lambda leaf: np.asarray(leaf).reshape(per_call, *leaf.shape[2:])[:keep],
-            stacked,
-        )
+        if on_cpu:
+            stacked = jax.tree.map(np.asarray, stacked)
+        keep = share.stop - start
+        if keep >= per_call:
+            return stacked
+        return jax.tree.map(lambda leaf: leaf[:keep], stacked)
 
     starts = list(share[::per_call])
     with progress_bar(len(share), progress) as advance:
@@ -100,19 +103,26 @@ def collect(
             keeps those of its share.
 
     Returns:
-        NumPy arrays with a leading axis of items.
+        Arrays with a leading axis of items: of JAX if the chunks are, else of NumPy.
     """
     share = share_of_process(num_items)
-    results = None
+    of_jax, results = [], None
     for start, chunk in chunks:
+        leaves = jax.tree.leaves(chunk)
+        if any(isinstance(leaf, jax.Array) for leaf in leaves):
+            of_jax.append(chunk)
+            continue
         if results is None:
             results = jax.tree.map(
                 lambda leaf: np.empty((len(share), *leaf.shape[1:]), leaf.dtype), chunk
             )
-        for whole, part in zip(
-            jax.tree.leaves(results), jax.tree.leaves(chunk), strict=True
-        ):
+        for whole, part in zip(jax.tree.leaves(results), leaves, strict=True):
             whole[start - share.start :][: len(part)] = part
+    if len(of_jax) == 1:
+        [results] = of_jax
+    elif of_jax:
+        on_one = jax.device_put(of_jax, jax.local_devices()[0])
+        results = jax.tree.map(lambda *parts: jnp.concatenate(parts), *on_one)
     return gather_shares(results, num_items) if gather else results
 
 
@@ -141,9 +151,16 @@ def _put(tree: PyTree, device: Any) -> PyTree:
     return eqx.combine(jax.device_put(arrays, device), rest)
 
 
+def _is_accelerator(device: Any) -> bool:
+    return device.platform != "cpu"
+
+
 @eqx.filter_jit
 def _run(fn: Callable, inputs: PyTree, indices: Int[Array, "m n"]) -> PyTree:
-    return lax.map(jax.vmap(lambda index: fn(inputs, index)), indices)
+    stacked = lax.map(jax.vmap(lambda index: fn(inputs, index)), indices)
+    return jax.tree.map(
+        lambda leaf: leaf.reshape(indices.size, *leaf.shape[2:]), stacked
+    )
 
 
 def _even_chunks(num_items: int, fitting: int, num_workers: int) -> tuple[int, int]:

@@ -153,8 +153,9 @@ def stream_posterior(
         progress: Whether to show draws done and their rate (needs tqdm).
 
     Yields:
-        The index of the first draw of a chunk and the chunk's results, NumPy arrays
-        with a leading axis of draws. Chunks come in order.
+        The index of the first draw of a chunk and the chunk's results, arrays with a
+        leading axis of draws: of NumPy from a CPU, of JAX from other devices, where
+        they stay. Chunks come in order.
 
     Raises:
         ValueError: As `map_posterior` does.
