@@ -74,7 +74,7 @@ def name_device(device):
     return found["name"] if found["platform"] == device else None
 
 
-def report_on(device, name, cases, *, small, repeats):
+def report_on(device, name, cases, *, small, repeats, quick):
     """All cases on one device. One that fails, for want of memory say, is named."""
     print(f"\n{name}", flush=True)
     rows, not_measured = [], {}
@@ -85,8 +85,9 @@ def report_on(device, name, cases, *, small, repeats):
         try:
             found = run_task(device, "measure", **where, repeats=repeats)
             for row in found:
-                row["peak_mib"] = run_task(
-                    device, "peak", **where, method=row["method"]
+                settings = where | {"method": row["method"]}
+                row["peak_mib"] = (
+                    None if quick else run_task(device, "peak", **settings)
                 )
         except subprocess.CalledProcessError:
             not_measured[case.name] = "failed"
@@ -209,6 +210,7 @@ def main(
     device="cpu",
     repeats=7,
     small=False,
+    quick=False,
     only="",
     peers=False,
     crossover=False,
@@ -221,6 +223,8 @@ def main(
         device: `"cpu"`, `"gpu"` or `"all"`, which adds the crossover.
         repeats: Timed runs of each method.
         small: Whether to take few draws, to see that everything runs.
+        quick: Whether to leave out the peaks of memory, each of which takes a process
+            and a compilation of its own.
         only: A part of the names of the cases to measure.
         peers: Whether to measure other packages too.
         crossover: Whether to find out from how many draws the GPU wins.
@@ -246,7 +250,9 @@ def main(
     cases, reports = chosen_cases(small, only, peers), {}
     for one in wanted:
         if one not in missing:
-            report = report_on(one, names[one], cases, small=small, repeats=repeats)
+            report = report_on(
+                one, names[one], cases, small=small, repeats=repeats, quick=quick
+            )
             report["not_measured"] += not_measured
             reports[one] = report
     found = crossover_of(small, missing) if crossover else {}
@@ -279,6 +285,7 @@ def parse_arguments():
     add("--device", choices=[*PLATFORMS, "all"], default="cpu", help="where to run")
     add("--repeats", type=int, default=7, help="runs of each method")
     add("--small", action="store_true", help="few draws, to see that it runs")
+    add("--quick", action="store_true", help="without the peaks of memory")
     add(
         "--cases",
         metavar="PART",

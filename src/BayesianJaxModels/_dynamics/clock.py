@@ -145,12 +145,13 @@ class Clock(eqx.Module):
                 "double precision, `jax.config.update('jax_enable_x64', True)`, or "
                 "solve in parts, each from a start of its own."
             )
-        valid = jnp.asarray(is_valid)
+        if not known:
+            start = jnp.where(is_valid, start, 0)
+            elapsed = jnp.where(is_valid[..., None], elapsed, 0)
         start, elapsed, jump_ts = jax.tree.map(
             lambda leaf: jnp.asarray(leaf, dtype), (start, elapsed, clock.jump_ts)
         )
-        start = jnp.where(valid, start, 0)
-        return Span(start, jnp.where(valid[..., None], elapsed, 0), jump_ts, valid)
+        return Span(start, elapsed, jump_ts, jnp.asarray(is_valid))
 
 
 def read_clock(

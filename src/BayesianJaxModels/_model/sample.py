@@ -119,7 +119,7 @@ def _unstack(leaf: Array) -> list[Array]:
     if not shape:
         return [lax.squeeze(piece, [0]) for piece in lax.split(leaf, [1] * count)]
     length = shape[0]
-    return lax.split(leaf.reshape(count * length, *shape[1:]), [length] * count)
+    return list(lax.split(leaf.reshape(count * length, *shape[1:]), [length] * count))
 
 
 def _alike(parameters: list[AbstractParameter]) -> list[list[int]]:
