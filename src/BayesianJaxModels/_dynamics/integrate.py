@@ -22,8 +22,10 @@ from .newton import without_lapack
 from .stages import write_out_stages
 from .trajectory import Trajectory
 
-# What float32 can hold over a solve of many steps.
-RTOL, ATOL = 1e-4, 1e-6
+# What float32 holds over a solve of many steps, and what a log density needs: on noisy
+# data of a predator and its prey, 1e-4 moves estimates by up to .24 standard deviations,
+# 1e-5 by none of it for 1.4 times the steps.
+RTOL, ATOL = 1e-5, 1e-6
 CHECKPOINT_BYTES = 2**18
 
 
@@ -83,7 +85,7 @@ def integrate(
             any order and also outside of `ts`; NaN is padding. Steps end there. For
             adaptive steps alone. Gradients reach them.
         solver: A diffrax solver; `diffrax.Tsit5()` if `None`.
-        stepsize_controller: `diffrax.PIDController(rtol=1e-4, atol=1e-6)` if `None`;
+        stepsize_controller: `diffrax.PIDController(rtol=1e-5, atol=1e-6)` if `None`;
             with `diffrax.ConstantStepSize()` give `dt0`. An adaptive step that leads
             to infinity is taken again with a smaller size.
         dt0: The first step, positive in either direction of time; chosen by the
