@@ -109,6 +109,31 @@ def test_linear_response_gives_a_normal_its_covariance(dtype, x64):
         )
 
 
+def test_linear_response_tells_the_noise_of_a_solver():
+    precision = jnp.array([[100.0, 50.0], [50.0, 100.0]])
+    mixed = jnp.array([[1.0, 0.7], [0.4, 1.0]])
+
+    def rough(height):
+        def log_density(drawn):
+            x = drawn.mean
+            ripple = height * jnp.sum(jnp.sin(1e4 * (mixed @ x)))
+            return -0.5 * x @ precision @ x + ripple
+
+        return log_density
+
+    fit = bjm.GaussianParameter(jnp.zeros(2), jnp.full(2, 0.1**0.5))
+    found = bjm.linear_response(rough(1e-6), fit)
+    exact = np.linalg.inv(precision)
+    np.testing.assert_allclose(found.covariance, exact, rtol=0.02)
+    with (
+        pytest.warns(UserWarning, match="not at the maximum of the ELBO"),
+        pytest.warns(UserWarning, match="covariance is rough. The log density is not"),
+    ):
+        bjm.linear_response(rough(2e-4), fit)
+    with pytest.raises(ValueError, match=r"Hessian.*not smooth.*PIDController"):
+        bjm.linear_response(rough(2e-3), fit)
+
+
 def test_linear_response_names_mistakes():
     density, model = correlated(4)
     with pytest.raises(ValueError, match="above the number of entries, 4, .* got 4"):

@@ -23,8 +23,8 @@ from .stages import write_out_stages
 from .trajectory import Trajectory
 
 # What float32 holds over a solve of many steps, and what a log density needs: on noisy
-# data of a predator and its prey, 1e-4 moves estimates by up to .24 standard deviations,
-# 1e-5 by none of it for 1.4 times the steps.
+# data of a predator and its prey, 1e-4 moved estimates by up to a quarter of a standard
+# deviation; 1e-5 takes 1.4 times the steps.
 RTOL, ATOL = 1e-5, 1e-6
 CHECKPOINT_BYTES = 2**18
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PyTree
 from .._compute import full_precision
 from .._model import free_means, replace_free_means
 from .check import check_engine_arguments
-from .curvature import curvature
+from .curvature import LARGEST_ERROR, curvature, noise_words
 from .density import FlatDensity
 from .ensemble import MixturePosterior
 from .joint import JointPosterior, of_root
@@ -23,8 +23,6 @@ from .moments import as_float64
 
 # A quarter of a standard deviation away from the mode, in all directions together.
 LARGEST_DECREMENT = 0.0625
-# The share of the curvature that may be noise before it warns.
-LARGEST_ERROR = 0.1
 
 
 def laplace(
@@ -104,7 +102,7 @@ def _at_mode(
     try:
         log_evidence = log_evidence_of(value, precision)
     except np.linalg.LinAlgError:
-        noise = _noise_words(error) if error > LARGEST_ERROR else ""
+        noise = noise_words(error) if error > LARGEST_ERROR else ""
         raise ValueError(
             "The log density must be curved downwards in every direction at the means "
             "of `model`, but the diagonal of its Hessian is "
@@ -125,7 +123,7 @@ def _at_mode(
         )
     if error > LARGEST_ERROR:
         warnings.warn(
-            f"The widths may be off by {100 * error / 2:.0f} %.{_noise_words(error)}",
+            f"The widths may be off by {100 * error / 2:.0f} %.{noise_words(error)}",
             stacklevel=3,
         )
     return of_root(model, inverse.T / scale[:, None], log_evidence), log_evidence
@@ -142,15 +140,6 @@ def _of_all_modes(
         *[_at_mode(log_density, mode.model, residuals) for mode in modes], strict=True
     )
     return MixturePosterior(list(fits), jax.nn.softmax(jnp.array(evidence)))
-
-
-def _noise_words(error: float) -> str:
-    return (
-        " The log density is not smooth: noise in its gradients, from a solver's "
-        f"tolerance as a rule, is {100 * error:.0f} % of the curvature. Solve with "
-        "tighter steps, such as `stepsize_controller=diffrax.PIDController(rtol=1e-6, "
-        "atol=1e-8)`."
-    )
 
 
 class Linearised(eqx.Module):

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PyTree
 from .._model import free_stdvs, get_parameters, replace_free_means
 from .._parameter import GaussianParameter
 from .check import check_engine_arguments
+from .curvature import LARGEST_ERROR, noise_words
 from .density import FlatDensity, hessians
 from .joint import JointPosterior
 from .moments import as_float64
@@ -61,7 +62,8 @@ def linear_response(
             draw, `num_samples` is too small, or the fit is at no maximum of the ELBO.
 
     Warns:
-        UserWarning: If Newton steps do not get to the maximum of the ELBO.
+        UserWarning: If Newton steps do not get to the maximum of the ELBO, or the log
+            density has noise that shows in its curvature.
 
     Example:
         ```python
@@ -92,12 +94,14 @@ def linear_response(
     mean = as_float64(entries)
     log_width = np.log(as_float64(free_stdvs(model)))
     steps_taken = 0
-    step, covariance = _newton_step(density, mean, log_width, noise, batch_size)
+    found = _newton_step(density, mean, log_width, noise, batch_size)
+    step, covariance, error = found
     while np.max(np.abs(step)) > LARGEST_STEP and steps_taken < MAX_NEWTON_STEPS:
         step *= min(1.0, 1 / np.max(np.abs(step)))
         mean = mean + np.exp(log_width) * step[:d]
         log_width = log_width + step[d:]
-        step, covariance = _newton_step(density, mean, log_width, noise, batch_size)
+        found = _newton_step(density, mean, log_width, noise, batch_size)
+        step, covariance, error = found
         steps_taken += 1
     if np.max(np.abs(step)) > LARGEST_STEP:
         warnings.warn(
@@ -106,6 +110,8 @@ def linear_response(
             "deviations. Train the mean-field model longer.",
             stacklevel=2,
         )
+    if error > LARGEST_ERROR:
+        warnings.warn(f"The covariance is rough.{noise_words(error)}", stacklevel=2)
     centre = replace_free_means(model, jnp.asarray(mean, entries.dtype))
     return JointPosterior.gaussian(centre, jnp.asarray(covariance, entries.dtype))
 
@@ -116,11 +122,20 @@ def _newton_step(
     log_width: Float[np.ndarray, " d"],
     noise: Float[np.ndarray, "n d"],
     batch_size: int | None,
-) -> tuple[Float[np.ndarray, " two_d"], Float[np.ndarray, "d d"]]:
-    """The step to the optimum, in units of the widths, and the response there."""
+) -> tuple[Float[np.ndarray, " two_d"], Float[np.ndarray, "d d"], float]:
+    """The step to the optimum, in units of the widths, and the response there.
+
+    Beside them the share of the mean curvature that is noise.
+    """
     d, width = len(mean), np.exp(log_width)
-    at_points = hessians(density, mean + width * noise, 0.1 * width, batch_size)
-    gradient, hessian = _of_negative_elbo(*at_points, width * noise)
+    points = mean + width * noise
+    gradients, rows = hessians(density, points, 0.1 * width, batch_size)
+    curvatures = (rows + rows.swapaxes(1, 2)) / 2
+    gradient, hessian = _of_negative_elbo(gradients, curvatures, width * noise)
+    # Errors of single rows leave as much in the symmetric part as in the skew one.
+    skew = (rows - curvatures) * np.outer(width, width)
+    of_one_draw = np.sqrt(np.sum(skew**2) / max(len(skew) * d * (d - 1), 1))
+    error = float(of_one_draw / len(skew) ** 0.5)
     # In units of the widths, which may differ by many magnitudes.
     units = np.concatenate([width, np.ones(d)])
     scaled = hessian * np.outer(units, units)
@@ -132,10 +147,10 @@ def _newton_step(
         raise ValueError(
             "The ELBO must be finite and have a maximum near the fit, but its Hessian "
             "there is not negative definite. Train the mean-field model longer, with "
-            "its means free."
+            f"its means free.{noise_words(error) if error > LARGEST_ERROR else ''}"
         ) from None
     step = -np.linalg.solve(scaled, units * gradient)
-    return step, np.linalg.inv(scaled)[:d, :d] * np.outer(width, width)
+    return step, np.linalg.inv(scaled)[:d, :d] * np.outer(width, width), error
 
 
 def _of_negative_elbo(
