@@ -13,7 +13,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-# Beyond, 20 terms of Laplace's continued fraction are exact in double precision.
+# Beyond, 20 terms of Laplace's continued fraction (7.9.3 of the NIST Digital Library of
+# Mathematical Functions) are exact in double precision.
 FAR, NUM_TERMS = 5, 20
 # Gauss and Legendre's rule on (0, 1).
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)

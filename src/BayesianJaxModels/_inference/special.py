@@ -9,12 +9,11 @@ from jax import lax
 from jax.scipy.special import gammaln, logsumexp
 from jaxtyping import Array, Float
 
+from .normal_tail import log_hazard
+
 # Where Stirling's series with five terms has an error below 1e-13.
 STIRLING_FROM = 10
 HALF_LOG_2_PI = 0.5 * np.log(2 * np.pi).item()
-# From here on twenty terms of the continued fraction are exact in double precision.
-FAR_FROM = 5
-NUM_FRACTIONS = 20
 # Nodes of the double exponential rule for decaying functions: Takahasi and Mori (1974),
 # Publ. RIMS 9. Twice as many change nothing in double precision.
 _STEPS, _STEP = np.linspace(-3.7, 5, 64, retstep=True)
@@ -58,19 +57,13 @@ def log_ndtr(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The log of the normal distribution function.
 
     The gradient of JAX's is `exp` of a difference, which far out is noise in single
-    precision. Below -5 this is Laplace's continued fraction of Mills' ratio, 7.9.3 of
-    the NIST Digital Library of Mathematical Functions.
+    precision.
     """
-    is_far, is_upper = z < -FAR_FROM, z > 0
-    x = jnp.where(is_far, -z, FAR_FROM)
-    inverse_mills = x
-    for n in range(NUM_FRACTIONS, 0, -1):
-        inverse_mills = x + n / inverse_mills
-    far = -(x**2) / 2 - jnp.log(inverse_mills) - HALF_LOG_2_PI
-    lower = lax.erfc(jnp.where(is_far | is_upper, 0, -z) / 2**0.5) / 2
+    is_upper = z > 0
+    x = jnp.where(is_upper, 0, -z)
+    lower = -(x**2) / 2 - HALF_LOG_2_PI - log_hazard(x)
     upper = lax.erfc(jnp.where(is_upper, z, 0) / 2**0.5) / 2
-    near = jnp.where(is_upper, jnp.log1p(-upper), jnp.log(lower))
-    return jnp.where(is_far, far, near)
+    return jnp.where(is_upper, jnp.log1p(-upper), lower)
 
 
 def student_t_log_density(
