@@ -6,6 +6,7 @@ differences cancel in a narrow window; what is here does neither.
 """
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,27 +58,43 @@ def log_hazard(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 @log_hazard.defjvp
 def _(primals, tangents):
     (x,), (tangent,) = primals, tangents
-    return log_hazard(x), _excess(x) * tangent
+    excess = _excess(x)
+    return jnp.log(x + excess), excess * tangent
 
 
-def cumulative_hazard(
-    a: Float[Array, "*shape"], t: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
-    """Minus the logarithm of the share of the tail beyond `a` that is beyond `a + t`.
+class Stretch(NamedTuple):
+    """What is between two points of a tail.
+
+    Attributes:
+        hazard: The cumulative hazard: minus the logarithm of the share of the tail
+            beyond the first point that is beyond the second.
+        log_start: The logarithm of the hazard at the first point.
+        log_end: That at the second; of no use where that is infinite.
+    """
+
+    hazard: Float[Array, "*shape"]
+    log_start: Float[Array, "*shape"]
+    log_end: Float[Array, "*shape"]
+
+
+def stretch(a: Float[Array, "*shape"], t: Float[Array, "*shape"]) -> Stretch:
+    """What is between `a` and `a + t`.
 
     Args:
         a: At least 0 and finite.
         t: Above 0, or infinite.
     """
     is_short, is_endless = t * jnp.maximum(a, 1) < 1, jnp.isinf(t)
-    short = jnp.where(is_short, t, 0)
-    long = jnp.where(is_short | is_endless, 1, t)
+    short, end = jnp.where(is_short, t, 0), jnp.where(is_endless, 1, t)
+    # One call for both: XLA compiles what is called twice twice.
+    log_start, log_end = log_hazard(jnp.stack([a, a + end]))
     s = short[..., None] * NODES.astype(t.dtype)
     mass = jnp.sum(jnp.exp(-s * (a[..., None] + s / 2)) * WEIGHTS.astype(t.dtype), -1)
-    at_start = log_hazard(a)
-    near = -jnp.log1p(-jnp.exp(at_start) * short * mass)
-    far = long * (a + long / 2) + log_hazard(a + long) - at_start
-    return jnp.where(is_short, near, jnp.where(is_endless, jnp.inf, far))
+    near = -jnp.log1p(-jnp.exp(log_start) * short * mass)
+    long = jnp.where(is_short, 1, end)
+    far = long * (a + long / 2) + jnp.where(is_short, 0, log_end) - log_start
+    hazard = jnp.where(is_short, near, jnp.where(is_endless, jnp.inf, far))
+    return Stretch(hazard, log_start, log_end)
 
 
 def log_mass(
@@ -89,7 +106,8 @@ def log_mass(
         a: At least 0 and finite.
         width: Above 0, or infinite.
     """
-    return jnp.log(-jnp.expm1(-cumulative_hazard(a, width))) - log_hazard(a)
+    whole = stretch(a, width)
+    return jnp.log(-jnp.expm1(-whole.hazard)) - whole.log_start
 
 
 def quantile(
@@ -104,22 +122,18 @@ def quantile(
         a: At least 0 and finite.
         width: Above 0, or infinite.
     """
-    target = -jnp.log1p(share * jnp.expm1(-cumulative_hazard(a, width)))
+    whole = stretch(a, width)
+    target = -jnp.log1p(share * jnp.expm1(-whole.hazard))
     # The hazard grows, so that both are too far, and from there Newton's steps on the
     # convex cumulative hazard come down to the solution.
-    log_slope, root = log_hazard(a), jnp.sqrt(a * a + 2 * target)
-    start = jnp.minimum(target * jnp.exp(-log_slope), 2 * target / (a + root))
+    root = jnp.sqrt(a * a + 2 * target)
+    start = jnp.minimum(target * jnp.exp(-whole.log_start), 2 * target / (a + root))
 
-    def closer(t, a, target):
-        missing = cumulative_hazard(a, t) - target
-        return t - missing * jnp.exp(-log_hazard(lax.stop_gradient(a + t)))
+    # At the solution a step does not depend on where it began, so the last one carries
+    # the derivatives, those of an implicit function.
+    def closer(_, t):
+        so_far = stretch(a, t)
+        slope = jnp.exp(-lax.stop_gradient(so_far.log_end))
+        return t - (so_far.hazard - target) * slope
 
-    fixed_a, fixed_target = lax.stop_gradient((a, target))
-    t = lax.fori_loop(
-        0,
-        NUM_STEPS,
-        lambda _, t: closer(t, fixed_a, fixed_target),
-        lax.stop_gradient(start),
-    )
-    # The last step carries the derivatives, those of an implicit function.
-    return closer(t, a, target)
+    return lax.fori_loop(0, NUM_STEPS, closer, lax.stop_gradient(start))
