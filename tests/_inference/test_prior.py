@@ -183,8 +183,8 @@ HEAVY = [
 ]
 
 
-# JAX draws gamma numbers one by one. Where the heavy ones leave single precision, they
-# do so in more than one of a hundred draws.
+# JAX draws gamma numbers one by one. The heavy ones leave single precision in .9 % of
+# the draws (the narrow Student t) to 42 %.
 MADE_OF_GAMMA = bjm.StudentT | bjm.Gamma | bjm.InverseGamma | bjm.Beta
 
 
