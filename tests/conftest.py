@@ -2,7 +2,12 @@ import gc
 import os
 import platform
 
-from jaxlib.version import __version_info__ as jaxlib_version
+# Matrices here are small, and OpenBLAS's threads wait for each other by spinning: most
+# of the CPU time of some tests. This is for SciPy's, whose LAPACK JAX calls, and in the
+# workers, which inherit it, for NumPy's.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from jaxlib.version import __version_info__ as jaxlib_version  # noqa: E402
 
 # Compiling takes most of the suite's time, and half of that is optimisation.
 # Subprocesses that a test starts inherit the flags.

@@ -45,12 +45,17 @@ def test_smoothing_is_that_of_arviz(n):
     """Also with draws that repeat, some of which are equal to the cutoff."""
     array_stats = pytest.importorskip("arviz_stats.base").array_stats
     generator = np.random.default_rng(n)
-    for log_weights in (
-        generator.normal(size=n) ** 2,
-        np.repeat(generator.normal(size=n), 5)[:n],
+    for repeats, log_weights in (
+        (1, generator.normal(size=n) ** 2),
+        (3, np.repeat(generator.normal(size=n), 3)[:n]),
+        (5, np.repeat(generator.normal(size=n), 5)[:n]),
     ):
         expected, expected_k_hat = array_stats.psislw(-log_weights, r_eff=1.0)
         weights, k_hat = pareto_smooth(log_weights)
+        if np.isnan(expected_k_hat):
+            # 1.3.3, unlike 0.8, fits no tail a quarter of which is its smallest weight.
+            assert (n, repeats) == (100, 5)
+            continue
         np.testing.assert_allclose(k_hat, expected_k_hat, rtol=1e-10)
         np.testing.assert_allclose(weights, np.exp(expected), rtol=1e-9)
 

@@ -1,5 +1,8 @@
 """Priors against SciPy, exact integrals and draws, and by their errors."""
 
+from functools import partial
+from operator import itemgetter
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,6 +18,12 @@ from ..registry import LogisticParameter
 
 LOG_OF_HALF_NORMAL = bjm.OnNaturalScale(bjm.HalfNormal(2.0), jnp.exp, jnp.log)
 LOG_OF_LOG_NORMAL = bjm.OnNaturalScale(bjm.LogNormal(0.25, 0.5), jnp.exp, jnp.log)
+
+
+def log_of_exponential(rate):
+    return bjm.OnNaturalScale(bjm.Exponential(rate), jnp.exp, jnp.log)
+
+
 # Every number is one of float32, so that double precision sees the same.
 PRIORS = {
     "normal": (bjm.Normal(0.5, 2.0), scipy.stats.norm(0.5, 2.0)),
@@ -44,29 +53,30 @@ PRIORS = {
     "uniform": (bjm.Uniform(-1.0, 3.0), scipy.stats.uniform(-1.0, 4.0)),
     "beta": (bjm.Beta(2.5, 1.0), scipy.stats.beta(2.5, 1.0)),
     "log of exponential": (
-        bjm.OnNaturalScale(bjm.Exponential(2.0), jnp.exp, jnp.log),
+        log_of_exponential(2.0),
         scipy.stats.loggamma(1.0, loc=-np.log(2.0)),
     ),
 }
+
+
+@jax.jit
+def density_slopes_and_draws(prior, x, key):
+    slopes = jax.vmap(jax.grad(type(prior).log_density, (0, 1)), (None, 0))
+    draws = prior.sample(key, jnp.zeros(20_000, jnp.float32))
+    return prior.log_density(x), slopes(prior, x), draws
 
 
 @pytest.mark.parametrize("name", PRIORS)
 def test_density_and_draws(name, key, x64):
     prior, expected = PRIORS[name]
     x = jnp.linspace(-3.0, 6.0, 37)  # with 0, the edge of most supports
-
-    @jax.jit
-    def density_and_slopes(prior):
-        slopes = jax.vmap(jax.grad(type(prior).log_density, (0, 1)), (None, 0))
-        return prior.log_density(x), slopes(prior, x)
-
-    density, slopes = density_and_slopes(prior)
+    density, slopes, draws = density_slopes_and_draws(prior, x, key)
     np.testing.assert_allclose(density, expected.logpdf(x), rtol=1e-12, atol=1e-12)
     for slope in jax.tree.leaves(slopes):
         assert jnp.all(jnp.isfinite(slope))
         assert jnp.all(slope[density == -jnp.inf] == 0)
-    assert prior.log_density(x.astype(jnp.float32)).dtype == jnp.float32
-    draws = prior.sample(key, jnp.zeros(20_000, jnp.float32))
+    single = jax.eval_shape(prior.log_density, x.astype(jnp.float32))
+    assert single.dtype == jnp.float32
     assert draws.dtype == jnp.float32
     # A statistic beyond 1.95 / sqrt(n) has probability .001.
     statistic = scipy.stats.kstest(np.asarray(draws, float), expected.cdf).statistic
@@ -93,12 +103,21 @@ def test_truncation_far_out_and_to_narrow_windows(dtype, key, x64):
     fields = jnp.asarray(WINDOWS, dtype)
     like = jnp.zeros((20_000, len(WINDOWS)), dtype)
 
-    @jax.jit
     def draw(fields):
         draws = bjm.TruncatedNormal(*fields.T).sample(key, like)
         return draws, bjm.TruncatedNormal(*fields.T).log_density(draws)
 
-    draws, densities = (np.asarray(x, float) for x in draw(fields))
+    @jax.jit
+    def draw_and_slopes(fields):
+        found, pull_back = jax.vjp(draw, fields)
+        return found, pull_back((like + 1, like + 1))
+
+    if dtype == "float32":
+        found, slopes = draw_and_slopes(fields)
+        assert jnp.all(jnp.isfinite(slopes[0]))
+    else:
+        found = jax.jit(draw)(fields)
+    draws, densities = (np.asarray(x, float) for x in found)
     rtol = 2e-6 if dtype == "float32" else 1e-10
     for (mean, sd, low, high), x, density in zip(
         np.asarray(fields, float), draws.T, densities.T, strict=True
@@ -111,15 +130,13 @@ def test_truncation_far_out_and_to_narrow_windows(dtype, key, x64):
         np.testing.assert_allclose(density, expected.logpdf(x), rtol=rtol, atol=rtol)
         statistic = scipy.stats.kstest(x, expected.cdf).statistic
         assert statistic < 1.95 / len(x) ** 0.5
-    if dtype == "float32":
-        _, pull_back = jax.vjp(draw, fields)
-        assert jnp.all(jnp.isfinite(pull_back((like + 1, like + 1))[0]))
 
 
 def test_draws_of_a_truncated_normal_follow_its_ends(key, x64):
     """The derivative of a draw by each field is that of the same draw moved."""
     like = jnp.zeros(5)
 
+    @jax.jit
     def draws(fields):
         return bjm.TruncatedNormal(*fields).sample(key, like)
 
@@ -140,8 +157,10 @@ def test_a_density_on_another_scale_integrates_to_one(x64):
 @pytest.mark.parametrize("differentiate", [jax.grad, jax.jacfwd])
 def test_overflow_of_the_natural_scale_is_outside_the_support(prior, differentiate):
     far = jnp.float32(200.0)
-    assert prior.log_density(far) == -jnp.inf
-    assert differentiate(prior.log_density)(far) == 0
+    density, slope = jax.jit(
+        lambda x: (prior.log_density(x), differentiate(prior.log_density)(x))
+    )(far)
+    assert (density, slope) == (-jnp.inf, 0)
 
 
 LOGIT = (jax.nn.sigmoid, jax.scipy.special.logit)
@@ -164,20 +183,31 @@ HEAVY = [
 ]
 
 
-def test_every_prior_knows_its_own_draws(key):
-    """All of 100,000 are finite, with a finite density and finite slopes."""
+# JAX draws gamma numbers one by one. The heavy ones leave single precision in .9 % of
+# the draws (the narrow Student t) to 42 %.
+MADE_OF_GAMMA = bjm.StudentT | bjm.Gamma | bjm.InverseGamma | bjm.Beta
 
-    @jax.jit
-    def judge(prior):
-        draws = prior.sample(key, jnp.zeros(100_000))
+
+def test_every_prior_knows_its_own_draws(key):
+    """All of 100,000 are finite, with a finite density and finite slopes.
+
+    20,000 of those that are made of gamma numbers.
+    """
+
+    @partial(jax.jit, static_argnums=1)
+    def judge(prior, num):
+        draws = prior.sample(key, jnp.zeros(num))
         density, pull_back = jax.vjp(prior.log_density, draws)
         return draws, density, *pull_back(jnp.ones_like(density))
 
     for prior in HEAVY:
-        for found in judge(prior):
+        drawn = prior.prior if isinstance(prior, bjm.OnNaturalScale) else prior
+        num = 20_000 if isinstance(drawn, MADE_OF_GAMMA) else 100_000
+        for found in judge(prior, num):
             assert jnp.all(jnp.isfinite(found)), prior
     # The slope of this one overflows where JAX squares an inverse.
-    for found in judge(bjm.OnNaturalScale(bjm.Normal(0.0, 60.0), jnp.log, jnp.exp))[:2]:
+    overflowing = bjm.OnNaturalScale(bjm.Normal(0.0, 60.0), jnp.log, jnp.exp)
+    for found in judge(overflowing, 100_000)[:2]:
         assert jnp.all(jnp.isfinite(found))
 
 
@@ -230,8 +260,11 @@ def test_fields_that_are_known_only_when_compiled_code_runs():
         assert density == -jnp.inf, (kind, fields)
         assert all(slope == 0 for slope in jax.tree.leaves(slopes)), (kind, fields)
     for prior, _ in PRIORS.values():
+        kind, fields = type(prior), tuple(jax.tree.leaves(prior))
+        if kind is bjm.OnNaturalScale:
+            kind = log_of_exponential
         for value in (jnp.float32(np.nan), jnp.float32(np.inf)):
-            density, slope = jax.value_and_grad(prior.log_density)(value)
+            density, (_, slope) = density_and_slopes(kind, fields, value)
             assert (density, slope) == (-jnp.inf, 0), prior
 
 
@@ -245,7 +278,7 @@ def test_fields_that_are_known_only_when_compiled_code_runs():
     ],
 )
 def test_squares_that_single_precision_does_not_hold(prior, value, expected):
-    density, slope = jax.value_and_grad(prior.log_density)(jnp.float32(value))
+    density, slope = jax.jit(jax.value_and_grad(prior.log_density))(jnp.float32(value))
     np.testing.assert_allclose(density, expected.logpdf(value), rtol=1e-5)
     assert jnp.isfinite(slope)
 
@@ -309,8 +342,9 @@ def test_log_prior_of_many_draws(key, x64):
         return bjm.log_prior(drawn, bjm.Prior(RULES))
 
     model = model_of(key)
-    draws = [bjm.sample_all_parameters(model, random.key(i)) for i in range(3)]
-    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *draws)
+    sample = jax.jit(jax.vmap(lambda key: bjm.sample_all_parameters(model, key)))
+    batch = sample(random.split(key, 3))
+    draws = [jax.tree.map(itemgetter(i), batch) for i in range(3)]
     expected = [expected_log_prior(drawn).item() for drawn in draws]
     np.testing.assert_allclose(log_priors(batch), expected, rtol=1e-12)
     assert log_priors(batch).dtype == jnp.float64
@@ -323,9 +357,8 @@ def test_log_prior_of_many_draws(key, x64):
 
 def test_draws_from_the_prior(key):
     model, prior = model_of(key), bjm.Prior(RULES)
-    draws = jax.vmap(lambda key: bjm.sample_prior(model, prior, key))(
-        random.split(key, 4_000)
-    )
+    sample = jax.jit(jax.vmap(lambda key: bjm.sample_prior(model, prior, key)))
+    draws = sample(random.split(key, 4_000))
     assert jax.tree.structure(draws) == jax.tree.structure(model)
     rates, sigma = draws["rates"].mean, draws["sigma"].mean
     error = 4 * 2.0 / 4_000**0.5
