@@ -42,9 +42,8 @@ def map_chunks(
         Exception: Whatever `run` raises, at once; the calls under way are waited for
             and the others are dropped.
     """
-    settings = settings_here()
     # For one call alone a thread would take longer to start than many calls to run.
-    if len(starts) == 1 or not can_be_carried(settings):
+    if len(starts) == 1 or not can_be_carried(settings := settings_here()):
         for start in starts:
             yield start, run(start, 0)
         return
