@@ -207,6 +207,7 @@ def test_ends_without_a_root_finder_at_the_start_and_in_failure():
     np.testing.assert_allclose(steps.y_end, 1 / (2 - steps.t_end), rtol=1e-3)
     np.testing.assert_allclose(steps.ys[:2], [0.5, 1.0], rtol=1e-4)
     assert steps.succeeded
+    assert steps.result == RESULTS.event_occurred
 
     at_once = solve(0.5, 0.1)
     assert (at_once.t_end, at_once.y_end, at_once.num_steps) == (0.0, 0.5, 0)
