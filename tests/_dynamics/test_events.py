@@ -1,3 +1,5 @@
+from functools import partial
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -42,7 +44,12 @@ def test_falls_end_on_the_ground_and_one_still_falls():
     times = np.minimum(np.sqrt(2 * heights / G), 2.0)
     speeds, left = -G * times, heights - G * times**2 / 2
     np.testing.assert_allclose(trajectory.t_end, times, rtol=1e-5)
-    np.testing.assert_allclose(trajectory.y_end[:, 0], left, atol=2e-5)
+    np.testing.assert_allclose(trajectory.y_end[:2, 0], left[:2], atol=2e-5)
+    # Tsit5 is exact here but for rounding, and its stages magnify that: their
+    # coefficients add up to 27 in absolute value. With roundings at random the four
+    # steps of this solve lose 9.5e-7 of the height (standard deviation); five of those.
+    atol = 5e-6 * heights[2]
+    np.testing.assert_allclose(trajectory.y_end[2, 0], left[2], atol=atol)
     np.testing.assert_allclose(trajectory.y_end[:, 1], speeds, rtol=1e-5)
     for found in (trajectory.ended_by_event, trajectory.event_mask):
         np.testing.assert_array_equal(found, [True, True, False])
@@ -73,22 +80,25 @@ def test_a_loss_over_what_was_reached():
     def solve(rate):
         return bjm.integrate(decay, 1.0, ts, args=rate, event=BELOW)
 
-    def loss(rate):
+    @jax.jit
+    @partial(jax.jacrev, has_aux=True)
+    def differentiate(rate):
         trajectory = solve(rate)
         square = jnp.where(trajectory.is_reached, (trajectory.ys - data) ** 2, 0.0)
         noise = bjm.NormalLikelihood(rate)
         log_prob = noise.log_prob(data, trajectory.ys, mask=trajectory.is_reached)
-        return jnp.stack([jnp.sum(square), jnp.sum(log_prob)])
+        loss = jnp.stack([jnp.sum(square), jnp.sum(log_prob)])
+        return loss, loss
 
+    @jax.jit
     def exact(rate):
         # Halved at log(2) / rate = 1.39.
         ys = jnp.exp(-rate * ts[:3])
         log_probs = jax.scipy.stats.norm.logpdf(data[:3], ys, rate)
         return jnp.stack([jnp.sum((ys - 0.7) ** 2), jnp.sum(log_probs)])
 
-    value, pull = jax.vjp(jax.jit(loss), 0.5)
+    slopes, value = differentiate(0.5)
     np.testing.assert_allclose(value, exact(0.5), rtol=1e-3)
-    slopes = jnp.stack([pull(row)[0] for row in jnp.eye(2)])
     np.testing.assert_allclose(slopes, jax.jacfwd(exact)(0.5), rtol=2e-3)
 
 
@@ -142,6 +152,7 @@ def test_conditions_see_time_args_and_the_drawn_field():
     field = Falling(bjm.make_parameter(0.5), bjm.make_parameter(2.0))
 
     @jax.jit
+    @partial(jax.value_and_grad, has_aux=True)
     def solve(field, ts, stop):
         args = {"stop": stop, "speed": jnp.array(1.0)}
         trajectory = bjm.integrate(
@@ -155,22 +166,23 @@ def test_conditions_see_time_args_and_the_drawn_field():
         (forwards, 1.0, 1.0, "late"),
         (backwards, -1.5, -1.5, "late"),
     ):
-        end, trajectory = solve(field, ts, stop)
+        (end, trajectory), slope = solve(field, ts, stop)
         np.testing.assert_allclose(end, t_end, rtol=1e-4)
         np.testing.assert_allclose(trajectory.y_end, 4 * np.exp(-t_end / 2), rtol=1e-4)
         met = {name: bool(mask) for name, mask in trajectory.event_mask.items()}
         assert met == {name: name == which for name in conditions}
         np.testing.assert_array_equal(trajectory.is_reached, [True, True, False])
-    slope = jax.grad(lambda field: solve(field, forwards, 5.0)[0])(field)
-    # Of log(4 / floor) / rate.
-    np.testing.assert_allclose(slope.floor.mean, -1 / (2.0 * 0.5), rtol=1e-3)
-    np.testing.assert_allclose(slope.rate.mean, -np.log(2.0) / 0.25, rtol=1e-3)
+        # Of log(4 / floor) / rate, where that is the end.
+        exact = np.array([-1 / (2.0 * 0.5), -np.log(2.0) / 0.25]) * (which == "low")
+        found = [slope.floor.mean, slope.rate.mean]
+        np.testing.assert_allclose(found, exact, rtol=1e-3, atol=1e-6)
 
 
 def test_a_steady_state_is_where_the_solve_ended():
     steady = Event(diffrax.steady_state_event(rtol=1e-5, atol=1e-6))
 
     @jax.jit
+    @partial(jax.value_and_grad, has_aux=True)
     def solve(rate, span):
         trajectory = bjm.integrate(
             lambda t, y, rate: jnp.sign(span) * (1 - rate * y),
@@ -182,14 +194,13 @@ def test_a_steady_state_is_where_the_solve_ended():
         return trajectory.y_end, trajectory
 
     for span in (1e3, -1e3):
-        end, trajectory = solve(0.5, span)
+        (end, trajectory), slope = solve(0.5, span)
         np.testing.assert_allclose(end, 2.0, rtol=2e-5)
         assert 0 < trajectory.t_end / span < 0.1
         np.testing.assert_array_equal(trajectory.is_reached, [True, False])
         np.testing.assert_array_equal(trajectory.ys, [0.0, np.nan])
         assert trajectory.succeeded
-    slope, _ = jax.grad(solve, has_aux=True)(0.5, 1e3)
-    np.testing.assert_allclose(slope, -1 / 0.5**2, rtol=1e-3)
+        np.testing.assert_allclose(slope, -1 / 0.5**2, rtol=1e-3)
 
 
 def test_ends_without_a_root_finder_at_the_start_and_in_failure():
@@ -207,6 +218,7 @@ def test_ends_without_a_root_finder_at_the_start_and_in_failure():
     np.testing.assert_allclose(steps.y_end, 1 / (2 - steps.t_end), rtol=1e-3)
     np.testing.assert_allclose(steps.ys[:2], [0.5, 1.0], rtol=1e-4)
     assert steps.succeeded
+    assert steps.result == RESULTS.event_occurred
 
     at_once = solve(0.5, 0.1)
     assert (at_once.t_end, at_once.y_end, at_once.num_steps) == (0.0, 0.5, 0)
