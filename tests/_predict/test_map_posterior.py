@@ -271,14 +271,14 @@ from BayesianJaxModels import NeuralVectorField, flatten_means, map_posterior
 field = NeuralVectorField(2, width=4, depth=1, init_raw_stdv=0.3, key=jax.random.key(3))
 assert len(jax.local_devices()) == num_devices
 settings = {"key": jax.random.key(20), "num_samples": 50}
-sizes = (None,) if num_devices == 1 else (None, 3, 16)
+sizes = (None, 3, 16) if num_devices == 1 else (None, 3)
 draws = [map_posterior(flatten_means, field, batch_size=n, **settings) for n in sizes]
 np.save(path, draws)
 """
     env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     env["JAX_PLATFORMS"] = "cpu"
     found = []
-    for num_devices in ("1", "2"):
+    for num_devices in ("1", "3"):
         path = tmp_path / f"{num_devices}.npy"
         command = [sys.executable, "-c", program, num_devices, path]
         subprocess.run(command, check=True, env=env)
