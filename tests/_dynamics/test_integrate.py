@@ -78,7 +78,7 @@ def test_against_diffrax(x64):
         dt0=None,
         y0=y0,
         saveat=diffrax.SaveAt(ts=ts),
-        stepsize_controller=diffrax.PIDController(rtol=1e-4, atol=1e-6),
+        stepsize_controller=diffrax.PIDController(rtol=1e-5, atol=1e-6),
     )
     trajectory = integrate(linear(jnp.float64), y0, ts)
     np.testing.assert_allclose(trajectory.ys, expected.ys, rtol=1e-12)
