@@ -143,6 +143,15 @@ class Falling(bjm.AbstractVectorField):
         return -self.rate.mean * y * args["speed"]
 
 
+def test_a_root_finder_wants_a_number():
+    finder = optx.Newton(1e-5, 1e-5)
+    event = diffrax.Event(lambda t, y, args, **kwargs: y < 0.5, finder)
+    with pytest.raises(ValueError, match="must return a number that changes sign"):
+        bjm.integrate(
+            lambda t, y, args: -y, 1.0, jnp.linspace(0.0, 3.0, 4), event=event
+        )
+
+
 def test_conditions_see_time_args_and_the_drawn_field():
     # diffrax would give them negative time, and the field in front of `args`.
     conditions = {

@@ -258,3 +258,24 @@ def test_mistakes_are_named():
 
     assert log_prob(2.5) == -np.inf
     assert np.isfinite(log_prob(0.5))
+
+
+def test_intervals_that_begin_below_the_support(key):
+    """The bin around 0 of what is positive: it is drawn, so it must be possible."""
+    likelihood = bjm.IntervalCensored(bjm.LogNormalLikelihood(0.3), 1.0)
+    prediction = jnp.array([0.2, 1.0, 0.3])
+    drawn = likelihood.sample(key, prediction)
+    assert np.any(drawn == 0)
+
+    @jax.jit
+    @jax.value_and_grad
+    def log_prob(prediction):
+        return likelihood.log_prob(prediction, jnp.zeros(3))
+
+    value, slope = log_prob(prediction)
+    exact = scipy.stats.lognorm(0.3, scale=prediction).logcdf(0.5)
+    np.testing.assert_allclose(value, exact.sum(), rtol=1e-5)
+    assert np.all(np.isfinite(slope))
+    assert np.all(np.isfinite(likelihood.log_prob_each(prediction, drawn)))
+    with pytest.raises(ValueError, match="finite and positive, or the middle of an"):
+        likelihood.log_prob_each(prediction, jnp.full(3, -1.0))

@@ -165,3 +165,28 @@ def test_an_epidemic_that_starts_from_none(x64):
     mode = bjm.map_estimate(log_density, model, key=random.key(0), num_starts=2)
     assert mode.log_density >= expected
     np.testing.assert_allclose(mode.model.mean, -1.0, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "likelihood", [bjm.PoissonLikelihood(), bjm.NegativeBinomialLikelihood(2.0)]
+)
+def test_slopes_at_means_that_decay_to_nothing_in_single_precision(likelihood):
+    """Counts late in a decay: the square of the mean is below what float32 holds."""
+    counts = jnp.array([100.0, 2.0, 0.0, 0.0, 1.0])
+
+    @jax.jit
+    @jax.grad
+    def slope(rate):
+        means = 100 * jnp.exp(-rate * jnp.arange(5.0))
+        return likelihood.log_prob(means, counts)
+
+    def exact(rate):  # of the log of a mean, the slope is what a mean adds to the odds
+        times, means = np.arange(5.0), 100 * np.exp(-rate * np.arange(5.0))
+        weight = 1.0
+        if isinstance(likelihood, bjm.NegativeBinomialLikelihood):
+            weight = 2.0 / (2.0 + means)
+        return np.sum(-times * (counts - means) * weight)
+
+    np.testing.assert_allclose(slope(13.0), exact(13.0), rtol=1e-3)
+    at_tiny = jax.grad(lambda mean: likelihood.log_prob(mean, jnp.float32(1)))
+    np.testing.assert_allclose(at_tiny(jnp.float32(1e-20)), 1e20, rtol=1e-5)

@@ -146,3 +146,15 @@ def test_mistakes_are_named():
         MixturePosterior([model_at(1.0), other])
     with pytest.raises(ValueError, match="Component 1 has another model"):
         MixturePosterior([model_at(1.0), {"rates": model_at(1.0).rates}])
+
+
+def test_a_mixture_of_partitions_draws_what_is_not_frozen(key):
+    model = {
+        "a": bjm.make_parameter(0.0, init_raw_stdv=1.0),
+        "c": bjm.make_parameter(3),
+    }
+    half, rest = bjm.freeze_params(model, ["['c']"])
+    mixture = MixturePosterior([half, half])
+    drawn = bjm.unfreeze_all(mixture.draw(key), rest)
+    assert float(drawn["a"].mean) != 0
+    assert float(drawn["c"].mean) == 3

@@ -198,3 +198,17 @@ def test_one_compilation_serves_any_number_of_points(key):
         assert values.shape == (count,)
         np.testing.assert_allclose(gradients, -points, rtol=1e-5)
     assert len(traced) == 1
+
+
+def test_starts_at_one_place_are_no_evidence_against_other_modes(key):
+    def two(drawn):
+        return -((drawn.mean**2 - 4) ** 2)
+
+    narrow = bjm.map_estimate(two, bjm.make_parameter(1.0), key=key)
+    assert narrow.start_spread < 2e-3
+    assert "16 of 16 starts agree, all begun within 0.0" in repr(narrow)
+    wide = bjm.make_parameter(1.0, init_raw_stdv=2.0)
+    found = bjm.map_estimate(two, wide, key=key)
+    assert found.start_spread > 1
+    assert len(found.modes) == 2
+    assert "begun" not in repr(found)

@@ -450,3 +450,36 @@ def test_mistakes_are_named(key):
         wanted = rf"Gaussian.* {type(other).__name__}\) of `\['x'\]"
         with pytest.raises(NotImplementedError, match=wanted):
             bjm.kl_to_prior(model | {"x": model["rates"]}, bjm.Prior(RULES, other))
+
+
+@pytest.mark.parametrize(
+    ("prior", "exact", "values"),
+    [
+        (bjm.Gamma(1e6, 1e6), scipy.stats.gamma(1e6, scale=1e-6), [0.999, 1.0, 1.001]),
+        (bjm.Gamma(1e4, 2e4), scipy.stats.gamma(1e4, scale=5e-5), [0.49, 0.5, 0.52]),
+        (
+            bjm.InverseGamma(1e5, 1e5),
+            scipy.stats.invgamma(1e5, scale=1e5),
+            [0.999, 1.0, 1.001],
+        ),
+        (bjm.Beta(1e5, 1e5), scipy.stats.beta(1e5, 1e5), [0.499, 0.5, 0.501]),
+        (bjm.Beta(2.0, 1e5), scipy.stats.beta(2, 1e5), [1e-6, 1e-5, 1e-4]),
+        (bjm.Beta(1e5, 1.0), scipy.stats.beta(1e5, 1), [0.9999, 0.99999, 1.0]),
+    ],
+)
+def test_large_concentrations_in_single_precision(prior, exact, values):
+    """Log gamma functions of a million cancel to half a nat in float32."""
+    values = jnp.array(values)
+    expected = exact.logpdf(np.asarray(values, np.float64))
+    np.testing.assert_allclose(prior.log_density(values), expected, atol=1e-4)
+    slopes = jax.vmap(jax.grad(prior.log_density))(values)
+    assert np.all(np.isfinite(slopes))
+
+
+def test_what_is_known_is_drawn_by_a_rule_about_it_alone(key):
+    model = {"a": bjm.make_parameter(0.0), "b": bjm.DeterministicParameter(7.0)}
+    of_all = bjm.sample_prior(model, bjm.Prior(default=bjm.Normal(0.0, 1.0)), key)
+    assert float(of_all["b"].mean) == 7
+    assert float(of_all["a"].mean) != 0
+    named = bjm.Prior({"['b']": bjm.Normal(0.0, 1.0)}, bjm.Normal(0.0, 1.0))
+    assert float(bjm.sample_prior(model, named, key)["b"].mean) != 7

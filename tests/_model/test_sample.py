@@ -227,3 +227,13 @@ def test_keys_of_every_kind_are_keys():
     keys = jax.random.split(jax.random.key(0), 3)
     draws = jax.jit(jax.vmap(lambda key: bjm.sample_all_parameters(model, key).mean))
     assert draws(keys).shape == (3,)
+
+
+@pytest.mark.parametrize("generator", ["rbg", "unsafe_rbg"])
+def test_other_generators_draw_as_each_alone(generator):
+    """Under `jax.vmap` they would not."""
+    key = random.key(3, impl=generator)
+    model = [bjm.GaussianParameter(jnp.ones(2) * i, jnp.ones(2)) for i in range(6)]
+    for i, drawn in enumerate(bjm.sample_all_parameters(model, key)):
+        alone = model[i].sample(random.fold_in(key, i))
+        np.testing.assert_array_equal(drawn.mean, alone)

@@ -81,3 +81,11 @@ def test_without_values(model):
     trace(model)
     assert spelt[0].startswith("Growth(")
     assert str(eqx.filter_eval_shape(lambda: model)).startswith("Growth(")
+
+
+def test_a_fit_has_what_is_known_too():
+    model = {"rate": bjm.make_parameter(0.0), "start": bjm.DeterministicParameter(7.0)}
+    fit = bjm.laplace(lambda drawn: -2 * drawn["rate"].mean ** 2, model)
+    rate, start = bjm.parameter_table(fit).rows
+    np.testing.assert_allclose([rate.mean, rate.stdv], [0, 0.5], atol=1e-6)
+    assert (start.mean, start.stdv) == (7, 0)

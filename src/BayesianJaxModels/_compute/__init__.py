@@ -15,6 +15,7 @@ from .processes import (
 )
 from .random import (
     fold_in as fold_in,
+    is_threefry as is_threefry,
     standard_laplace as standard_laplace,
     standard_normal as standard_normal,
     symmetric_uniform as symmetric_uniform,

@@ -92,7 +92,7 @@ def fold_in(key: PRNGKeyArray, index: Integer[ArrayLike, "..."]) -> Array:
         index: One index, or an array of them: there is a key for each.
     """
     index = jnp.asarray(index, jnp.uint32)
-    if not _is_threefry(key):
+    if not is_threefry(key):
         fold = jax.random.fold_in
         for _ in range(index.ndim):
             fold = jax.vmap(fold, in_axes=(None, 0))
@@ -103,12 +103,13 @@ def fold_in(key: PRNGKeyArray, index: Integer[ArrayLike, "..."]) -> Array:
     return folded
 
 
-def _is_threefry(key: PRNGKeyArray) -> bool:
+def is_threefry(key: PRNGKeyArray) -> bool:
+    """Whether a key is of JAX's default generator, which draws alike under `vmap`."""
     return str(jax.random.key_impl(key)) == "threefry2x32"
 
 
 def _is_fast(key: PRNGKeyArray, dtype: DTypeLike) -> bool:
-    return dtype in (jnp.float32, jnp.float64) and _is_threefry(key)
+    return dtype in (jnp.float32, jnp.float64) and is_threefry(key)
 
 
 def _fast_uniform(

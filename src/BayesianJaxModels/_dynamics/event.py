@@ -46,19 +46,33 @@ def with_users_words(event: Any) -> diffrax.Event:
             f"`event` must be a `diffrax.Event`, but is a {type(event).__name__}. "
             "Write `diffrax.Event(lambda t, y, args, **kwargs: y[0] < 1.0)`."
         )
-    conditions = jax.tree.map(_Condition, event.cond_fn, is_leaf=callable)
+    is_alone = callable(event.cond_fn)
+    must_have_root = is_alone and event.root_finder is not None
+    conditions = jax.tree.map(
+        lambda condition: _Condition(condition, must_have_root),
+        event.cond_fn,
+        is_leaf=callable,
+    )
     return replace(event, cond_fn=conditions)
 
 
 class _Condition(eqx.Module):
     condition: Callable
+    must_have_root: bool = eqx.field(static=True)
 
     def __call__(self, t, y, args, *, terms, t0, t1, **kwargs):
         vector_field, args, users_time = args
         t, t0, t1 = [users_time(time * terms.direction) for time in (t, t0, t1)]
         kwargs["t0"], kwargs["t1"] = t0, t1
         kwargs["terms"] = diffrax.ODETerm(vector_field)
-        return self.condition(t, y, args, **kwargs)
+        value = self.condition(t, y, args, **kwargs)
+        if self.must_have_root and jnp.issubdtype(jnp.result_type(value), jnp.bool_):
+            raise ValueError(
+                "With a root finder the condition of `event` must return a number that "
+                "changes sign, such as `y[0] - 1.0`, but it returns a boolean, which "
+                "has no root. Without a root finder the event is at the end of a step."
+            )
+        return value
 
 
 def save_with_end(ts: Float[Array, " T"]) -> diffrax.SaveAt:

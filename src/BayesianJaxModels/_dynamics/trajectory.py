@@ -89,7 +89,10 @@ class Trajectory(eqx.Module):
 
     @property
     def t_end(self) -> Float[Array, "..."]:
-        """When each solve ended, of shape `(...)`.
+        """When each solve ended, of shape `(...)`, in JAX's precision.
+
+        In float32 a date in seconds is rounded to two minutes: where the moment
+        counts, count time from near it, or use double precision.
 
         The time of the event; or the last of `ts`; or, of a solve that failed, when the
         solver gave up if there was an event to look for, or else the last of `ts` with

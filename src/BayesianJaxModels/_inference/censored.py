@@ -1,5 +1,6 @@
 """Observations of which only a bound is known, or an interval."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -145,8 +146,16 @@ class IntervalCensored(AbstractLikelihood):
 
     @property
     def support(self):
-        """Which observations there can be: those of `likelihood`."""
-        return self.likelihood.support
+        """Which observations there can be: by the upper ends of their intervals."""
+        inner = self.likelihood.support
+
+        def is_met(middle):
+            half = jnp.asarray(self.width, middle.dtype) / 2
+            upper = inner.of_observation(middle + half)
+            return inner.of_observation(middle) | upper
+
+        words = f"{inner.words}, or the middle of an interval that ends so,"
+        return replace(inner, words=words, of_observation=is_met)
 
     @property
     def noise(self):
@@ -157,7 +166,10 @@ class IntervalCensored(AbstractLikelihood):
         low, high = observation - half, observation + half
 
         def at(value):
-            return self.likelihood.log_density(prediction, value, noise)
+            inside = self.likelihood.support.of_observation(value)
+            value = jnp.where(inside, value, 1)
+            density = self.likelihood.log_density(prediction, value, noise)
+            return jnp.where(inside, density, -jnp.inf)
 
         above_low = self.log_survival(prediction, low, noise)
         above_high = self.log_survival(prediction, high, noise)

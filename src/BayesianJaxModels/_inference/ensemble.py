@@ -241,7 +241,7 @@ class MixturePosterior(AbstractPosterior):
         index = _pick(fold_in(key, 0), self.weights)
         values = iter(lax.switch(index, branches, fold_in(key, 1)))
         for place, node in enumerate(nodes):
-            if is_parameter(node):
+            if is_parameter(node) and _is_array(node.mean):
                 nodes[place] = replace_mean(node, next(values))
             elif _is_array(node):
                 nodes[place] = next(values)
@@ -297,9 +297,11 @@ def _signature(model: PyTree) -> tuple[Any, dict[str, tuple[int, ...]]]:
     """What draws of two models must share: the tree, and shapes by name."""
     named, treedef = flatten_named(model)
     shapes = {
-        name: jnp.shape(node.mean if is_parameter(node) else node)
-        for name, node in named
-        if is_parameter(node) or _is_array(node)
+        name: jnp.shape(value)
+        for name, value in (
+            (name, node.mean if is_parameter(node) else node) for name, node in named
+        )
+        if _is_array(value)
     }
     return treedef, shapes
 

@@ -13,6 +13,7 @@ from .._parameter.convert import as_float_array
 from .check import as_positive, like
 from .distribution import AbstractPrior
 from .normal_tail import log_mass, quantile
+from .special import STIRLING_FROM, scaled_beta_density
 from .support import (
     as_finite,
     between,
@@ -116,7 +117,16 @@ class Beta(AbstractPrior):
             above = log_power(value, beta - 1, lambda x: jnp.log1p(-x), zero=1)
             return below + above - betaln(alpha, beta)
 
-        return guarded(possible, density, value, alpha, beta)
+        def of_many(value, alpha, beta):
+            scaled = scaled_beta_density(value, alpha, beta)
+            return scaled - jnp.log(value) - jnp.log1p(-value)
+
+        # At an end the plain form holds, where the other parameter may be large.
+        is_many = jnp.maximum(alpha, beta) > STIRLING_FROM
+        is_many = is_many & (value > 0) & (value < 1)
+        few = guarded(possible & ~is_many, density, value, alpha, beta)
+        many = guarded(possible & is_many, of_many, value, alpha, beta)
+        return jnp.where(is_many, many, few)
 
     def sample(self, key, value):
         alpha, beta = like(value, alpha=self.alpha, beta=self.beta)

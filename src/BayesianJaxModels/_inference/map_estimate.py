@@ -31,6 +31,8 @@ AS_GOOD = 0.1
 MOST_ROUNDS = 8
 # Fewer searches than this tell little of what other modes there are.
 FEW_SEARCHES = 3
+# Starts so near to each other, as the widths of `make_parameter` put them, are one.
+NARROW = 2e-3
 # Draws that say how far starts are spread.
 SPREAD_DRAWS = 64
 # Noise of the log density that is worth a word, in nats.
@@ -86,6 +88,8 @@ class MAPEstimate(AbstractEstimate):
         modes: The modes that searches ended in, a `Mode` each, the highest first. Ends
             belong to one mode if the density does not dip by half a nat on the straight
             way between them.
+        start_spread: How far apart starts were, in the entry where that is most. Where
+            it is nothing, that they agree says nothing of other modes.
 
     Example:
         ```python
@@ -113,6 +117,7 @@ class MAPEstimate(AbstractEstimate):
     noise: Float[np.ndarray, " num_starts"]
     num_redrawn: int = eqx.field(static=True)
     modes: tuple[Mode, ...]
+    start_spread: float = eqx.field(static=True, default=float("inf"))
 
     def get_parameters(self) -> None:
         """Refuse: the widths of the parameters are not fitted."""
@@ -146,7 +151,7 @@ class MAPEstimate(AbstractEstimate):
         words = [f"{counts[word]} {word}" for word in search.OUTCOMES if counts[word]]
         words = [
             f"log density {self.log_density:.6g}",
-            f"{self.num_agree} of {len(self.failed)} starts agree",
+            f"{self.num_agree} of {len(self.failed)} starts agree{self._where()}",
             ", ".join(words),
         ]
         if len(self.modes) > 1:
@@ -157,6 +162,14 @@ class MAPEstimate(AbstractEstimate):
         if noise > VISIBLE_NOISE:
             words.append(f"differences below {noise:.2g} nats are noise")
         return f"MAPEstimate: {'; '.join(words)}"
+
+    def _where(self) -> str:
+        if self.start_spread >= NARROW or len(self.failed) == 1:
+            return ""
+        return (
+            f", all begun within {self.start_spread:.1g} of each other (pass `prior=` "
+            "to see other modes)"
+        )
 
 
 def map_estimate(
@@ -287,6 +300,7 @@ def map_estimate(
         noise=noise,
         num_redrawn=num_redrawn,
         modes=modes,
+        start_spread=float(np.max(np.ptp(starts, axis=0))),
     )
 
 

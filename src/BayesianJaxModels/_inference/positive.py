@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from .._compute import standard_laplace, standard_normal, symmetric_uniform
 from .check import as_positive, like
 from .distribution import AbstractPrior
+from .special import STIRLING_FROM, scaled_gamma_density
 from .support import (
     as_finite,
     guarded,
@@ -216,7 +217,13 @@ class Gamma(AbstractPrior):
             constant = a * jnp.log(rate) - gammaln(a)
             return constant + log_power(value, a - 1) - rate * value
 
-        return guarded(possible, density, value, a, rate)
+        def of_many(value, a, rate):
+            return scaled_gamma_density(rate * value, a) - jnp.log(value)
+
+        is_many = a > STIRLING_FROM
+        few = guarded(possible & ~is_many, density, value, a, rate)
+        many = guarded(possible & is_many, of_many, value, a, rate)
+        return jnp.where(is_many, many, few)
 
     def sample(self, key, value):
         a, rate = like(value, concentration=self.concentration, rate=self.rate)
@@ -262,7 +269,13 @@ class InverseGamma(AbstractPrior):
             constant = a * jnp.log(scale) - gammaln(a)
             return constant - (a + 1) * jnp.log(value) - scale / value
 
-        return guarded(possible, density, value, a, scale)
+        def of_many(value, a, scale):
+            return scaled_gamma_density(scale / value, a) - jnp.log(value)
+
+        is_many = a > STIRLING_FROM
+        few = guarded(possible & ~is_many, density, value, a, scale)
+        many = guarded(possible & is_many, of_many, value, a, scale)
+        return jnp.where(is_many, many, few)
 
     def sample(self, key, value):
         a, scale = like(value, concentration=self.concentration, scale=self.scale)

@@ -172,7 +172,7 @@ def log_prior(drawn: PyTree, prior: Prior) -> Float[Array, ""]:
 def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
     """Draw every parameter of a model from the prior.
 
-    What is known and has no prior keeps its value.
+    What is known keeps its value, unless a rule, not the default, is about it.
 
     Args:
         model: Says which parameters there are, and of which shapes.
@@ -201,7 +201,8 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
 
     def draw(index, parameter):
         distribution = distributions.get(names[index])
-        if distribution is None:
+        is_default = distribution is prior.default
+        if distribution is None or (parameter.is_known and is_default):
             return parameter
         value = distribution.sample(fold_in(key, index), parameter.mean)
         return replace_mean(parameter, value)

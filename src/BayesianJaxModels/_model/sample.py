@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .._compute import fold_in
+from .._compute import fold_in, is_threefry
 from .._parameter import AbstractParameter
 from .._parameter.convert import check_key
 from .estimate import AbstractEstimate
@@ -86,10 +86,13 @@ def _draw_each(
 ) -> list[Any]:
     """`draw(parameter, key)` of all parameters, each with its own key."""
     parameters = list(get_parameters(model).values())
-    keys = fold_in(check_key(rng, "rng"), np.arange(len(parameters)))
+    rng = check_key(rng, "rng")
+    keys = fold_in(rng, np.arange(len(parameters)))
+    # Other generators draw otherwise under `jax.vmap`.
+    together = is_threefry(rng)
     found = {}
     for indices in _alike(parameters):
-        if len(indices) < MANY_ALIKE:
+        if len(indices) < MANY_ALIKE or not together:
             found |= {i: draw(parameters[i], keys[i]) for i in indices}
             continue
         arrays = [eqx.filter(parameters[i], _is_array) for i in indices]

@@ -10,7 +10,8 @@ from jax.core import Tracer
 from jaxtyping import Float, PyTree
 
 from .estimate import AbstractEstimate
-from .introspect import get_parameters, unflatten_means
+from .free import free_means, replace_free_means
+from .introspect import flatten_means, get_parameters, unflatten_means
 
 HEADINGS = ("name", "type", "shape", "count", "mean")
 MOST_VALUES = 4  # spelt one by one; of more, the least and the greatest
@@ -149,10 +150,15 @@ def parameter_table(model: PyTree) -> ParameterTable:
 
 def _table_of(estimate: AbstractEstimate) -> ParameterTable:
     template, means = estimate.model, estimate.flatten_means()
-    fitted = unflatten_means(template, means)
     has_none = type(estimate).flatten_stdvs is AbstractEstimate.flatten_stdvs
     stdvs = jnp.full_like(means, jnp.nan) if has_none else estimate.flatten_stdvs()
-    widths = get_parameters(unflatten_means(template, stdvs))
+    if means.size == free_means(template).size:
+        fitted = replace_free_means(template, means)
+        certain = unflatten_means(template, jnp.zeros_like(flatten_means(template)))
+        widths = get_parameters(replace_free_means(certain, stdvs))
+    else:
+        fitted = unflatten_means(template, means)
+        widths = get_parameters(unflatten_means(template, stdvs))
     kind = type(estimate).__name__
     rows = (
         ParameterRow(name, kind, np.asarray(p.mean), np.asarray(widths[name].mean))
