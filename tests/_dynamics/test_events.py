@@ -143,6 +143,17 @@ class Falling(bjm.AbstractVectorField):
         return -self.rate.mean * y * args["speed"]
 
 
+def test_the_moment_of_an_event_among_dates_in_seconds():
+    """`t_end` has the digits of float32, of which none are left for it."""
+    seconds = 1.7e9 + np.array([0.0, 10, 30, 60, 100, 150])
+    event = diffrax.Event(lambda t, y, args, **kwargs: y - 0.5, optx.Newton(1e-5, 1e-5))
+    found = bjm.integrate(
+        lambda t, y, rate: -rate * y, 1.0, seconds, args=0.02, event=event
+    )
+    np.testing.assert_allclose(found.end.since_start, np.log(2) / 0.02, rtol=1e-5)
+    np.testing.assert_allclose(found.y_end, 0.5, rtol=1e-5)
+
+
 def test_a_root_finder_wants_a_number():
     finder = optx.Newton(1e-5, 1e-5)
     event = diffrax.Event(lambda t, y, args, **kwargs: y < 0.5, finder)

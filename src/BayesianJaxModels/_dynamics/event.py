@@ -19,20 +19,22 @@ class End(eqx.Module):
         y: The state then, leaves of shape `(..., *state)`.
         event_mask: Which condition it was, in the structure of the event.
         is_reached: Which of the times asked for come before, of shape `(..., T)`.
+        since_start: `t` since the time of `y0`, which has more digits.
     """
 
     t: Float[Array, "..."]
     y: PyTree[Float[Array, "..."]]
     event_mask: PyTree[Bool[Array, "..."]]
     is_reached: Bool[Array, "..."]
+    since_start: Float[Array, "..."] | None = None
 
     def shared_by(self, size: int) -> "End":
         """Of `size` states that were solved together: `y` has them already."""
-        t, event_mask, is_reached = jax.tree.map(
+        t, event_mask, is_reached, since_start = jax.tree.map(
             lambda leaf: jnp.broadcast_to(leaf, (size, *jnp.shape(leaf))),
-            (self.t, self.event_mask, self.is_reached),
+            (self.t, self.event_mask, self.is_reached, self.since_start),
         )
-        return End(t, self.y, event_mask, is_reached)
+        return End(t, self.y, event_mask, is_reached, since_start)
 
 
 def with_users_words(event: Any) -> diffrax.Event:
@@ -100,4 +102,5 @@ def read_with_end(
         return jnp.where(rows(is_saved), leaf, rest)
 
     ys = jax.tree.map(fill, states[0], y_end)
-    return ys, End(t_end, y_end, solution.event_mask, is_saved | at_end)
+    is_reached = is_saved | at_end
+    return ys, End(t_end, y_end, solution.event_mask, is_reached, t_end)

@@ -91,8 +91,8 @@ class Trajectory(eqx.Module):
     def t_end(self) -> Float[Array, "..."]:
         """When each solve ended, of shape `(...)`, in JAX's precision.
 
-        In float32 a date in seconds is rounded to two minutes: where the moment
-        counts, count time from near it, or use double precision.
+        In float32 a date in seconds is rounded to two minutes; the time since that of
+        `y0` is not: of solves that were given an event it is `end.since_start`.
 
         The time of the event; or the last of `ts`; or, of a solve that failed, when the
         solver gave up if there was an event to look for, or else the last of `ts` with
