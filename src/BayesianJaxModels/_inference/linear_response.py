@@ -95,13 +95,14 @@ def linear_response(
     log_width = np.log(as_float64(free_stdvs(model)))
     steps_taken = 0
     found = _newton_step(density, mean, log_width, noise, batch_size)
-    step, covariance, error = found
+    step, covariance, *errors = found
     while np.max(np.abs(step)) > LARGEST_STEP and steps_taken < MAX_NEWTON_STEPS:
         step *= min(1.0, 1 / np.max(np.abs(step)))
         mean = mean + np.exp(log_width) * step[:d]
         log_width = log_width + step[d:]
         found = _newton_step(density, mean, log_width, noise, batch_size)
         step, covariance, error = found
+        errors.append(error)
         steps_taken += 1
     if np.max(np.abs(step)) > LARGEST_STEP:
         warnings.warn(
@@ -110,6 +111,7 @@ def linear_response(
             "deviations. Train the mean-field model longer.",
             stacklevel=2,
         )
+    error = float(np.sqrt(np.mean(np.square(errors))))
     if error > LARGEST_ERROR:
         warnings.warn(f"The covariance is rough.{noise_words(error)}", stacklevel=2)
     centre = replace_free_means(model, jnp.asarray(mean, entries.dtype))

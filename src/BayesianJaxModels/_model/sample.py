@@ -87,9 +87,9 @@ def _draw_each(
     """`draw(parameter, key)` of all parameters, each with its own key."""
     parameters = list(get_parameters(model).values())
     rng = check_key(rng, "rng")
-    keys = fold_in(rng, np.arange(len(parameters)))
     # Other generators draw otherwise under `jax.vmap`.
-    together = is_threefry(rng)
+    together, indices = is_threefry(rng), np.arange(len(parameters))
+    keys = fold_in(rng, indices) if together else [fold_in(rng, i) for i in indices]
     found = {}
     for indices in _alike(parameters):
         if len(indices) < MANY_ALIKE or not together:
