@@ -79,6 +79,8 @@ def spread(
             stacked = _run(*call)
         if on_cpu:
             stacked = jax.tree.map(np.asarray, stacked)
+        else:
+            stacked = jax.block_until_ready(stacked)
         keep = share.stop - start
         if keep >= per_call:
             return stacked

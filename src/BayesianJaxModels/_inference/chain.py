@@ -51,8 +51,7 @@ class Whitened(eqx.Module):
         ok = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
         gradient = lax.stop_gradient(jnp.where(ok, gradient, 0))
         value = lax.stop_gradient(jnp.where(ok, value, -jnp.inf))
-        moved = jnp.vdot(gradient, vector - fixed, precision="highest")
-        return (value + moved).astype(z.dtype)
+        return (value + jnp.vdot(gradient, vector - fixed)).astype(z.dtype)
 
 
 class Chain(eqx.Module):

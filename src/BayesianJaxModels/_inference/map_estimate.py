@@ -167,8 +167,8 @@ class MAPEstimate(AbstractEstimate):
         if self.start_spread >= NARROW or len(self.failed) == 1:
             return ""
         return (
-            f", all begun within {self.start_spread:.1g} of each other (pass `prior=` "
-            "to see other modes)"
+            f", all begun within {self.start_spread:.1g} of each other (starts "
+            "from a wider `prior=` would show other modes)"
         )
 
 

@@ -88,8 +88,8 @@ def _draw_each(
     parameters = list(get_parameters(model).values())
     rng = check_key(rng, "rng")
     # Other generators draw otherwise under `jax.vmap`.
-    together, indices = is_threefry(rng), np.arange(len(parameters))
-    keys = fold_in(rng, indices) if together else [fold_in(rng, i) for i in indices]
+    together, places = is_threefry(rng), np.arange(len(parameters))
+    keys = fold_in(rng, places) if together else [fold_in(rng, i) for i in places]
     found = {}
     for indices in _alike(parameters):
         if len(indices) < MANY_ALIKE or not together:
