@@ -19,6 +19,7 @@ from .support import (
     between,
     check_ends,
     guarded,
+    guarded_by_size,
     has_end,
     log_power,
     normal_density,
@@ -124,9 +125,8 @@ class Beta(AbstractPrior):
         # At an end the plain form holds, where the other parameter may be large.
         is_many = jnp.maximum(alpha, beta) > STIRLING_FROM
         is_many = is_many & (value > 0) & (value < 1)
-        few = guarded(possible & ~is_many, density, value, alpha, beta)
-        many = guarded(possible & is_many, of_many, value, alpha, beta)
-        return jnp.where(is_many, many, few)
+        entries = value, alpha, beta
+        return guarded_by_size(is_many, possible, of_many, density, *entries)
 
     def sample(self, key, value):
         alpha, beta = like(value, alpha=self.alpha, beta=self.beta)

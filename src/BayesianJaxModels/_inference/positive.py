@@ -15,6 +15,7 @@ from .special import STIRLING_FROM, scaled_gamma_density
 from .support import (
     as_finite,
     guarded,
+    guarded_by_size,
     has_end,
     log_one_plus_square,
     log_power,
@@ -221,9 +222,7 @@ class Gamma(AbstractPrior):
             return scaled_gamma_density(rate * value, a) - jnp.log(value)
 
         is_many = a > STIRLING_FROM
-        few = guarded(possible & ~is_many, density, value, a, rate)
-        many = guarded(possible & is_many, of_many, value, a, rate)
-        return jnp.where(is_many, many, few)
+        return guarded_by_size(is_many, possible, of_many, density, value, a, rate)
 
     def sample(self, key, value):
         a, rate = like(value, concentration=self.concentration, rate=self.rate)
@@ -273,9 +272,7 @@ class InverseGamma(AbstractPrior):
             return scaled_gamma_density(scale / value, a) - jnp.log(value)
 
         is_many = a > STIRLING_FROM
-        few = guarded(possible & ~is_many, density, value, a, scale)
-        many = guarded(possible & is_many, of_many, value, a, scale)
-        return jnp.where(is_many, many, few)
+        return guarded_by_size(is_many, possible, of_many, density, value, a, scale)
 
     def sample(self, key, value):
         a, scale = like(value, concentration=self.concentration, scale=self.scale)

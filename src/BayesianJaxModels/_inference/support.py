@@ -59,6 +59,19 @@ def guarded(
     return jnp.where(possible, log_density(*entries), -jnp.inf)
 
 
+def guarded_by_size(
+    is_large: Bool[Array, "*shape"],
+    possible: Bool[Array, "*shape"],
+    of_large: Callable[..., Float[Array, "*shape"]],
+    of_small: Callable[..., Float[Array, "*shape"]],
+    *entries: Float[Array, "*shape"],
+) -> Float[Array, "*shape"]:
+    """`guarded`, by one formula where `is_large` and by another elsewhere."""
+    large = guarded(possible & is_large, of_large, *entries)
+    small = guarded(possible & ~is_large, of_small, *entries)
+    return jnp.where(is_large, large, small)
+
+
 def representable(draw: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The nearest number to a draw that has a finite logarithm, there and back.
 
