@@ -138,6 +138,14 @@ def test_large_counts_in_single_precision():
         np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-3)
 
 
+def test_small_counts_in_single_precision():
+    """Each at its own mean, where nothing but the constants of the counts is left."""
+    count = np.arange(1, 30, dtype=np.float32)
+    found = jax.jit(bjm.PoissonLikelihood().log_prob_each)(count, count)
+    expected = scipy.stats.poisson(count.astype(float)).logpmf(count)
+    np.testing.assert_allclose(found, expected, atol=7e-7)
+
+
 def test_draws_of_failed_and_huge_rates():
     rates = jnp.array([jnp.nan, -1.0, 1e10, 0.0, 3.0])
     drawn = bjm.PoissonLikelihood().sample(random.key(0), rates)

@@ -169,6 +169,6 @@ def _log_of_own_mean(count: Array) -> Array:
 def _log_of_sum_over(a: Array, b: Array) -> Array:
     """`log((a + b) / a)` for a positive `a`, where their ratio may overflow."""
     is_near = b <= a
-    near, far = jnp.where(is_near, b / a, 0), jnp.where(is_near, a, b)
-    far = jnp.log1p(a / far) + jnp.log(far) - jnp.log(a)
-    return jnp.where(is_near, jnp.log1p(near), far)
+    larger, smaller = jnp.where(is_near, a, b), jnp.where(is_near, b, a)
+    far = jnp.where(is_near, 0, jnp.log(larger) - jnp.log(a))
+    return jnp.log1p(smaller / larger) + far

@@ -22,7 +22,6 @@ from .support import (
     guarded_by_size,
     has_end,
     log_power,
-    normal_density,
     representable,
     shares,
 )
@@ -183,12 +182,11 @@ class TruncatedNormal(AbstractPrior):
             for entry, safe in zip((value, *fields), (1, 0, 1, 0, 2), strict=True)
         )
         is_tail, end, a, width = _tail(mean, sd, low, high)
-        t = jnp.where(is_tail, jnp.abs(value - end) / sd, 0)
-        of_tail = -t * (a + t / 2) - log_mass(a, width) - jnp.log(sd)
+        t = jnp.abs(value - end) / sd
         below, above = _erf_of_ends(mean, sd, low, high)
-        mass = jnp.where(is_tail, 1, (above - below) / 2)
-        of_centre = normal_density(value, mean, sd) - jnp.log(mass)
-        density = jnp.where(is_tail, of_tail, of_centre)
+        of_centre = math.sqrt(math.pi / 2) * jnp.where(is_tail, 1, above - below)
+        of_all = jnp.where(is_tail, log_mass(a, width), jnp.log(of_centre))
+        density = -t * (a + t / 2) - of_all - jnp.log(sd)
         return jnp.where(possible, density, -jnp.inf)
 
     def sample(self, key, value):
@@ -209,7 +207,8 @@ def _tail(mean: Array, sd: Array, low: Array, high: Array) -> tuple[Array, ...]:
     """Whether all is on one side of the mean; the end that is nearer to it.
 
     The third is the distance of that end from the mean, and the last the width, both in
-    standard deviations. Where there is no tail they are those of another case.
+    standard deviations. Where there is no tail, the end is the mean and the width that
+    of another case.
     """
     is_tail = (low >= mean) | (high <= mean)
     end = jnp.where(is_tail, jnp.where(low >= mean, low, high), mean)
