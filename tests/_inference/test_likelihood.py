@@ -54,16 +54,11 @@ def test_density_is_that_of_scipy(name, x64):
     is_count = observation is COUNTS
     expected = (expected.logpmf if is_count else expected.logpdf)(observation)
     likelihood, prediction = make(), jnp.asarray(MEAN)
-
-    @jax.jit
-    def run(prediction):
-        args = (prediction, observation)
-        return likelihood.log_prob_each(*args), likelihood.log_prob(*args)
-
-    each, total = run(prediction)
-    np.testing.assert_allclose(each, expected, rtol=1e-11)
+    log_prob_each = jax.jit(lambda p: likelihood.log_prob_each(p, observation))
+    np.testing.assert_allclose(log_prob_each(prediction), expected, rtol=1e-11)
+    total = likelihood.log_prob(prediction, observation)
     np.testing.assert_allclose(total, expected.sum(), rtol=1e-11)
-    single, _ = run(prediction.astype(jnp.float32))
+    single = log_prob_each(prediction.astype(jnp.float32))
     assert single.dtype == jnp.float32
     # Terms of 2,000, as `gammaln(350)`, cancel.
     rounding = 2_000 * jnp.finfo(jnp.float32).eps if is_count else 0
@@ -74,8 +69,9 @@ def test_density_is_that_of_scipy(name, x64):
 def test_draws(name, key):
     make, distribution, _ = CASES[name]
     prediction = jnp.array([7.25, 2.0])
-    draw = jax.jit(jax.vmap(lambda key: make().sample(key, prediction)))
-    draws = draw(random.split(key, 10_000))
+    draws = jax.vmap(make().sample, in_axes=(0, None))(
+        random.split(key, 10_000), prediction
+    )
     assert draws.dtype == prediction.dtype
     expected = distribution(np.asarray(prediction))
     for column, values in enumerate(np.asarray(draws, float).T):
@@ -100,39 +96,32 @@ def test_masks_and_failures(name):
     def log_prob(*args):
         return make().log_prob(*args)
 
-    @jax.jit
+    @eqx.filter_jit
     @jax.vmap
     def run(*args):
-        return *jax.value_and_grad(log_prob)(*args), jax.jacfwd(log_prob)(*args)
-
-    @jax.jit
-    def run_known(prediction, failing):
-        rows = np.arange(3) == 0
-        return (
-            make().log_prob_each(prediction, observation),
-            make().log_prob_each(failing, observation),
-            make().sample(random.key(0), failing),
-            make().log_prob(prediction, observation, rows),
-        )
+        return log_prob(*args), jax.grad(log_prob)(*args), jax.jacfwd(log_prob)(*args)
 
     masks = np.array([mask] * len(gaps) + [np.ones_like(mask)] * len(failures))
     predictions = jnp.concatenate([jnp.where(mask, prediction, gaps), failing])
     observations = np.where(masks, observation, np.resize(gaps, (len(masks), 1, 1)))
     values, *slopes = run(predictions, observations, masks)
-    each, of_failing, draw, first_row = run_known(prediction, failing[0])
+    each = make().log_prob_each(prediction, observation)
     np.testing.assert_allclose(values[: len(gaps)], each[mask].sum(), rtol=1e-6)
     assert np.all(values[len(gaps) :] == -np.inf)
     for slope in slopes:
-        of_masked, of_failed = np.split(slope, [len(gaps)])
+        of_masked, of_failing = np.split(slope, [len(gaps)])
         assert np.all(of_masked[:, ~mask] == 0)
         assert np.all(of_masked[:, mask] != 0)
         np.testing.assert_array_equal(of_masked[1:], of_masked[:-1])
-        assert np.all(of_failed[:, 1, 0] == 0)
-        assert np.all(of_failed[:, 0] != 0)
-        assert np.all(np.isfinite(of_failed))
+        assert np.all(of_failing[:, 1, 0] == 0)
+        assert np.all(of_failing[:, 0] != 0)
+        assert np.all(np.isfinite(of_failing))
     np.testing.assert_allclose(slopes[0], slopes[1], rtol=1e-5, atol=1e-6)
+    of_failing = make().log_prob_each(failing[0], observation)
     np.testing.assert_array_equal(of_failing[0], each[0])
+    draw = make().sample(random.key(0), failing[0])
     np.testing.assert_array_equal(np.isnan(draw), np.isnan(failing[0]))
+    first_row = make().log_prob(prediction, observation, np.arange(3) == 0)
     np.testing.assert_allclose(first_row, each[0].sum(), rtol=1e-6)
 
 
