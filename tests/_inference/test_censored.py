@@ -1,5 +1,6 @@
 """Detection limits and intervals against SciPy, far into the tails, and what fails."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -146,7 +147,11 @@ def test_limits_for_each_entry_masks_and_failures():
     )
     censored = bjm.Censored(noise, lower, upper)
     prediction, data = jnp.array([0.5, 2.5, 2.5, 0.5]), np.array([0.0, 2.0, 9.0, 8.0])
-    each = censored.log_prob_each(prediction, data)
+    # Beyond a limit anything may be written down, infinity too.
+    beyond = np.array([-np.inf, 2.0, 9.0, np.inf])
+    each, of_beyond = jax.jit(
+        lambda p: [censored.log_prob_each(p, values) for values in (data, beyond)]
+    )(prediction)
     expected = [
         scipy.stats.norm(0.5, 0.5).logcdf(1.0),
         scipy.stats.norm(2.5, 0.5).logpdf(2.0),
@@ -154,39 +159,42 @@ def test_limits_for_each_entry_masks_and_failures():
         scipy.stats.norm(0.5, 0.5).logsf(5.0),
     ]
     np.testing.assert_allclose(each, expected, rtol=1e-5)
-    # Beyond a limit anything may be written down, infinity too.
-    beyond = np.array([-np.inf, 2.0, 9.0, np.inf])
-    np.testing.assert_allclose(censored.log_prob_each(prediction, beyond), each)
+    np.testing.assert_allclose(of_beyond, each)
     both = bjm.Censored(bjm.IntervalCensored(bjm.LogNormalLikelihood(0.5), 0.5), 0.2)
     for likelihood in (censored, both):
         mask = np.array([True, False, True, True])
-        gaps = jnp.array([0.5, 2.5, jnp.nan, 0.5]), np.where(mask, data, np.nan)
-        value, slope = jax.value_and_grad(likelihood.log_prob)(*gaps, mask)
+        seen = np.where(mask, data, np.nan)
+
+        @jax.jit
+        def run(prediction, gaps, likelihood=likelihood, seen=seen, mask=mask):
+            of_gaps = jax.value_and_grad(likelihood.log_prob)(gaps, seen, mask)
+            of_rest = likelihood.log_prob_each(prediction, seen, mask)
+            return *of_gaps, of_rest, likelihood.log_prob_each(prediction, data)
+
+        gaps = jnp.array([0.5, 2.5, jnp.nan, 0.5])
+        value, slope, of_rest, usual = run(prediction, gaps)
         assert value == -np.inf
         assert np.all(np.isfinite(slope))
         assert np.all(slope[1:3] == 0)
         assert np.all(slope[::3] != 0)
-        of_rest = likelihood.log_prob_each(prediction, gaps[1], mask)
         assert of_rest[1] == 0
-        usual = likelihood.log_prob_each(prediction, data)
         np.testing.assert_array_equal(of_rest[mask], usual[mask])
+    # The last of both: of what is rounded, what lies below its limit.
     value = scipy.stats.lognorm(0.5, scale=0.5).logcdf(0.2)
-    np.testing.assert_allclose(
-        both.log_prob_each(prediction, data)[0], value, rtol=1e-5
-    )
+    np.testing.assert_allclose(usual[0], value, rtol=1e-5)
 
 
 def test_draws_are_at_limits_and_in_steps(key):
     censored = bjm.Censored(bjm.NormalLikelihood(0.5, observe=1), 0.0, 1.0)
     states = jnp.broadcast_to(jnp.array([9.0, 0.3]), (20_000, 2))
-    draws = np.asarray(censored.sample(key, states))
+    draws = np.asarray(eqx.filter_jit(censored.sample)(key, states))
     assert draws.shape == (20_000,)
     exact = scipy.stats.norm(0.3, 0.5)
     for limit, share in ((0.0, exact.cdf(0.0)), (1.0, exact.sf(1.0))):
         np.testing.assert_allclose(np.mean(draws == limit), share, atol=0.015)
     assert np.all((draws >= 0) & (draws <= 1))
     rounded = bjm.IntervalCensored(bjm.NormalLikelihood(0.5), 0.25)
-    draws = np.asarray(rounded.sample(key, jnp.full(20_000, 0.3)))
+    draws = np.asarray(eqx.filter_jit(rounded.sample)(key, jnp.full(20_000, 0.3)))
     np.testing.assert_array_equal(draws * 4, np.round(draws * 4))
     share = exact.cdf(0.375) - exact.cdf(0.125)
     np.testing.assert_allclose(np.mean(draws == 0.25), share, atol=0.015)
@@ -264,18 +272,19 @@ def test_intervals_that_begin_below_the_support(key):
     """The bin around 0 of what is positive: it is drawn, so it must be possible."""
     likelihood = bjm.IntervalCensored(bjm.LogNormalLikelihood(0.3), 1.0)
     prediction = jnp.array([0.2, 1.0, 0.3])
-    drawn = likelihood.sample(key, prediction)
-    assert np.any(drawn == 0)
 
     @jax.jit
-    @jax.value_and_grad
-    def log_prob(prediction):
-        return likelihood.log_prob(prediction, jnp.zeros(3))
+    def run(prediction):
+        drawn = likelihood.sample(key, prediction)
+        at_zero = jax.value_and_grad(likelihood.log_prob)(prediction, np.zeros(3))
+        return drawn, *at_zero
 
-    value, slope = log_prob(prediction)
+    drawn, value, slope = run(prediction)
+    assert np.any(drawn == 0)
     exact = scipy.stats.lognorm(0.3, scale=prediction).logcdf(0.5)
     np.testing.assert_allclose(value, exact.sum(), rtol=1e-5)
     assert np.all(np.isfinite(slope))
-    assert np.all(np.isfinite(likelihood.log_prob_each(prediction, drawn)))
+    of_drawn = jax.jit(lambda p: likelihood.log_prob_each(p, np.asarray(drawn)))
+    assert np.all(np.isfinite(of_drawn(prediction)))
     with pytest.raises(ValueError, match="finite and positive, or the middle of an"):
         likelihood.log_prob_each(prediction, jnp.full(3, -1.0))
