@@ -50,11 +50,11 @@ FULL = Effort(
 )
 SMALL = Effort(
     num_starts=4,
-    num_search=30,
+    num_search=10,
     num_trials=4,
-    num_trial_steps=5,
+    num_trial_steps=2,
     num_modes=2,
-    num_steps=20,
+    num_steps=10,
 )
 
 

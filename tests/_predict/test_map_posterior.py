@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,8 @@ from BayesianJaxModels import (
 from BayesianJaxModels._compute import spread
 
 TS = jnp.linspace(0.0, 1.0, 3)
+# Quick to compile, with steps of its own for each draw.
+HEUN = {"solver": diffrax.Heun(), "adjoint": diffrax.ForwardMode()}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def field():
 def solves(field):
     """Eleven draws of the key of all tests, solved for."""
     return posterior_trajectories(
-        field, jnp.ones(2), TS, key=jax.random.key(20), num_samples=11
+        field, jnp.ones(2), TS, key=jax.random.key(20), num_samples=11, **HEUN
     )
 
 
@@ -169,7 +172,7 @@ def test_trajectories_are_integrate_of_each_draw(field, key, solves):
     assert solves.num_failed == 0
     pure = jax.jit(
         lambda field: map_posterior_pure(
-            lambda drawn: integrate(drawn, jnp.ones(2), TS),
+            lambda drawn: integrate(drawn, jnp.ones(2), TS, **HEUN),
             field,
             key=key,
             num_samples=11,
@@ -193,6 +196,7 @@ def test_trajectories_of_a_composite_model(key):
         key=key,
         num_samples=10,
         vector_field=lambda drawn: drawn.field,
+        adjoint=diffrax.ForwardMode(),
     )
     starts = map_posterior(lambda d: d.start.mean, model, key=key, num_samples=10)
     np.testing.assert_array_equal(trajectory.ys[:, 0], starts)
@@ -207,6 +211,7 @@ def test_trajectories_of_many_initial_states(key):
         num_samples=5,
         batched=True,
         shared_steps=True,
+        **HEUN,
     )
     assert trajectory.ys.shape == (5, 4, 3, 2)
     assert trajectory.succeeded.shape == (5, 4)
@@ -223,6 +228,7 @@ def test_trajectories_of_padded_series(field, key, solves):
         batched=True,
         key=key,
         num_samples=4,
+        **HEUN,
     )
     assert trajectory.ys.shape == (4, 2, 4, 2)
     # What a series without padding gives.
@@ -242,7 +248,7 @@ class Explosive(bjm.Module):
 def test_failures_raise_or_are_kept(key):
     model = Explosive(make_parameter(0.0, init_raw_stdv=1.0))
     rates = map_posterior(lambda d: d.rate.mean, model, key=key, num_samples=32)
-    settings = {"key": key, "num_samples": 32, "max_steps": 64}
+    settings = {"key": key, "num_samples": 32, "max_steps": 64, **HEUN}
     num_failed = int(jnp.sum(rates > 0))
     message = (
         f"{num_failed} of 32 solves failed. The commonest reason, for {num_failed} of "
@@ -297,6 +303,7 @@ import jax
 address, process, path = sys.argv[1:]
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(address, num_processes=2, process_id=int(process))
+import diffrax
 import jax.numpy as jnp
 import numpy as np
 from BayesianJaxModels import (
@@ -307,7 +314,8 @@ settings = {"key": jax.random.key(20), "num_samples": 11}
 whole = map_posterior(flatten_means, field, **settings)
 share = map_posterior(flatten_means, field, gather=False, **settings)
 ts = jnp.linspace(0.0, 1.0, 3)
-solves = posterior_trajectories(field, jnp.ones(2), ts, **settings)
+heun = {"solver": diffrax.Heun(), "adjoint": diffrax.ForwardMode()}
+solves = posterior_trajectories(field, jnp.ones(2), ts, **settings, **heun)
 try:
     map_posterior(flatten_means, field, key=jax.random.key(20), num_samples=1)
 except ValueError as error:

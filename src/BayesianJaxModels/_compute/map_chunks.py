@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from threading import Lock
 from typing import Any
 
 import jax
 import numpy as np
 
-from .settings import can_be_carried, fingerprint, holding, settings_here
+from .settings import Settings, can_be_carried, fingerprint, holding, settings_here
 
 _COMPILING = Lock()
 _COMPILED: set[int] = set()
@@ -47,16 +48,7 @@ def map_chunks(
         for start in starts:
             yield start, run(start, 0)
         return
-    free_workers = deque(range(num_workers))
-
-    def call(start: int) -> Any:
-        worker = free_workers.popleft()
-        try:
-            with holding(settings):
-                return run(start, worker)
-        finally:
-            free_workers.append(worker)
-
+    call = partial(_call, run, settings, deque(range(num_workers)))
     waiting = deque(starts)
     running: deque = deque()
     pool = ThreadPoolExecutor(num_workers, thread_name_prefix="map_chunks")
@@ -69,6 +61,16 @@ def map_chunks(
             yield start, future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _call(run: Callable, settings: Settings, free_workers: deque, start: int) -> Any:
+    """`run` as a worker that is free, with the settings of the caller's thread."""
+    worker = free_workers.popleft()
+    try:
+        with holding(settings):
+            return run(start, worker)
+    finally:
+        free_workers.append(worker)
 
 
 def count_workers() -> int:

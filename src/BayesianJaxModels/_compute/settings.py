@@ -54,12 +54,13 @@ def can_be_carried(settings: Settings) -> bool:
     """
     here = fingerprint()
 
-    def look() -> None:
-        with holding(settings):
-            _CAN_BE_CARRIED[here] = fingerprint() == here
-
     if here not in _CAN_BE_CARRIED:
-        thread = threading.Thread(target=look)
+        thread = threading.Thread(target=_look, args=(settings, here))
         thread.start()
         thread.join()
     return _CAN_BE_CARRIED[here]
+
+
+def _look(settings: Settings, here: int) -> None:
+    with holding(settings):
+        _CAN_BE_CARRIED[here] = fingerprint() == here

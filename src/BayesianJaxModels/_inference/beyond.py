@@ -55,7 +55,7 @@ def look_beyond(
 
     ends = search.minimise(
         evaluate,
-        starts.astype(density.entries.dtype),
+        starts.astype(density.dtype),
         scale=np.sqrt(np.sum(factor**2, axis=1)),
         tolerance=TOLERANCE,
         max_steps=MAX_STEPS,

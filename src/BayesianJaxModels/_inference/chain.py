@@ -41,7 +41,7 @@ class Whitened(eqx.Module):
     def vector(self, z: Float[Array, " d"]) -> Float[Array, " d"]:
         """The entries of the model at `z`."""
         vector = self.mean + jnp.matmul(self.factor, z, precision="highest")
-        return vector.astype(self.density.entries.dtype)
+        return vector.astype(self.density.dtype)
 
     def __call__(self, z: Float[Array, " d"]) -> Float[Array, ""]:
         """The log density, whose derivative costs nothing more."""
@@ -228,7 +228,7 @@ def advance(
     n = len(plan)
     numbers, none = jnp.zeros(n, dtype), jnp.zeros(n, bool)
     moves = Move(
-        draw=jnp.zeros((n, size), density.entries.dtype),
+        draw=jnp.zeros((n, size), density.dtype),
         acceptance=numbers,
         num_gradients=jnp.zeros(n, jnp.int32),
         diverged=none,

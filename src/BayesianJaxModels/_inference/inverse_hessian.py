@@ -26,7 +26,8 @@ class InverseHessian:
     def times(self, gradient: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         """The product with a vector of each search."""
         pairs = (self.steps, self.differences, self.inverse_products)
-        pairs = list(zip(*pairs, strict=True))
+        met = np.flatnonzero(self.inverse_products.any(axis=1))
+        pairs = list(zip(*(kept[met] for kept in pairs), strict=True))
         rest, shares = gradient.copy(), []
         for s, y, rho in pairs[::-1]:
             shares.append(rho * np.sum(s * rest, axis=1))

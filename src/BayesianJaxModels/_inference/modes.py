@@ -85,9 +85,7 @@ def gather_modes(
             log_evidence, flat = _mass_at(density, ends[best], batch_size)
         modes.append(
             Mode(
-                model=_place(
-                    density.model, jnp.asarray(ends[best], density.entries.dtype)
-                ),
+                model=_place(density.model, jnp.asarray(ends[best], density.dtype)),
                 log_density=np.asarray(log_densities[best]),
                 num_starts=np.asarray(len(group)),
                 log_evidence=np.asarray(log_evidence),

@@ -6,6 +6,7 @@ from .entropy import (
 )
 from .free import (
     free_columns as free_columns,
+    free_dtype as free_dtype,
     free_means as free_means,
     free_stdvs as free_stdvs,
     replace_free_means as replace_free_means,

@@ -1,11 +1,13 @@
 """The entries that engines infer: all but what is known and what is frozen."""
 
+from typing import Any
+
 from jaxtyping import Array, Float, PyTree
 
 from .._parameter import AbstractParameter
 from .._parameter.convert import check_shape
 from .introspect import get_parameters
-from .tree import Model, map_parameters, ravel_all, replace_mean
+from .tree import Model, common_dtype, map_parameters, ravel_all, replace_mean
 
 
 def free_means(model: PyTree) -> Float[Array, " d"]:
@@ -15,6 +17,11 @@ def free_means(model: PyTree) -> Float[Array, " d"]:
     of a partition, whose means are `None`, has no entries in either.
     """
     return ravel_all([parameter.mean for parameter in _free(model)])
+
+
+def free_dtype(model: PyTree) -> Any:
+    """The dtype of `free_means`, of which there must be one, with nothing computed."""
+    return common_dtype([parameter.mean for parameter in _free(model)])
 
 
 def free_stdvs(model: PyTree) -> Float[Array, " d"]:

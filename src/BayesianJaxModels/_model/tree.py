@@ -80,6 +80,11 @@ def ravel_all(arrays: Sequence[Float[Array, "..."]]) -> Float[Array, " n"]:
     """Concatenate arrays of any shapes and float dtypes into one vector."""
     if len(arrays) == 0:
         return jnp.zeros(0)
-    with jax.numpy_dtype_promotion("standard"):
-        dtype = jnp.result_type(*arrays)
+    dtype = common_dtype(arrays)
     return jnp.concatenate([array.ravel().astype(dtype) for array in arrays])
+
+
+def common_dtype(arrays: Sequence[Float[Array, "..."]]) -> Any:
+    """The dtype of what `ravel_all` makes of at least one array."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(*arrays)
