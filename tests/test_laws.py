@@ -9,8 +9,8 @@ import pytest
 from jax import random
 
 import BayesianJaxModels as bjm
-from BayesianJaxModels._inference.chain import advance, nowhere
-from BayesianJaxModels._inference.density import FlatDensity
+from BayesianJaxModels._infer._nuts.chain import advance, nowhere
+from BayesianJaxModels._infer.density import FlatDensity
 from BayesianJaxModels._model import replace_free_means
 from BayesianJaxModels._model.sample import sample_with_log_prob
 

@@ -10,10 +10,10 @@ from diffrax import RESULTS
 from jaxtyping import config
 
 from BayesianJaxModels import coverage, pit, plot
+from BayesianJaxModels._calibrate.sbc import SBC
 from BayesianJaxModels._dynamics.event import End
 from BayesianJaxModels._dynamics.trajectory import Trajectory
 from BayesianJaxModels._predict.running_summary import RunningSummary
-from BayesianJaxModels._predict.sbc import SBC
 from BayesianJaxModels._predict.summary import summarise
 
 matplotlib.use("Agg")

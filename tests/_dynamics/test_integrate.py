@@ -13,7 +13,7 @@ from BayesianJaxModels import (
     make_parameter,
     sample_all_parameters,
 )
-from BayesianJaxModels._dynamics.controller import RejectInfinite
+from BayesianJaxModels._dynamics._patches.controller import RejectInfinite
 
 MATRIX = np.array([[-0.1, 1.0], [-1.0, -0.1]])
 TS = np.linspace(0.0, 2.0, 5)

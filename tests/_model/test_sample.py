@@ -18,8 +18,8 @@ from BayesianJaxModels import (
     make_parameter,
     sample_all_parameters,
 )
+from BayesianJaxModels._check import check_key
 from BayesianJaxModels._compute import standard_normal
-from BayesianJaxModels._parameter.convert import check_key
 
 
 def test_the_draw_is_the_formula(key):

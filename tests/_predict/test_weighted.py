@@ -5,7 +5,7 @@ import pytest
 
 import BayesianJaxModels as bjm
 from BayesianJaxModels import make_parameter, posterior_trajectories, summarise
-from BayesianJaxModels._inference import DrawsPosterior
+from BayesianJaxModels._posterior import DrawsPosterior
 from BayesianJaxModels._predict.weighted import (
     effective_sample_size,
     quantiles,

@@ -20,8 +20,4 @@ from .random import (
     standard_normal as standard_normal,
     symmetric_uniform as symmetric_uniform,
 )
-from .spread import (
-    collect as collect,
-    progress_bar as progress_bar,
-    spread as spread,
-)
+from .spread import collect as collect, progress_bar as progress_bar, spread as spread

@@ -11,7 +11,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from .._parameter.convert import as_float_array
+from .._check import as_float_array
 
 ONE_WAY = "`ts` must be strictly increasing or strictly decreasing"
 

@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
 
-from .._model.gradient import all_finite, guard_gradient
-from .._parameter.convert import is_float_array
-from .check import AxisOfArrays, check_batch, check_derivative, check_state
+from .._check import is_float_array
+from .._gradient import all_finite, guard_gradient
+from ._patches.controller import RejectInfinite
+from ._patches.implicit import call_with_finite_tangents
+from ._patches.newton import without_lapack
+from ._patches.stages import write_out_stages
+from .arguments import AxisOfArrays, check_batch, check_derivative, check_state
 from .clock import Clock, UsersTime, read_clock
-from .controller import RejectInfinite
 from .event import read_with_end, save_with_end, with_users_words
-from .implicit import call_with_finite_tangents
 from .jumps import step_to_jumps
-from .newton import without_lapack
-from .stages import write_out_stages
 from .trajectory import Trajectory
 
 # What float32 holds over a solve of many steps, and what a log density needs: on noisy

@@ -8,11 +8,9 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray, PyTree
 
-from .._model import Module
-from .._model.sample import draw_if
-from .._model.tree import is_parameter
+from .._check import check_key, is_float_array
+from .._model import Module, draw_if, is_parameter
 from .._parameter import AbstractParameter, GaussianParameter, make_parameter
-from .._parameter.convert import check_key, is_float_array
 
 
 class _Constant(eqx.Module):

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
-from .._model import Module
-from .._model.sample import draw_if
+from .._check import check_key
+from .._model import Module, draw_if
 from .._parameter import AbstractParameter, GaussianParameter
-from .._parameter.convert import check_key
 from .linear import BayesianLinear
 
 

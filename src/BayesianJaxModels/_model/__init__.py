@@ -2,7 +2,14 @@ from .entropy import (
     entropy as entropy,
     gaussian_entropy as gaussian_entropy,
     kl_divergence as kl_divergence,
+    kl_to_laplace as kl_to_laplace,
+    kl_to_normal as kl_to_normal,
     laplacian_entropy as laplacian_entropy,
+)
+from .estimate import (
+    OF_ONE_MODEL as OF_ONE_MODEL,
+    AbstractEstimate as AbstractEstimate,
+    refuse as refuse,
 )
 from .free import (
     free_columns as free_columns,
@@ -28,10 +35,22 @@ from .introspect import (
     unflatten_means as unflatten_means,
 )
 from .module import Module as Module
-from .sample import sample_all_parameters as sample_all_parameters
-from .serialise import load_model as load_model, save_model as save_model
+from .sample import (
+    draw_if as draw_if,
+    sample_all_parameters as sample_all_parameters,
+    sample_with_log_prob as sample_with_log_prob,
+)
 from .table import (
     ParameterRow as ParameterRow,
     ParameterTable as ParameterTable,
     parameter_table as parameter_table,
+)
+from .tree import (
+    Model as Model,
+    flatten_named as flatten_named,
+    is_parameter as is_parameter,
+    map_parameters as map_parameters,
+    name_of as name_of,
+    ravel_all as ravel_all,
+    replace_mean as replace_mean,
 )

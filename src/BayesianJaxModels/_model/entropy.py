@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from .._check import check_shape
 from .._parameter import (
     AbstractParameter,
     GaussianParameter,
@@ -13,7 +14,6 @@ from .._parameter import (
     LowRankGaussianParameter,
     MultivariateGaussianParameter,
 )
-from .._parameter.convert import check_shape
 from .estimate import AbstractEstimate, check_model
 from .introspect import get_parameters
 from .tree import ravel_all

@@ -4,8 +4,8 @@ from typing import Any
 
 from jaxtyping import Array, Float, PyTree
 
+from .._check import check_shape
 from .._parameter import AbstractParameter
-from .._parameter.convert import check_shape
 from .introspect import get_parameters
 from .tree import Model, common_dtype, map_parameters, ravel_all, replace_mean
 

@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 from jaxtyping import PyTree
 
-from .._parameter.convert import is_float_array
+from .._check import is_float_array
 from .tree import Model, flatten_named, is_parameter, map_parts, name_of
 
 

@@ -5,13 +5,13 @@ import re
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
+from .._check import as_float_array, check_shape, is_float_array
 from .._parameter import (
     AbstractParameter,
     DeterministicParameter,
     GaussianParameter,
     LaplacianParameter,
 )
-from .._parameter.convert import as_float_array, check_shape, is_float_array
 from .estimate import AbstractEstimate, check_model
 from .tree import (
     Model,

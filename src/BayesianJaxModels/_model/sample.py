@@ -10,9 +10,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from .._check import check_key
 from .._compute import fold_in, is_threefry
 from .._parameter import AbstractParameter
-from .._parameter.convert import check_key
 from .estimate import AbstractEstimate
 from .introspect import get_parameters
 from .tree import Model, map_parameters, ravel_all, replace_mean

@@ -1,4 +1,8 @@
-from .base import AbstractParameter as AbstractParameter
+from .base import (
+    MIN_WIDTH as MIN_WIDTH,
+    AbstractParameter as AbstractParameter,
+    raw_width as raw_width,
+)
 from .deterministic import DeterministicParameter as DeterministicParameter
 from .gaussian import GaussianParameter as GaussianParameter
 from .laplacian import LaplacianParameter as LaplacianParameter

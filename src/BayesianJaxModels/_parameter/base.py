@@ -10,7 +10,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from .convert import as_float_array, check_broadcast, is_float_array
+from .._check import as_float_array, check_broadcast, is_float_array
 
 # Keeps a width that training drives towards zero away from log(0) and 1/0.
 MIN_WIDTH = 1e-4

@@ -6,8 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from .._check import as_float_array, check_shape
 from .base import AbstractParameter
-from .convert import as_float_array, check_shape
 
 
 class DeterministicParameter(AbstractParameter):

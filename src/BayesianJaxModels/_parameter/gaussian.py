@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from .._check import as_float_array, check_width, matching_width
 from .base import positive, raw_width
-from .convert import as_float_array, check_width, matching_width
 from .location_scale import AbstractLocationScale
 
 

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from .._check import as_float_array, check_width, matching_width
 from .._compute import standard_laplace
 from .base import positive, raw_width
-from .convert import as_float_array, check_width, matching_width
 from .location_scale import AbstractLocationScale
 
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
+from .._check import as_float_array, check_key, check_shape, is_float_array
 from .._compute import standard_normal
 from .base import AbstractParameter
-from .convert import as_float_array, check_key, check_shape, is_float_array
 
 
 class AbstractLocationScale(AbstractParameter):

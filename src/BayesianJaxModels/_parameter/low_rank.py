@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from .._check import as_float_array, check_broadcast, check_width, matching_width
 from .._compute import standard_normal
 from .base import positive, raw_width
-from .convert import as_float_array, check_broadcast, check_width, matching_width
 from .location_scale import AbstractLocationScale
 
 DEFAULT_RANK = 4

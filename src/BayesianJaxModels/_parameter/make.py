@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from .._check import as_float_array, check_broadcast, check_finite
 from .base import AbstractParameter
-from .convert import as_float_array, check_broadcast, check_finite
 from .deterministic import DeterministicParameter
 from .gaussian import GaussianParameter
 

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from .base import MIN_WIDTH, positive, raw_width
-from .convert import (
+from .._check import (
     as_float_array,
     check_broadcast,
     check_shape,
@@ -17,6 +16,7 @@ from .convert import (
     check_width,
     matching_width,
 )
+from .base import MIN_WIDTH, positive, raw_width
 from .location_scale import AbstractLocationScale
 
 # How many times as steep as usual a density is where its slope is noise. Of 2, 10 and

@@ -9,8 +9,8 @@ from jax import lax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from .._compute import collect, fold_in, spread
-from .._inference import DrawsPosterior, draw_model, model_of
 from .._model import get_parameters
+from .._posterior import DrawsPosterior, draw_model, model_of
 
 
 def map_posterior(

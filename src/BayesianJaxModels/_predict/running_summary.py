@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .._dynamics.trajectory import Trajectory
+from .._dynamics import Trajectory
 from .summary import (
     PROBS,
     Summary,

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num, PyTree, Shaped
 
-from .._dynamics.trajectory import Trajectory
+from .._dynamics import Trajectory
 from .weighted import effective_sample_size, read_weights, summarise_weighted
 
 PROBS = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, PRNGKeyArray, PyTree, Real
 
 from .._compute import share_of_process
-from .._dynamics import Trajectory, integrate
-from .._dynamics.clock import Clock, read_clock
+from .._dynamics import Clock, Trajectory, integrate, read_clock
 from .map_posterior import map_posterior
 
 # What diffrax does not say of its results.

@@ -7,10 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from .._dynamics.trajectory import Trajectory
-from .._predict.label import label_of
-from .._predict.summary import Summary, summarise
-from .._predict.weighted import representatives
+from .._dynamics import Trajectory
+from .._predict import Summary, label_of, representatives, summarise
 from .axes import axes_to_draw_into, pyplot_or_error
 
 

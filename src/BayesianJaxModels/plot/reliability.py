@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._predict.calibration import Coverage
-from .._predict.sbc import SBC, pit_ranks
+from .._calibrate import SBC, Coverage, pit_ranks
 from .axes import axes_to_draw_into, pyplot_or_error
 
 

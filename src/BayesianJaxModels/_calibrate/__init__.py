@@ -1,0 +1,14 @@
+from .calibration import Coverage as Coverage, coverage as coverage, pit as pit
+from .sbc import (
+    SBC as SBC,
+    pit_ranks as pit_ranks,
+    rank_band as rank_band,
+    simulation_based_calibration as simulation_based_calibration,
+)
+from .scores import (
+    LogPredictiveDensity as LogPredictiveDensity,
+    crps as crps,
+    energy_score as energy_score,
+    leave_future_out as leave_future_out,
+    log_predictive_density as log_predictive_density,
+)

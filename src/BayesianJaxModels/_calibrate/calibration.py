@@ -1,0 +1,370 @@
+"""Are the bands honest: coverage and the probability integral transform."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
+
+from .._dynamics import Trajectory
+from .._predict import quantiles, read_weights
+
+LEVELS = tuple(i / 20 for i in range(1, 20))
+
+
+class Coverage(eqx.Module):
+    """How often intervals hold the truth, for every level.
+
+    Attributes:
+        levels: The posterior mass in each interval: what the coverage should be.
+        pointwise: The share of all observed entries in their equal-tailed intervals, of
+            shape `(k,)`.
+        by_time: The same for each time, of shape `(k, T)`; NaN where nothing was
+            observed.
+        simultaneous: The share of series that lie in their bands as a whole, at all
+            times and in all components at once, of shape `(k,)`. For one series that is
+            0 or 1.
+        num_draws: How many draws there were, failed ones included.
+        num_failed: How many of them failed, one number for each series.
+
+    Example:
+        ```python
+        rng = np.random.default_rng(0)
+        draws, truth = rng.normal(size=(400, 30)), rng.normal(size=30)  # of 30 times
+        found = bjm.coverage(draws, truth, levels=(0.5, 0.9))
+        found.pointwise  # [0.5, 0.9]
+        found.by_time.shape  # (2, 30)
+        found.simultaneous  # [1.0, 1.0]
+        ```
+    """
+
+    levels: tuple[float, ...] = eqx.field(static=True)
+    pointwise: Float[np.ndarray, " k"]
+    by_time: Float[np.ndarray, "k T"]
+    simultaneous: Float[np.ndarray, " k"]
+    num_draws: int = eqx.field(static=True)
+    num_failed: Int[np.ndarray, "..."]
+
+
+def coverage(
+    draws: Trajectory | Num[ArrayLike, "..."],
+    truth: Num[ArrayLike, "..."],
+    levels: Sequence[float] = LEVELS,
+    *,
+    time_axis: int = 0,
+    mask: Bool[ArrayLike, "..."] | None = None,
+    weights: Float[ArrayLike, " n"] | None = None,
+) -> Coverage:
+    """Coverage of credible intervals, by time, over all, and of bands as a whole.
+
+    The simultaneous band is the mean plus and minus as many standard deviations as the
+    share `level` of the draws needs to stay within at all times and in all components.
+
+    Args:
+        draws: A `Trajectory` with one array for a state, or an array of shape
+            `(num_draws, *series, T, *state)`. For noisy observations give draws of
+            those, with noise. A draw that is not finite somewhere in a series is left
+            out of that series and counted. One that an event ended counts at the times
+            before: what is said of a time is said of the draws still running. Of
+            observations only `dataclasses.replace(trajectory, ys=observations)` knows
+            of such ends.
+        truth: What the draws predict, of shape `(*series, T, *state)`. It is rounded to
+            the draws' precision, so that a given initial state is met.
+        levels: The mass in each interval, in (0, 1).
+        time_axis: Which axis of `truth` is time; axes before it are series, those after
+            it the state.
+        mask: What of `truth` was observed, of its shape; all of it if `None`.
+        weights: The weights of the draws; by default those of the `Trajectory`, if any.
+
+    Returns:
+        A `Coverage`.
+
+    Raises:
+        ValueError: If an argument is not as above, all draws of a series failed, or
+            none still runs at a time that was observed.
+
+    Example:
+        ```python
+        rng = np.random.default_rng(0)
+        rates, ts = rng.normal(0.5, 0.1, (500, 1, 1)), np.linspace(0.0, 4.0, 9)
+        draws = np.exp(-rates * ts)  # of a decay from 1, for one series
+        truth = np.exp(-0.6 * ts)[None]
+        found = bjm.coverage(draws, truth, levels=(0.5, 0.9), time_axis=1)
+        found.pointwise  # [0.11, 1.0]
+        ```
+
+    References:
+        Montiel Olea and Plagborg-Møller (2019), "Simultaneous confidence bands: theory,
+        implementation, and an application to SVARs", Journal of Applied Econometrics
+        34: the sup-t band.
+    """
+    masses = np.asarray(levels, float)
+    if masses.ndim != 1 or not masses.size or not np.all((masses > 0) & (masses < 1)):
+        raise ValueError(f"`levels` must be numbers in (0, 1), but got {levels}.")
+    data = read_series(draws, truth, mask, weights, time_axis)
+    tails = (1 - masses) / 2
+    probs = np.append(tails, 1 - tails)
+    covered, together = [], []
+    for one in data.series:
+        ends = one.by_time(lambda now: quantiles(now.draws, now.weights, probs))
+        low, high = np.split(ends, 2)
+        covered.append((low <= one.truth) & (one.truth <= high) & one.observed)
+        if one.observed.any():
+            of_draws, weights, of_truth = _deviations(one)
+            together.append(of_truth <= quantiles(of_draws, weights, masses))
+    counts = np.sum([one.observed.sum(axis=1) for one in data.series], axis=0)
+    hits = np.sum(covered, axis=(0, 3))
+    return Coverage(
+        levels=tuple(float(mass) for mass in masses),
+        pointwise=hits.sum(axis=1) / counts.sum(),
+        by_time=np.where(counts > 0, hits / np.maximum(counts, 1), np.nan),
+        simultaneous=np.mean(together, axis=0),
+        num_draws=data.num_draws,
+        num_failed=data.num_failed,
+    )
+
+
+def _deviations(one):
+    """The greatest distance from the mean, in sds, of each draw and of the truth.
+
+    Of the draws that ran while something was observed, with their weights.
+    """
+
+    def moments(now):
+        # Less the first draw, so that draws which agree have an sd of exactly 0.
+        draws = now.draws - now.draws[0]
+        mean = np.average(draws, axis=0, weights=now.weights)
+        variance = np.average((draws - mean) ** 2, axis=0, weights=now.weights)
+        return np.stack([now.draws[0], mean, np.sqrt(variance)])
+
+    first, mean, stdv = one.by_time(moments)
+
+    def greatest(values):
+        distance = np.abs(values - first - mean)
+        beyond = np.where(distance > 0, np.inf, 0.0)
+        ratio = np.where(stdv > 0, distance / np.where(stdv > 0, stdv, 1), beyond)
+        return ratio[..., one.observed].max(axis=-1)
+
+    there = one.running & one.observed.any(axis=-1)
+    kept = there.any(axis=1)
+    draws = np.where(there[kept, :, None], one.draws[kept], first + mean)
+    weights = None if one.weights is None else one.weights[kept]
+    return greatest(draws), weights, greatest(one.truth)
+
+
+def pit(
+    draws: Trajectory | Num[ArrayLike, "..."],
+    observation: Num[ArrayLike, "..."],
+    *,
+    key: PRNGKeyArray,
+    time_axis: int = 0,
+    mask: Bool[ArrayLike, "..."] | None = None,
+    weights: Float[ArrayLike, " n"] | None = None,
+) -> Float[np.ndarray, "..."]:
+    """The probability integral transform: where each observation falls in its draws.
+
+    It is the rank of the observation among the draws, with ties broken at random, and
+    spread evenly over the rank's cell. So it is exactly uniform on (0, 1) if the
+    observation comes from where the draws do, for continuous data and for counts.
+    Values at different times of one series are not independent.
+
+    Args:
+        draws: Draws of the observation, with noise; as in `coverage`. A warning says
+            how many are left out because they are not finite.
+        observation: As `truth` in `coverage`.
+        key: A JAX random key.
+        time_axis: As in `coverage`.
+        mask: As in `coverage`.
+        weights: As in `coverage`. The observation then counts as one draw beside as
+            many as the effective sample size.
+
+    Returns:
+        Values in (0, 1), of the shape of `observation`; NaN where `mask` is false.
+
+    Raises:
+        ValueError: As `coverage` says.
+
+    Example:
+        ```python
+        rng = np.random.default_rng(0)
+        replicated, counts = rng.poisson(5.0, (500, 200)), rng.poisson(5.0, 200)
+        values = bjm.pit(replicated, counts, key=jax.random.key(0))
+        np.quantile(values, [0.25, 0.5, 0.75])  # [0.30, 0.53, 0.77]
+        ```
+
+    References:
+        Czado, Gneiting and Held (2009), "Predictive model assessment for count data",
+        Biometrics 65.
+    """
+    data = read_series(draws, observation, mask, weights, time_axis)
+    data.warn_failed()
+    uniform = np.asarray(jax.random.uniform(key, data.shape), float)
+    values = []
+    for one, noise in zip(data.series, uniform, strict=True):
+        below, tied, whole = one.by_time(_ranks)
+        value = (below + noise * (tied + 1)) / (whole + 1)
+        values.append(np.where(one.observed, value, np.nan))
+    return np.reshape(values, np.shape(observation))
+
+
+def _ranks(now):
+    """How many draws are below, how many tied, and how many there are in all."""
+    share = np.ones(len(now.draws))
+    if now.weights is not None:
+        share = now.weights * (now.weights.sum() / (now.weights**2).sum())
+    below = np.tensordot(share, now.draws < now.truth, axes=1)
+    tied = np.tensordot(share, now.draws == now.truth, axes=1)
+    return np.stack([below, tied, np.full(below.shape, share.sum())])
+
+
+@dataclass(frozen=True)
+class Series:
+    """The draws of one series that can be used, and what was observed of it.
+
+    Draws are NaN where they do not run, after an event ended them.
+    """
+
+    draws: Float[np.ndarray, "n T k"]
+    running: Bool[np.ndarray, "n T"]
+    truth: Float[np.ndarray, "T k"]
+    observed: Bool[np.ndarray, "T k"]
+    weights: Float[np.ndarray, " n"] | None
+
+    def take(self, draws: Any, times: Any) -> "Series":
+        """Some draws at some times."""
+        weights = None if self.weights is None else self.weights[draws]
+        return Series(
+            self.draws[draws][:, times],
+            self.running[draws][:, times],
+            self.truth[times],
+            self.observed[times],
+            weights,
+        )
+
+    def stretches(self) -> "list[Series]":
+        """Stretches of times, each with the draws that run at all of it.
+
+        Where none runs, and nothing was observed, with all of them, which are NaN.
+        """
+        change = (self.running[:, 1:] != self.running[:, :-1]).any(axis=0)
+        ends = [0, *(np.flatnonzero(change) + 1), self.running.shape[1]]
+        found = []
+        for start, stop in pairwise(ends):
+            running = self.running[:, start]
+            kept = running if running.any() else ~running
+            found.append(self.take(kept, slice(start, stop)))
+        return found
+
+    def by_time(self, fn: "Callable[[Series], np.ndarray]") -> np.ndarray:
+        """A function of the draws at some times, of shape `(..., T, k)`, at all."""
+        return np.concatenate([fn(now) for now in self.stretches()], axis=-2)
+
+
+@dataclass(frozen=True)
+class AllSeries:
+    """All series; `shape` is their number, the times and the components."""
+
+    series: list[Series]
+    shape: tuple[int, int, int]
+    num_draws: int
+    num_failed: Int[np.ndarray, "..."]
+
+    def warn_failed(self) -> None:
+        """Warn if draws were left out."""
+        if self.num_failed.any():
+            count = self.num_draws * self.num_failed.size
+            warnings.warn(
+                f"{self.num_failed.sum():,} of {count:,} draws failed, or are not "
+                "finite, and are left out.",
+                stacklevel=3,
+            )
+
+
+def read_series(
+    draws: Trajectory | Num[ArrayLike, "..."],
+    truth: Num[ArrayLike, "..."],
+    mask: Bool[ArrayLike, "..."] | None,
+    weights: Float[ArrayLike, " n"] | None,
+    time_axis: int,
+) -> AllSeries:
+    """Take draws and what they predict apart, series by series, in float64.
+
+    Raises:
+        ValueError: As `coverage` says.
+    """
+    succeeded = reached = None
+    if isinstance(draws, Trajectory):
+        if not isinstance(draws.ys, jax.Array | np.ndarray):
+            raise ValueError(
+                "`draws` must have one array for a state, but `ys` is a "
+                f"{type(draws.ys).__name__}. Hand in one of its arrays."
+            )
+        if time_axis != (own := np.ndim(draws.num_steps) - 1):
+            raise ValueError(
+                f"`time_axis` is {time_axis}, but the times of the trajectory are axis "
+                f"{own} of what its draws predict."
+            )
+        weights = draws.weights if weights is None else weights
+        succeeded, reached = np.asarray(draws.succeeded), np.asarray(draws.is_reached)
+        draws = draws.ys
+    values, target = np.asarray(draws), np.asarray(truth)
+    if values.ndim == 0 or len(values) == 0 or values.shape[1:] != target.shape:
+        raise ValueError(
+            "`draws` must be at least one draw of shape (num_draws, *truth.shape), but "
+            f"they have shape {values.shape} and what they predict {target.shape}."
+        )
+    if not 0 <= time_axis < target.ndim:
+        raise ValueError(
+            f"`time_axis` is {time_axis}, but what the draws predict has axes 0 to "
+            f"{target.ndim - 1}."
+        )
+    observed = np.ones(target.shape, bool) if mask is None else np.asarray(mask)
+    if observed.shape != target.shape or not observed.any():
+        raise ValueError(
+            f"`mask` must have shape {target.shape} and be true somewhere, but has "
+            f"shape {observed.shape} and {observed.sum()} true."
+        )
+    if not np.all(np.isfinite(target) | ~observed):
+        raise ValueError(
+            "What the draws predict has NaN or inf. If values are missing, say so by "
+            "`mask`."
+        )
+    if np.issubdtype(values.dtype, np.floating):
+        target = target.astype(values.dtype)
+    num_draws, series = len(values), target.shape[:time_axis]
+    shape = (math.prod(series), target.shape[time_axis], -1)
+    values = values.reshape(num_draws, *shape)
+    target = np.where(observed, target, 0).astype(float).reshape(shape)
+    finite = np.isfinite(values).all(axis=3)
+    running = np.ones(finite.shape, bool) if reached is None else reached
+    running = running.reshape(finite.shape)
+    used = np.asarray((finite | ~running).all(axis=2))
+    if succeeded is not None:
+        used = used & succeeded.reshape(num_draws, -1)
+    if weights is not None:
+        weights = read_weights(np.asarray(weights), num_draws)
+    found = []
+    for i in range(len(target)):
+        good = used[:, i] if weights is None else used[:, i] & (weights > 0)
+        if not good.any():
+            raise ValueError(f"All draws of series {i} failed or have weight 0.")
+        there = running[good, i]
+        chosen = np.where(there[..., None], values[good, i].astype(float), np.nan)
+        kept = None if weights is None else weights[good]
+        one = Series(chosen, there, target[i], observed.reshape(shape)[i], kept)
+        empty = one.observed.any(axis=1) & ~there.any(axis=0)
+        if empty.any():
+            raise ValueError(
+                f"No draw of series {i} still runs at its times {np.flatnonzero(empty)}"
+                ", counted from 0, where something was observed: events ended all of "
+                "them. Leave these times out with `mask`."
+            )
+        found.append(one)
+    num_failed = np.asarray((~used).sum(axis=0).reshape(series))
+    return AllSeries(found, target.shape, num_draws, num_failed)

@@ -1,0 +1,190 @@
+"""What a wrong argument gets: an error that says what came and what was wanted."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, ArrayLike, Bool, Float
+
+
+def are_positive(values: Float[Array, "*shape"]) -> Bool[Array, "*shape"]:
+    """Entry by entry, whether a width is one: positive and finite, and no NaN."""
+    return (values > 0) & jnp.isfinite(values)
+
+
+def as_positive(
+    name: str, value: Any, may_be_infinite: bool = False
+) -> Float[Array, "..."]:
+    """Convert positive numbers to a float array.
+
+    Values that only a compiled function knows may be anything: one draw of many that is
+    negative, zero, NaN or infinite must not stop the others. A density asks
+    `are_positive` of what it was given, and is minus infinity where that says no.
+
+    Raises:
+        ValueError: If an entry is known not to be positive, or not to be finite.
+    """
+    with jax.ensure_compile_time_eval():
+        value = as_float_array(value, name)
+    if isinstance(value, Tracer):
+        return value
+    known = np.asarray(value)
+    if not np.all((known > 0) & (np.isfinite(known) | may_be_infinite)):
+        raise ValueError(f"`{name}` must be positive, but got {value}.")
+    return value
+
+
+def like(value: Float[Array, "..."], **fields: Array) -> list[Float[Array, "..."]]:
+    """The fields in the shape and dtype of `value`.
+
+    Raises:
+        ValueError: If a field does not broadcast to the shape; with its name.
+    """
+    for name, field in fields.items():
+        ends = value.shape[value.ndim - field.ndim :]
+        fits = field.ndim <= value.ndim and all(
+            size in (1, end) for size, end in zip(field.shape, ends, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"`{name}` has shape {field.shape}, which does not broadcast to "
+                f"{value.shape}, the shape of the entries that it belongs to."
+            )
+    return [
+        jnp.broadcast_to(field.astype(value.dtype), value.shape)
+        for field in fields.values()
+    ]
+
+
+def is_float_array(leaf: Any) -> bool:
+    """Whether `leaf` is a JAX or NumPy array of real floating point numbers."""
+    is_array = isinstance(leaf, jax.Array | np.ndarray)
+    return is_array and jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def as_float_array(value: Any, name: str = "value") -> Float[Array, "..."]:
+    """Convert real numbers to a float array; floating point dtypes are kept.
+
+    Args:
+        value: A real number or an array of them, of any shape. Integers become
+            floats of JAX's default precision.
+        name: What error messages call the value.
+
+    Raises:
+        TypeError: If `value` is anything else (complex, boolean, `None`, text, a
+            PRNG key, a ragged list).
+    """
+    wanted = f"`{name}` must be a real number or an array of them"
+    if value is None:
+        raise TypeError(f"{wanted}, but got None.")
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{wanted}, but got {value!r}.") from error
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        # Not weakly typed, as a Python number is: arithmetic makes it strong, and what
+        # was compiled for the one does not serve the other.
+        return jnp.asarray(array, array.dtype)
+    if jnp.issubdtype(array.dtype, jnp.integer):
+        return array.astype(float)
+    raise TypeError(f"{wanted}, but got dtype {array.dtype} with shape {array.shape}.")
+
+
+def check_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    """Raise a `ValueError` with both shapes unless `array` has the given one."""
+    if array.shape != shape:
+        raise ValueError(
+            f"`{name}` has shape {array.shape}, but {shape} was wanted. "
+            "Nothing is broadcast."
+        )
+
+
+def check_width(name: str, width: Any, mean: Any, shape: tuple[int, ...]) -> None:
+    """Raise a `ValueError` unless a width has the given shape and `mean`'s dtype."""
+    check_shape(name, width, shape)
+    if width.dtype != mean.dtype:
+        raise ValueError(
+            f"`{name}` has dtype {width.dtype}, but `mean` has {mean.dtype}. "
+            "They must be equal."
+        )
+
+
+def check_values(
+    array: Float[Array, "*shape"], is_bad: Bool[ArrayLike, ""], message: str
+) -> Float[Array, "*shape"]:
+    """Return `array`, or raise if its values are bad.
+
+    Raises:
+        ValueError: With `message`.
+        RuntimeError: In the place of the `ValueError` under a JAX transformation,
+            where values are known only when the compiled function runs.
+    """
+    if isinstance(is_bad, Tracer):
+        return eqx.error_if(array, is_bad, message)
+    if is_bad:
+        raise ValueError(message)
+    return array
+
+
+def check_finite(name: str, array: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return `array`, or raise as `check_values` does if it holds NaN or infinity."""
+    # What JAX would compile, NumPy does at once.
+    xp = jnp if isinstance(array, Tracer) else np
+    is_bad = ~xp.all(xp.isfinite(array))
+    return check_values(array, is_bad, f"`{name}` must be finite, but has NaN or inf.")
+
+
+def check_broadcast(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    """Raise a `ValueError` with both shapes unless `array` broadcasts to `shape`."""
+    trailing = shape[len(shape) - array.ndim :]
+    fits = array.ndim <= len(shape) and all(
+        size in (1, wanted) for size, wanted in zip(array.shape, trailing, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`{name}` has shape {array.shape}, but the value has shape {shape}. Pass "
+            "one number, or an array of that shape or one that broadcasts to it."
+        )
+
+
+def matching_width(
+    mean: Float[Array, "*shape"], raw_width: Any
+) -> Float[Array, "*shape"]:
+    """Unconstrained widths in the shape and dtype of `mean`.
+
+    Raises:
+        TypeError: If `raw_width` is not made of real numbers.
+        ValueError: If `raw_width` has a shape that does not broadcast to `mean`'s.
+    """
+    width = as_float_array(raw_width, "init_raw_stdv")
+    check_broadcast("init_raw_stdv", width, mean.shape)
+    return jnp.full_like(mean, width)
+
+
+def check_key(key: Any, name: str = "key") -> Any:
+    """Return one random key of JAX, or raise with what came instead.
+
+    Raises:
+        ValueError: If it is `None`, or several keys.
+        TypeError: If it is anything else, such as a number.
+    """
+    make_one = "Make one with `jax.random.key(0)`; another number makes other draws."
+    if key is None:
+        raise ValueError(f"A key is required, but `{name}` is None. {make_one}")
+    is_array = isinstance(key, jax.Array | np.ndarray)
+    if is_array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        num_axes = key.ndim
+    elif is_array and key.dtype == jnp.uint32 and key.ndim > 0:
+        num_axes = key.ndim - 1  # the two words of a key without a type of its own
+    else:
+        came = f"{key.dtype}{list(key.shape)}" if is_array else repr(key)
+        raise TypeError(f"`{name}` must be a random key of JAX, not {came}. {make_one}")
+    if num_axes > 0:
+        raise ValueError(
+            f"`{name}` must be one random key of JAX, but got an array of them, of "
+            f"shape {key.shape}. Take one, or `jax.vmap` over all."
+        )
+    return key

@@ -1,0 +1,60 @@
+"""Tangents of a vector field that implicit methods can always solve with."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, PyTree
+
+from ..._check import is_float_array
+from ..._gradient import all_finite
+
+
+@eqx.filter_custom_jvp
+def call_with_finite_tangents(
+    vector_field: Callable, t: Array, y: PyTree, args: Any
+) -> PyTree:
+    """The vector field, with zero tangents where it or a derivative is not finite.
+
+    The gradient of an implicit step comes from a linear system, and Lineax raises an
+    error for all draws if one of them puts NaN or infinity into it. Such a draw fails
+    anyway, and its value says so.
+    """
+    return vector_field(t, y, args)
+
+
+@call_with_finite_tangents.def_jvp
+def _(primals, tangents):
+    value, slope = eqx.filter_jvp(_call, primals, _ones(primals))
+    good = lax.stop_gradient(all_finite((value, slope)))
+    # Derivatives are those at a harmless place, as zero times infinity is NaN on the
+    # way back. Arguments keep what is finite: the knots of a curve have to increase.
+    vector_field, t, y, args = primals
+    vector_field, y = (
+        _map_floats(lambda x: jnp.where(good, x, 1), tree) for tree in (vector_field, y)
+    )
+    t, args = (
+        _map_floats(lambda x: jnp.where(jnp.isfinite(x), x, 1), tree)
+        for tree in (t, args)
+    )
+    _, slope = eqx.filter_jvp(_call, (vector_field, t, y, args), tangents)
+    return value, _map_floats(lambda x: jnp.where(good, x, 0), slope)
+
+
+def _call(vector_field, t, y, args):
+    return vector_field(t, y, args)
+
+
+def _ones(tree: PyTree) -> PyTree:
+    return jax.tree.map(
+        lambda leaf: jnp.ones_like(leaf) if is_float_array(leaf) else None, tree
+    )
+
+
+def _map_floats(function: Callable, tree: PyTree) -> PyTree:
+    return jax.tree.map(
+        lambda leaf: function(leaf) if is_float_array(leaf) else leaf, tree
+    )

@@ -1,0 +1,48 @@
+"""The first two arguments of every engine, held to what they must be."""
+
+from typing import Any
+
+from .._model import flatten_named, is_parameter
+from .._posterior import AbstractPosterior
+
+
+def check_engine_arguments(log_density: Any, start: Any, name: str = "start") -> None:
+    """Hold the first two arguments of an engine to what they must be.
+
+    Args:
+        log_density: What stands in the place of the log density.
+        start: What stands in the place of the model or posterior.
+        name: What the engine calls that.
+
+    Raises:
+        TypeError: If they are swapped, `log_density` cannot be called, or `start` is a
+            `MAPEstimate` or has no parameters; with the remedy.
+    """
+    from .map_estimate import MAPEstimate  # which imports this file
+
+    def can_be_drawn(argument):
+        is_posterior = isinstance(argument, AbstractPosterior | MAPEstimate)
+        nodes = [node for _, node in flatten_named(argument)[0]]
+        return is_posterior or any(map(is_parameter, nodes))
+
+    if not can_be_drawn(start) and can_be_drawn(log_density):
+        raise TypeError(
+            f"`log_density` and `{name}` seem to be swapped: the first is a "
+            f"{type(log_density).__name__}, and the second, a {type(start).__name__}, "
+            f"has no parameters. Pass the log density first and `{name}` second."
+        )
+    if not callable(log_density):
+        raise TypeError(
+            "`log_density` must be a function from a drawn model to one number, but "
+            f"is a {type(log_density).__name__}."
+        )
+    if isinstance(start, MAPEstimate):
+        raise TypeError(
+            f"`{name}` is a MAPEstimate, a point without widths. Pass "
+            "`laplace(log_density, mode)`, where `mode` is that estimate."
+        )
+    if not can_be_drawn(start):
+        raise TypeError(
+            f"`{name}` must be a model with parameters or a posterior, but is a "
+            f"{type(start).__name__} and has no parameters."
+        )

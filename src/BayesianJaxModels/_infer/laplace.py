@@ -1,0 +1,202 @@
+"""The Laplace approximation, and predictions linearised around its centre."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from .._compute import full_precision
+from .._model import free_means, replace_free_means
+from .._posterior import JointPosterior, MixturePosterior, as_float64, of_root
+from ._search.modes import log_evidence_of
+from .arguments import check_engine_arguments
+from .curvature import LARGEST_ERROR, curvature, noise_words
+from .density import FlatDensity
+from .map_estimate import MAPEstimate
+
+# A quarter of a standard deviation away from the mode, in all directions together.
+LARGEST_DECREMENT = 0.0625
+
+
+def laplace(
+    log_density: Callable[[Any], Float[Array, ""]],
+    model: PyTree,
+    *,
+    residuals: Callable[[Any], Float[Array, "..."]] | None = None,
+) -> JointPosterior | MixturePosterior:
+    """The normal distribution with the mode and the curvature of a log density.
+
+    Its covariance is the inverse of the negative Hessian at the mode (MacKay 1992,
+    Neural Computation 4(3)). It follows correlations but no skewness: `diagnose` says
+    whether that matters. It is the start to give `importance` and `nuts`. Runs on the
+    host, not under `jax.jit`.
+
+    Second derivatives are differences of gradients, over steps that the widths of the
+    result set. So it works near the edge of a support, and where the gradient has the
+    noise of a solver; it warns where that noise is too large.
+
+    Args:
+        log_density: From a drawn model to the log joint density of data and parameters,
+            a scalar.
+        model: A model with its means at the mode, or the `MAPEstimate` that
+            `map_estimate` returns. That may have several modes: all of them are fitted
+            then.
+        residuals: From a drawn model to the standardised residuals `r` of the data, of
+            any shape, whose log likelihood is `-sum(r**2) / 2`. `log_density` is then
+            that of all the rest, the prior above all. The curvature of the likelihood
+            is taken to be that of a generalised Gauss-Newton step (Schraudolph 2002,
+            Neural Computation 14(7)), `J^T J` with the Jacobian `J` of `r`, which costs
+            no second derivatives and is never negative. With a flat prior the widths
+            are the standard errors that nonlinear least squares reports (R's `nls`,
+            SciPy's `curve_fit` with `absolute_sigma=True`).
+
+    Returns:
+        A `JointPosterior` centred at the means of `model`, whose `log_evidence` is that
+        of this mode. Of a `MAPEstimate` with several modes, a `MixturePosterior` of
+        their fits, weighted by their evidence; modes that are flat in some direction
+        have no such fit and are left out.
+
+    Raises:
+        ValueError: If the curvature is not negative in every direction, or
+            `log_density` returns no single number.
+
+    Warns:
+        UserWarning: If `model` is a quarter of a standard deviation or more away from
+            the mode, as far as the curvature tells; or if the log density has noise
+            that puts the widths off by 5 % or more.
+
+    Example:
+        ```python
+        def log_density(drawn):
+            growth, death = drawn.mean
+            return -50 * (growth - 0.5) ** 2 - 50 * (growth - 2 * death) ** 2
+
+        mode = bjm.make_parameter([0.5, 0.25])
+        bjm.laplace(log_density, mode).stdv  # [0.1, 0.071]
+        ```
+    """
+    if isinstance(model, MAPEstimate):
+        return _of_all_modes(log_density, model, residuals)
+    check_engine_arguments(log_density, model, "model")
+    return _at_mode(log_density, model, residuals)[0]
+
+
+def _at_mode(
+    log_density: Callable, model: PyTree, residuals: Callable | None
+) -> tuple[JointPosterior, float]:
+    """The fit at one mode, and its log evidence."""
+    density = FlatDensity(log_density, model)
+    found = curvature(density, as_float64(density.entries))
+    value, gradient, precision, error = found
+    if residuals is not None:
+        square, slope, extra = _gauss_newton(residuals, model)
+        value, gradient = value - square / 2, gradient - slope
+        precision = precision + extra
+    try:
+        log_evidence = log_evidence_of(value, precision)
+    except np.linalg.LinAlgError:
+        noise = noise_words(error) if error > LARGEST_ERROR else ""
+        raise ValueError(
+            "The log density must be curved downwards in every direction at the means "
+            "of `model`, but the diagonal of its Hessian is "
+            f"{-np.diagonal(precision)}, or a combination of entries has no such "
+            "curvature. Start at a mode (`map_estimate`), give every parameter a "
+            f"proper prior, or pass `residuals`.{noise}"
+        ) from None
+    # A correlation-like matrix is inverted: entries differ by many magnitudes.
+    scale = np.sqrt(np.diagonal(precision))
+    inverse = np.linalg.inv(np.linalg.cholesky(precision / np.outer(scale, scale)))
+    covariance = inverse.T @ inverse / np.outer(scale, scale)
+    decrement = gradient @ covariance @ gradient
+    if not decrement < LARGEST_DECREMENT:
+        warnings.warn(
+            f"`model` is {decrement**0.5:.2g} standard deviations away from the mode. "
+            "Pass the model that `map_estimate` returns, or search longer.",
+            stacklevel=3,
+        )
+    if error > LARGEST_ERROR:
+        warnings.warn(
+            f"The widths may be off by {100 * error / 2:.0f} %.{noise_words(error)}",
+            stacklevel=3,
+        )
+    return of_root(model, inverse.T / scale[:, None], log_evidence), log_evidence
+
+
+def _of_all_modes(
+    log_density: Callable, estimate: MAPEstimate, residuals: Callable | None
+) -> JointPosterior | MixturePosterior:
+    """The fits at all modes that have a curvature, weighted by their evidence."""
+    modes = [mode for mode in estimate.modes if not mode.flat]
+    if len(modes) < 2:
+        return _at_mode(log_density, estimate.model, residuals)[0]
+    fits, evidence = zip(
+        *[_at_mode(log_density, mode.model, residuals) for mode in modes], strict=True
+    )
+    return MixturePosterior(list(fits), jax.nn.softmax(jnp.array(evidence)))
+
+
+class Linearised(eqx.Module):
+    """A function of a drawn model, linear in its entries around a centre.
+
+    Nonlinear trajectories of a Gaussian posterior over the weights of a network may
+    diverge where the linear ones do not (Immer, Korzepa & Bauer 2021,
+    arXiv:2008.08711). Push it through the posterior as any other function. A solve
+    inside needs an adjoint that allows forward mode, `diffrax.ForwardMode()` or
+    `diffrax.DirectAdjoint()`.
+
+    Attributes:
+        fn: From a drawn model to a pytree of float arrays.
+        centre: The model whose means are the centre.
+
+    Example:
+        ```python
+        rate = bjm.make_parameter(0.5, init_raw_stdv=0.5)
+        ts = jnp.linspace(0.0, 4.0, 9)
+        decay = bjm.Linearised(lambda drawn: jnp.exp(-drawn.mean * ts), rate)
+        ys = bjm.map_posterior(decay, rate, key=jax.random.key(0), num_samples=100)
+        ys.shape  # (100, 9)
+        ```
+    """
+
+    fn: Callable[[Any], PyTree]
+    centre: PyTree
+
+    def __call__(self, drawn: PyTree) -> PyTree:
+        """`fn(centre)` plus its derivative in the direction of `drawn`.
+
+        Args:
+            drawn: A drawn model.
+        """
+        centre = free_means(self.centre)
+
+        def at(vector):
+            return self.fn(replace_free_means(self.centre, vector))
+
+        value, slope = jax.jvp(at, (centre,), (free_means(drawn) - centre,))
+        return jax.tree.map(jnp.add, value, slope)
+
+
+def _gauss_newton(
+    residuals: Callable, model: PyTree
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    """The sum of squares, the gradient of half of it, and its curvature `J^T J`."""
+    value, jacobian = map(as_float64, _linear_residuals(residuals, model))
+    return value @ value, value @ jacobian, jacobian.T @ jacobian
+
+
+@eqx.filter_jit
+@full_precision
+def _linear_residuals(residuals: Callable, model: PyTree) -> tuple[Array, Array]:
+    def flat(vector):
+        return jnp.ravel(residuals(replace_free_means(model, vector)))
+
+    vector = free_means(model)
+    try:
+        return flat(vector), jax.jacfwd(flat)(vector)
+    except TypeError:  # a solve that allows reverse mode alone
+        return flat(vector), jax.jacrev(flat)(vector)

@@ -1,0 +1,108 @@
+"""The noise that a likelihood is given, held to what it needs."""
+
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float
+
+from .._check import are_positive, as_float_array, as_positive
+from .._parameter import AbstractParameter
+
+OF_A_COVARIANCE = (
+    "A covariance between observables belongs in "
+    "`MultivariateNormalLikelihood.from_covariance`."
+)
+
+
+def as_noise(
+    name: str, value: Any, may_be_infinite: bool = False
+) -> Float[Array, "..."]:
+    """Convert a number as `as_positive` does, or one for each entry of an observation.
+
+    Entries of an array may be zero, NaN or infinite, as where nothing was measured:
+    only a mask says whether they count, and `check_noise` judges those that do.
+
+    Raises:
+        ValueError: If an entry is known to be negative, or all to be of no use.
+    """
+    with jax.ensure_compile_time_eval():
+        value = as_float_array(value, name)
+    if isinstance(value, Tracer) or value.ndim == 0:
+        return as_positive(name, value, may_be_infinite)
+    known = np.asarray(value)
+    looks_symmetric = (
+        known.ndim == 2 and len(known) > 1 and np.array_equal(known, known.T)
+    )
+    if np.any(known < 0) or not np.any(known > 0):
+        advice = f" {OF_A_COVARIANCE}" if looks_symmetric else ""
+        raise ValueError(f"`{name}` must be positive, but got {value}.{advice}")
+    if looks_symmetric and _is_covariance(known):
+        warnings.warn(
+            f"`{name}` has shape {known.shape} and is symmetric and positive definite, "
+            "as a covariance is, but its entries are taken for what they are called, "
+            f"one for each entry of the observation. {OF_A_COVARIANCE}",
+            stacklevel=6,  # the line that makes the likelihood, past Equinox's own
+        )
+    return value
+
+
+def check_noise(
+    noise: dict[str, Float[Array, "*shape"]], counts: Bool[Array, "*shape"]
+) -> None:
+    """Hold the noise to what it must be, where that is known and the entry counts.
+
+    Raises:
+        ValueError: With the name, and with the first such entry.
+    """
+    for name, widths in noise.items():
+        is_bad = counts & ~are_positive(widths)
+        if isinstance(is_bad, Tracer) or not np.any(is_bad):
+            continue
+        at = tuple(np.argwhere(is_bad)[0].tolist())
+        raise ValueError(
+            f"`{name}` must be positive and finite wherever the observation counts, "
+            f"but is {widths[at]} at {at}. Leave out with `mask` what was not measured."
+        )
+
+
+def given_or_learnt(
+    name: str, given: Any, learnt: Any, may_be_infinite: bool = False
+) -> tuple[Array | None, AbstractParameter | None]:
+    """Hold a width to one of its two forms."""
+    if (given is None) == (learnt is None):
+        raise ValueError(
+            f"Give `{name}` as a number or `log_{name}` as a parameter, one of the two."
+        )
+    if given is not None:
+        return as_noise(name, given, may_be_infinite), None
+    if not isinstance(learnt, AbstractParameter):
+        raise TypeError(
+            f"`log_{name}` must be a parameter, as `make_parameter` makes one, but got "
+            f"{learnt!r}. A width that is no parameter is `{name}`."
+        )
+    return None, learnt
+
+
+def width_of(given: Array | None, learnt: AbstractParameter | None) -> Array:
+    """The number that a width of either form stands for."""
+    if learnt is not None:
+        return jnp.exp(learnt.mean)
+    assert given is not None
+    return given
+
+
+def as_good_as_infinite(width: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The width, or where it is larger, one beyond which the limit is exact."""
+    return jnp.minimum(width, jnp.finfo(width.dtype).eps ** -2)
+
+
+def _is_covariance(matrix: np.ndarray) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True

@@ -1,0 +1,43 @@
+"""The prior in the place of a posterior."""
+
+from jaxtyping import PRNGKeyArray, PyTree
+
+from .._model import OF_ONE_MODEL, refuse
+from .._prior import Prior, sample_prior
+from .posterior import AbstractPosterior
+
+
+class PriorDraws(AbstractPosterior):
+    """The prior in the place of a posterior, for predictions before any data.
+
+    Attributes:
+        model: Says which parameters there are, and of which shapes.
+        prior: Its prior.
+
+    Raises:
+        ValueError: When it draws, as `log_prior` does.
+
+    Example:
+        ```python
+        rate, ts = bjm.make_parameter(1.0), jnp.linspace(0.0, 1.0, 5)
+        prior = bjm.Prior(default=bjm.LogNormal(0.0, 0.5))
+        before_any_data = bjm.map_posterior(
+            lambda drawn: jnp.exp(-drawn.mean * ts),
+            bjm.PriorDraws(rate, prior),
+            key=jax.random.key(0),
+            num_samples=100,
+        )
+        before_any_data.shape  # (100, 5)
+        ```
+    """
+
+    model: PyTree
+    prior: Prior
+
+    def get_parameters(self) -> None:
+        """Refuse: `model` says what the parameters are, not where."""
+        refuse("get_parameters", self, OF_ONE_MODEL)
+
+    def draw(self, key: PRNGKeyArray) -> PyTree:
+        """Draw every parameter from the prior."""
+        return sample_prior(self.model, self.prior, key)

@@ -1,0 +1,254 @@
+"""Which parameter of a model has which prior."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from .._check import like
+from .._compute import fold_in
+from .._model import (
+    Model,
+    flatten_named,
+    get_parameters,
+    is_parameter,
+    kl_to_laplace,
+    kl_to_normal,
+    map_parameters,
+    ravel_all,
+    replace_mean,
+)
+from .._parameter import AbstractParameter, DeterministicParameter, LaplacianParameter
+from .distribution import AbstractPrior, Laplace, Normal
+
+
+class Prior(eqx.Module):
+    """The prior of a whole model: a distribution for each of its parameters.
+
+    Every parameter needs one, except a `DeterministicParameter`, which is known:
+    without a rule or a default it has none. In one half of a partition, as
+    `freeze_params` makes it, rules for parameters of the other half play no part.
+
+    Args:
+        rules: From a parameter's name (as `get_parameters` spells it), type, or a
+            function `(name, parameter) -> bool` to its distribution. Names decide
+            first, then the others in their order.
+        default: The distribution of parameters that no rule mentions. If `None`, such a
+            parameter is an error.
+
+    Attributes:
+        distributions: Those of the rules, in their order.
+
+    Raises:
+        TypeError: If a rule is something else, or leads to no `AbstractPrior`.
+
+    Example:
+        ```python
+        class Oscillator(bjm.Module):
+            log_stiffness: bjm.GaussianParameter
+            start: bjm.GaussianParameter
+
+        positive = bjm.OnNaturalScale(bjm.HalfNormal(2.0), jnp.exp, jnp.log)
+        prior = bjm.Prior({"log_stiffness": positive}, default=bjm.Normal(0.0, 1.0))
+        model = Oscillator(bjm.make_parameter(0.0), bjm.make_parameter([1.0, 0.0]))
+        bjm.log_prior(model, prior)  # -3.382
+        ```
+    """
+
+    rules: tuple = eqx.field(static=True)
+    distributions: tuple[AbstractPrior, ...]
+    default: AbstractPrior | None
+
+    def __init__(
+        self,
+        rules: Mapping[Any, Any] | None = None,
+        default: AbstractPrior | None = None,
+    ):
+        rules = {} if rules is None else dict(rules)
+        for rule, distribution in rules.items():
+            if isinstance(rule, type):
+                is_rule = issubclass(rule, AbstractParameter)
+            else:
+                is_rule = isinstance(rule, str) or callable(rule)
+            if not is_rule:
+                raise TypeError(
+                    "A rule must be a name, a type of parameter or a function "
+                    f"`(name, parameter) -> bool`, but got {rule!r}."
+                )
+            if not isinstance(distribution, AbstractPrior):
+                raise TypeError(
+                    f"The rule {rule!r} must lead to a prior such as `Normal(0, 1)`, "
+                    f"but leads to {distribution!r}."
+                )
+        self.rules = tuple(rules)
+        self.distributions = tuple(rules.values())
+        self.default = default
+
+    def of_parameters(self, model: PyTree) -> dict[str, AbstractPrior]:
+        """The distribution of every parameter of a model that has one, by name.
+
+        Args:
+            model: A model with parameters.
+
+        Raises:
+            ValueError: If a name in the rules is not one of the model's, or a parameter
+                has no rule and there is no default; with the names.
+        """
+        parameters = get_parameters(model)
+        names = {name for name, node in flatten_named(model)[0] if is_parameter(node)}
+        for rule in self.rules:
+            if isinstance(rule, str) and rule not in names:
+                near = get_close_matches(rule, parameters, cutoff=0.4)
+                near = near or list(parameters)[:10]
+                raise ValueError(
+                    f"The prior has a rule for {rule!r}, but the model has no "
+                    f"parameter of that name. Near matches: {near}."
+                )
+        matches = {name: self._find(name, p) for name, p in parameters.items()}
+        found = {name: match for name, match in matches.items() if match is not None}
+        without = [
+            name
+            for name, parameter in parameters.items()
+            if name not in found and not parameter.is_known
+        ]
+        if without:
+            raise ValueError(
+                f"The prior says nothing of the parameters {without}. Add rules for "
+                "them, or a `default`."
+            )
+        return found
+
+    def _find(self, name: str, parameter: AbstractParameter) -> AbstractPrior | None:
+        if name in self.rules:
+            return self.distributions[self.rules.index(name)]
+        for rule, distribution in zip(self.rules, self.distributions, strict=True):
+            if isinstance(rule, type):
+                matches = isinstance(parameter, rule)
+            else:
+                matches = not isinstance(rule, str) and rule(name, parameter)
+            if matches:
+                return distribution
+        return self.default
+
+
+def log_prior(drawn: PyTree, prior: Prior) -> Float[Array, ""]:
+    """The log prior density of a drawn model, summed over all its parameters.
+
+    Args:
+        drawn: A drawn model: the density is taken at the `mean` of each parameter.
+        prior: The prior of the model.
+
+    Returns:
+        One number, in nats and the dtype of the parameters; minus infinity if one of
+        them is outside the support of its prior.
+
+    Raises:
+        ValueError: If a parameter has no prior, a rule no parameter, or a prior's
+            fields do not broadcast to its parameter.
+
+    Example:
+        ```python
+        model = [bjm.make_parameter([0.5, 2.0]), bjm.make_parameter(0.1)]
+        drawn = bjm.sample_all_parameters(model, jax.random.key(0))
+        bjm.log_prior(drawn, bjm.Prior(default=bjm.Normal(0.0, 1.0)))  # -4.89
+        ```
+    """
+    distributions = prior.of_parameters(drawn)
+    parameters = get_parameters(drawn)
+    densities = [
+        p.log_density(parameters[name].mean) for name, p in distributions.items()
+    ]
+    return jnp.sum(ravel_all(densities))
+
+
+def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
+    """Draw every parameter of a model from the prior.
+
+    What is known keeps its value, unless a rule, not the default, is about it.
+
+    Args:
+        model: Says which parameters there are, and of which shapes.
+        prior: The prior of the model.
+        key: A JAX random key. The parameter with index `i` in `get_parameters` draws
+            from `jax.random.fold_in(key, i)`.
+
+    Returns:
+        A drawn model, as `sample_all_parameters` returns one.
+
+    Raises:
+        ValueError: As `log_prior` does.
+
+    Example:
+        ```python
+        rates = bjm.make_parameter([0.5, 2.0])
+        prior = bjm.Prior(default=bjm.LogNormal(0.0, 0.5))
+        keys = jax.random.split(jax.random.key(0), 100)
+        draws = jax.vmap(lambda key: bjm.sample_prior(rates, prior, key).mean)(keys)
+        draws.shape  # (100, 2)
+        ```
+    """
+    distributions = prior.of_parameters(model)
+
+    names = list(get_parameters(model))
+
+    def draw(index, parameter):
+        distribution = distributions.get(names[index])
+        is_default = distribution is prior.default
+        if distribution is None or (parameter.is_known and is_default):
+            return parameter
+        value = distribution.sample(fold_in(key, index), parameter.mean)
+        return replace_mean(parameter, value)
+
+    return map_parameters(draw, model)
+
+
+def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
+    """`KL(q || prior)` of a model's distributions `q`, in closed form.
+
+    There is one for every type of parameter against `Normal`, and for Laplacian
+    parameters against `Laplace`. A `DeterministicParameter` counts with minus its log
+    prior, under any prior, so that `-kl_to_prior(model, prior)` is the mean over draws
+    of `log_prior` plus `entropy(model)` for every model.
+
+    Args:
+        model: A model with parameters.
+        prior: Its prior.
+
+    Returns:
+        One number, in nats.
+
+    Raises:
+        ValueError: As `log_prior` does.
+        NotImplementedError: If a pair of parameter and prior has no closed form.
+
+    Example:
+        ```python
+        rates = bjm.make_parameter([0.0, 1.0], init_raw_stdv=0.5)  # sd .25
+        bjm.kl_to_prior(rates, bjm.Prior(default=bjm.Normal(0.0, 1.0)))  # 2.334
+        ```
+    """
+    parameters = get_parameters(model)
+    divergences = [
+        _kl_of_one(name, parameters[name], distribution)
+        for name, distribution in prior.of_parameters(model).items()
+    ]
+    return jnp.sum(ravel_all(divergences))
+
+
+def _kl_of_one(
+    name: str, q: AbstractParameter, prior: AbstractPrior
+) -> Float[Array, "..."]:
+    if isinstance(q, DeterministicParameter):
+        return -prior.log_density(q.mean)
+    if isinstance(prior, Normal):
+        return kl_to_normal(q, *like(q.mean, mean=prior.mean, sd=prior.sd))
+    if isinstance(prior, Laplace) and isinstance(q, LaplacianParameter):
+        return kl_to_laplace(q, *like(q.mean, mean=prior.mean, scale=prior.scale))
+    raise NotImplementedError(
+        f"KL({type(q).__name__} || {type(prior).__name__}) of `{name}` has no closed "
+        "form here. Estimate it: `log_prior(drawn, prior) + entropy(model)` averages "
+        "to minus the divergence over drawn models."
+    )
