@@ -1,6 +1,7 @@
 """The shape of the house, read from the source."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -44,20 +45,23 @@ def wing_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported_wings(path):
+def imports(path):
+    """The modules that a file imports from, and the names that it takes of them."""
     package = ["BayesianJaxModels", *path.relative_to(PACKAGE).parent.parts]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) + 1 - node.level] if node.level else []
             stem = base + (node.module.split(".") if node.module else [])
-            modules = [[*stem, alias.name] for alias in node.names]
+            yield from ((stem, alias.name) for alias in node.names)
         elif isinstance(node, ast.Import):
-            modules = [alias.name.split(".") for alias in node.names]
-        else:
-            continue
-        for module in modules:
-            if module[0] == "BayesianJaxModels":
-                yield module[1]
+            yield from ((alias.name.split("."), None) for alias in node.names)
+
+
+def imported_wings(path):
+    for stem, name in imports(path):
+        module = [*stem, name]
+        if module[0] == "BayesianJaxModels":
+            yield module[1]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -67,6 +71,28 @@ def test_imports_run_one_way(path):
     for imported in imported_wings(path):
         assert WINGS.index(imported) <= WINGS.index(wing), f"{wing} <- {imported}"
         assert (wing, imported) not in STRANGERS
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_wings_speak_through_what_they_export(path):
+    for stem, name in imports(path):
+        if stem[0] == "BayesianJaxModels" and stem[1:2] != [wing_of(path)]:
+            assert len(stem) <= 2, f"{'.'.join(stem)} is private to its wing"
+            is_module = (PACKAGE.joinpath(*stem[1:]) / f"{name}.py").exists()
+            assert not is_module or stem == ["BayesianJaxModels"] or exports(stem, name)
+
+
+def exports(stem, name):
+    """Whether a wing's `__init__` takes the name from one of its modules."""
+    return any(
+        given == name and len(inside) > len(stem)
+        for inside, given in imports(PACKAGE.joinpath(*stem[1:]) / "__init__.py")
+    )
+
+
+def test_no_folder_is_large():
+    sizes = Counter(path.parent for path in FILES)
+    assert max(sizes.values()) <= 14, sizes.most_common(1)
 
 
 def test_the_import_reader_reads():

@@ -9,6 +9,7 @@ from ._search.modes import Mode as Mode
 from .density import ForwardGradient as ForwardGradient
 from .diagnose import Diagnosis as Diagnosis, diagnose as diagnose
 from .elbo import ELBO as ELBO, elbo as elbo
-from .laplace import Linearised as Linearised, laplace as laplace
+from .ensemble import ensemble as ensemble
+from .laplace import laplace as laplace
 from .linear_response import linear_response as linear_response
 from .map_estimate import MAPEstimate as MAPEstimate, map_estimate as map_estimate

@@ -1,12 +1,10 @@
+from .base import AbstractLikelihood as AbstractLikelihood
 from .censored import Censored as Censored, IntervalCensored as IntervalCensored
-from .continuous import (
-    LogNormalLikelihood as LogNormalLikelihood,
-    NormalLikelihood as NormalLikelihood,
-    StudentTLikelihood as StudentTLikelihood,
+from .log_normal import LogNormalLikelihood as LogNormalLikelihood
+from .multivariate_normal import (
+    MultivariateNormalLikelihood as MultivariateNormalLikelihood,
 )
-from .counts import (
-    NegativeBinomialLikelihood as NegativeBinomialLikelihood,
-    PoissonLikelihood as PoissonLikelihood,
-)
-from .likelihood import AbstractLikelihood as AbstractLikelihood
-from .multivariate import MultivariateNormalLikelihood as MultivariateNormalLikelihood
+from .negative_binomial import NegativeBinomialLikelihood as NegativeBinomialLikelihood
+from .normal import NormalLikelihood as NormalLikelihood
+from .poisson import PoissonLikelihood as PoissonLikelihood
+from .student_t import StudentTLikelihood as StudentTLikelihood

@@ -11,7 +11,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from .._check import as_float_array, like
-from .likelihood import AbstractLikelihood
+from .base import AbstractLikelihood
 from .noise import as_noise
 from .observe import Support
 

@@ -18,7 +18,7 @@ from .._parameter import (
     MultivariateGaussianParameter,
     raw_width,
 )
-from .posterior import AbstractPosterior
+from .base import AbstractPosterior
 
 _NARROWER = "For a narrower start use `JointPosterior.gaussian(model, covariance)`."
 

@@ -4,7 +4,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from .._model import OF_ONE_MODEL, refuse
 from .._prior import Prior, sample_prior
-from .posterior import AbstractPosterior
+from .base import AbstractPosterior
 
 
 class PriorDraws(AbstractPosterior):

@@ -22,7 +22,9 @@ from .._model import (
     replace_mean,
 )
 from .._parameter import AbstractParameter, DeterministicParameter, LaplacianParameter
-from .distribution import AbstractPrior, Laplace, Normal
+from .base import AbstractPrior
+from .laplace import Laplace
+from .normal import Normal
 
 
 class Prior(eqx.Module):

@@ -1,12 +1,17 @@
-from .normal_tail import log_mass as log_mass, quantile as quantile
-from .special import (
+from .normal_tail import (
+    log_mass as log_mass,
+    log_ndtr as log_ndtr,
+    quantile as quantile,
+)
+from .stirling import (
     HALF_LOG_2_PI as HALF_LOG_2_PI,
     STIRLING_FROM as STIRLING_FROM,
     deviance as deviance,
-    log_ndtr as log_ndtr,
     scaled_beta_density as scaled_beta_density,
     scaled_gamma_density as scaled_gamma_density,
     stirling_remainder as stirling_remainder,
+)
+from .student_t import (
     student_t_log_density as student_t_log_density,
     student_t_log_survival as student_t_log_survival,
 )

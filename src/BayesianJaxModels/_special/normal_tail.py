@@ -14,6 +14,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from .stirling import HALF_LOG_2_PI
+
 # Beyond, 20 terms of Laplace's continued fraction (7.9.3 of the NIST Digital Library of
 # Mathematical Functions) are exact in double precision.
 FAR, NUM_TERMS = 5, 20
@@ -137,3 +139,16 @@ def quantile(
         return t - (so_far.hazard - target) * slope
 
     return lax.fori_loop(0, NUM_STEPS, closer, lax.stop_gradient(start))
+
+
+def log_ndtr(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The log of the normal distribution function.
+
+    The gradient of JAX's is `exp` of a difference, which far out is noise in single
+    precision.
+    """
+    is_upper = z > 0
+    x = jnp.where(is_upper, 0, -z)
+    lower = -(x**2) / 2 - HALF_LOG_2_PI - log_hazard(x)
+    upper = lax.erfc(jnp.where(is_upper, z, 0) / 2**0.5) / 2
+    return jnp.where(is_upper, jnp.log1p(-upper), lower)

@@ -1,6 +1,5 @@
-"""Distributions of positive entries."""
+"""The gamma prior and its kin."""
 
-import math
 from typing import Any
 
 import jax
@@ -9,138 +8,10 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
 from .._check import as_positive, like
-from .._compute import standard_laplace, standard_normal, symmetric_uniform
+from .._compute import standard_laplace
 from .._special import STIRLING_FROM, scaled_gamma_density
-from .distribution import AbstractPrior
-from .support import (
-    as_finite,
-    guarded,
-    guarded_by_size,
-    has_end,
-    log_one_plus_square,
-    log_power,
-    normal_density,
-    representable,
-)
-
-
-class HalfNormal(AbstractPrior):
-    """The size of a normal number with mean 0.
-
-    Attributes:
-        scale: The standard deviation of that number, above 0, in the unit of the
-            parameter.
-
-    Raises:
-        TypeError: If a field is not made of real numbers.
-        ValueError: If `scale` is not positive and finite.
-
-    Example:
-        ```python
-        noise = bjm.make_parameter(0.2)
-        bjm.log_prior(noise, bjm.Prior(default=bjm.HalfNormal(0.5)))  # 0.387
-        ```
-    """
-
-    scale: Float[Array, "..."]
-
-    def __init__(self, scale: Any = 1.0):
-        self.scale = as_positive("scale", scale)
-
-    def log_density(self, value):
-        (scale,) = like(value, scale=self.scale)
-
-        def density(value, scale):
-            return normal_density(value, jnp.zeros_like(value), scale) + math.log(2)
-
-        return guarded((value >= 0) & (scale > 0), density, value, scale)
-
-    def sample(self, key, value):
-        (scale,) = like(value, scale=self.scale)
-        normal = standard_normal(key, value.shape, value.dtype)
-        return representable(scale * jnp.abs(normal))
-
-
-class HalfCauchy(AbstractPrior):
-    """The size of a Cauchy number located at 0; it has neither mean nor variance.
-
-    Attributes:
-        scale: The median, above 0, in the unit of the parameter.
-
-    Raises:
-        TypeError: If a field is not made of real numbers.
-        ValueError: If `scale` is not positive and finite.
-
-    Example:
-        ```python
-        prior = bjm.HalfCauchy(0.1)  # of how far groups differ: little, or much
-        prior.log_density(jnp.array([0.1, 1.0]))  # [1.158, -2.764]
-        ```
-    """
-
-    scale: Float[Array, "..."]
-
-    def __init__(self, scale: Any = 1.0):
-        self.scale = as_positive("scale", scale)
-
-    def log_density(self, value):
-        (scale,) = like(value, scale=self.scale)
-
-        def density(value, scale):
-            constant = math.log(2 / math.pi) - jnp.log(scale)
-            return constant - log_one_plus_square(value / scale)
-
-        return guarded((value >= 0) & (scale > 0), density, value, scale)
-
-    def sample(self, key, value):
-        (scale,) = like(value, scale=self.scale)
-        share = jnp.abs(symmetric_uniform(key, value.shape, value.dtype))
-        # The tangent near its pole, by way of the exact distance to it.
-        small = jnp.tan(jnp.pi / 2 * jnp.minimum(share, 1 - share))
-        return representable(scale * jnp.where(share > 0.5, 1 / small, small))
-
-
-class LogNormal(AbstractPrior):
-    """What has a normal logarithm; its median is `exp(mean)`.
-
-    Its tail is heavy where `sd` is large. A draw that its dtype cannot hold is the
-    largest or smallest number that it can.
-
-    Attributes:
-        mean: The mean of the logarithm of the parameter.
-        sd: The standard deviation of the logarithm, above 0.
-
-    Raises:
-        TypeError: If a field is not made of real numbers.
-        ValueError: If a field is not finite, or `sd` not positive.
-
-    Example:
-        ```python
-        rate = bjm.make_parameter(0.03)
-        prior = bjm.Prior(default=bjm.LogNormal(mean=np.log(0.05), sd=1.0))
-        bjm.log_prior(rate, prior)  # 2.457
-        ```
-    """
-
-    mean: Float[Array, "..."]
-    sd: Float[Array, "..."]
-
-    def __init__(self, mean: Any = 0.0, sd: Any = 1.0):
-        self.mean = as_finite("mean", mean)
-        self.sd = as_positive("sd", sd)
-
-    def log_density(self, value):
-        mean, sd = like(value, mean=self.mean, sd=self.sd)
-
-        def density(value, mean, sd):
-            return normal_density(jnp.log(value), mean, sd) - jnp.log(value)
-
-        return guarded((value > 0) & (sd > 0), density, value, mean, sd)
-
-    def sample(self, key, value):
-        mean, sd = like(value, mean=self.mean, sd=self.sd)
-        logarithm = mean + sd * standard_normal(key, value.shape, value.dtype)
-        return representable(jnp.exp(logarithm))
+from .base import AbstractPrior
+from .support import guarded, guarded_by_size, has_end, log_power, representable
 
 
 class Exponential(AbstractPrior):

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from .._check import as_float_array
 from .._parameter import AbstractParameter
 from .._special import HALF_LOG_2_PI
-from .likelihood import AbstractLikelihood
+from .base import AbstractLikelihood
 from .noise import given_or_learnt, width_of
 from .observe import REAL, Support, as_observe
 

@@ -1,0 +1,54 @@
+"""Poisson counts."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+
+from .._special import deviance
+from .base import AbstractLikelihood
+from .counts import by_count, draw_counts, log_of_own_mean, not_below_zero
+from .observe import COUNTS, Support, as_observe
+
+
+class PoissonLikelihood(AbstractLikelihood):
+    """Counts with the prediction as their mean and variance.
+
+    Where the mean is 0, none is counted: 0 is certain, and draws are 0. So is a mean
+    read that is below it by no more than a thousandth of a count, as solvers leave it.
+
+    Rates from 1e9 on, which `jax.random.poisson` cannot draw, are sampled as NaN.
+
+    Attributes:
+        observe: What is observed of a prediction, as in `AbstractLikelihood`.
+
+    Raises:
+        TypeError: If `observe` is of another type.
+
+    Example:
+        ```python
+        infected = jnp.array([3.0, 25.0, 75.0])  # in bed, by the model, on three days
+        bjm.PoissonLikelihood().log_prob(infected, jnp.array([3, 22, 78]))  # -7.309
+        ```
+    """
+
+    observe: Any = eqx.field(static=True)
+    support: ClassVar[Support] = COUNTS
+
+    def __init__(self, observe: Any = None):
+        self.observe = as_observe(observe)
+
+    @property
+    def noise(self):
+        return {}
+
+    def log_density(self, prediction, observation, noise):
+        mean = not_below_zero(prediction)
+
+        def of_some(count, mean):
+            unlikely = deviance(count, mean, count - mean)
+            return log_of_own_mean(count) - unlikely
+
+        return by_count(observation, mean, mean, of_some)
+
+    def draw(self, key, prediction, noise):
+        return draw_counts(key, not_below_zero(prediction))

@@ -1,0 +1,47 @@
+"""What a prior of entries is."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+class AbstractPrior(eqx.Module):
+    """A distribution of independent entries, the prior of one parameter.
+
+    Those that the package has are made from numbers, or from arrays that broadcast to
+    the shape of the parameter, in its unit. A subclass of your own works as they do:
+    give it `log_density` and `sample`.
+
+    Example:
+        ```python
+        class Uniform(bjm.AbstractPrior):
+            def log_density(self, value):
+                return jnp.where((value >= 0) & (value <= 1), 0.0, -jnp.inf)
+
+            def sample(self, key, value):
+                return jax.random.uniform(key, value.shape, value.dtype)
+
+        shares = bjm.make_parameter([0.2, 0.7])
+        bjm.log_prior(shares, bjm.Prior(default=Uniform()))  # 0.0
+        ```
+    """
+
+    @abstractmethod
+    def log_density(self, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The log density of every entry; minus infinity outside the support.
+
+        Args:
+            value: Of a parameter.
+        """
+
+    @abstractmethod
+    def sample(
+        self, key: PRNGKeyArray, value: Float[Array, "*shape"]
+    ) -> Float[Array, "*shape"]:
+        """Draw every entry.
+
+        Args:
+            key: A JAX random key.
+            value: Of a parameter: its shape and dtype are those of the draw.
+        """

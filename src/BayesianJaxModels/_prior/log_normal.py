@@ -1,0 +1,54 @@
+"""The log-normal prior."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._check import as_positive, like
+from .._compute import standard_normal
+from .base import AbstractPrior
+from .support import as_finite, guarded, normal_density, representable
+
+
+class LogNormal(AbstractPrior):
+    """What has a normal logarithm; its median is `exp(mean)`.
+
+    Its tail is heavy where `sd` is large. A draw that its dtype cannot hold is the
+    largest or smallest number that it can.
+
+    Attributes:
+        mean: The mean of the logarithm of the parameter.
+        sd: The standard deviation of the logarithm, above 0.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If a field is not finite, or `sd` not positive.
+
+    Example:
+        ```python
+        rate = bjm.make_parameter(0.03)
+        prior = bjm.Prior(default=bjm.LogNormal(mean=np.log(0.05), sd=1.0))
+        bjm.log_prior(rate, prior)  # 2.457
+        ```
+    """
+
+    mean: Float[Array, "..."]
+    sd: Float[Array, "..."]
+
+    def __init__(self, mean: Any = 0.0, sd: Any = 1.0):
+        self.mean = as_finite("mean", mean)
+        self.sd = as_positive("sd", sd)
+
+    def log_density(self, value):
+        mean, sd = like(value, mean=self.mean, sd=self.sd)
+
+        def density(value, mean, sd):
+            return normal_density(jnp.log(value), mean, sd) - jnp.log(value)
+
+        return guarded((value > 0) & (sd > 0), density, value, mean, sd)
+
+    def sample(self, key, value):
+        mean, sd = like(value, mean=self.mean, sd=self.sd)
+        logarithm = mean + sd * standard_normal(key, value.shape, value.dtype)
+        return representable(jnp.exp(logarithm))

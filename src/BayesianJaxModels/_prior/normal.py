@@ -1,0 +1,44 @@
+"""The normal prior."""
+
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from .._check import as_positive, like
+from .._compute import standard_normal
+from .base import AbstractPrior
+from .support import as_finite, guarded, normal_density
+
+
+class Normal(AbstractPrior):
+    """The normal distribution.
+
+    Attributes:
+        mean: The mean, in the unit of the parameter.
+        sd: The standard deviation, above 0, in that unit.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If a field is not finite, or `sd` not positive.
+
+    Example:
+        ```python
+        prior = bjm.Normal(mean=0.5, sd=[0.1, 1.0])
+        prior.log_density(jnp.array([0.5, 0.5]))  # [1.384, -0.919]
+        ```
+    """
+
+    mean: Float[Array, "..."]
+    sd: Float[Array, "..."]
+
+    def __init__(self, mean: Any = 0.0, sd: Any = 1.0):
+        self.mean = as_finite("mean", mean)
+        self.sd = as_positive("sd", sd)
+
+    def log_density(self, value):
+        mean, sd = like(value, mean=self.mean, sd=self.sd)
+        return guarded(sd > 0, normal_density, value, mean, sd)
+
+    def sample(self, key, value):
+        mean, sd = like(value, mean=self.mean, sd=self.sd)
+        return mean + sd * standard_normal(key, value.shape, value.dtype)

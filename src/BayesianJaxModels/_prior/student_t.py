@@ -1,0 +1,65 @@
+"""Student's t as a prior."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import gammaln
+from jaxtyping import Array, Float
+
+from .._check import as_positive, like
+from .._compute import standard_normal
+from .base import AbstractPrior
+from .support import as_finite, guarded, log_one_plus_square, representable
+
+
+class StudentT(AbstractPrior):
+    """Student's t, moved to `mean` and widened by `scale`.
+
+    Tails are heavy: from two degrees of freedom down there is no variance, and from
+    one down no mean. A draw too large for its dtype is the largest that it holds.
+
+    Attributes:
+        df: The degrees of freedom, above 0. With few the tails are heavy.
+        mean: The centre, in the unit of the parameter.
+        scale: The width, above 0, in that unit.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If a field is not finite, or `df` or `scale` not positive.
+
+    Example:
+        ```python
+        prior = bjm.StudentT(df=3, scale=2.5)
+        prior.log_density(jnp.array([0.0, 10.0]))  # [-1.917, -5.609]
+        ```
+    """
+
+    df: Float[Array, "..."]
+    mean: Float[Array, "..."]
+    scale: Float[Array, "..."]
+
+    def __init__(self, df: Any, mean: Any = 0.0, scale: Any = 1.0):
+        self.df = as_positive("df", df)
+        self.mean = as_finite("mean", mean)
+        self.scale = as_positive("scale", scale)
+
+    def log_density(self, value):
+        df, mean, scale = like(value, df=self.df, mean=self.mean, scale=self.scale)
+
+        def density(value, df, mean, scale):
+            z = (value - mean) / (scale * jnp.sqrt(df))
+            constant = gammaln((df + 1) / 2) - gammaln(df / 2)
+            constant = constant - jnp.log(jnp.pi * df) / 2 - jnp.log(scale)
+            return constant - (df + 1) / 2 * log_one_plus_square(z)
+
+        return guarded((df > 0) & (scale > 0), density, value, df, mean, scale)
+
+    def sample(self, key, value):
+        df, mean, scale = like(value, df=self.df, mean=self.mean, scale=self.scale)
+        of_normal, of_gamma = jax.random.split(key)
+        normal = standard_normal(of_normal, value.shape, value.dtype)
+        # Of few degrees of freedom the gamma number underflows, its logarithm never.
+        log_gamma = jax.random.loggamma(of_gamma, df / 2, value.shape, value.dtype)
+        ratio = representable(normal * jnp.exp(-log_gamma / 2))
+        return mean + representable(scale * jnp.sqrt(df / 2) * ratio)

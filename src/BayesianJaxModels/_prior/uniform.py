@@ -1,0 +1,62 @@
+"""The uniform prior."""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._check import like
+from .base import AbstractPrior
+from .support import as_finite, between, check_ends, guarded, shares
+
+
+class Uniform(AbstractPrior):
+    """The uniform distribution between `low` and `high`, the ends included.
+
+    At the ends the density falls to nothing at once, which neither a search nor NUTS
+    can see coming: let the parameter hold the logit, as in the example, or write a
+    prior that fades out.
+
+    Attributes:
+        low: The lower end, in the unit of the parameter.
+        high: The upper end, in that unit.
+
+    Raises:
+        TypeError: If a field is not made of real numbers.
+        ValueError: If an end is not finite, or `low` not below `high`.
+
+    Example:
+        ```python
+        prior = bjm.Uniform(low=0.0, high=4.0)
+        prior.log_density(jnp.array([-1.0, 0.0, 3.0]))  # [-inf, -1.386, -1.386]
+        # The parameter holds the logit of a share that may be anything.
+        logit = jax.scipy.special.logit
+        prior = bjm.OnNaturalScale(bjm.Uniform(0.0, 1.0), jax.nn.sigmoid, logit)
+        prior.log_density(jnp.array([0.0]))  # [-1.386]
+        ```
+    """
+
+    low: Float[Array, "..."]
+    high: Float[Array, "..."]
+
+    def __init__(self, low: Any = 0.0, high: Any = 1.0):
+        self.low = as_finite("low", low)
+        self.high = as_finite("high", high)
+        check_ends(self.low, self.high)
+
+    def log_density(self, value):
+        low, high = like(value, low=self.low, high=self.high)
+        possible = (low <= value) & (value <= high)
+        # Halves, because the width of the widest overflows.
+        half = high / 2 - low / 2
+
+        def density(half):
+            return -jnp.log(half) - math.log(2)
+
+        return guarded(possible & (half > 0), density, half)
+
+    def sample(self, key, value):
+        low, high = like(value, low=self.low, high=self.high)
+        share = shares(key, value)
+        return between(low * (1 - share) + high * share, low, high)
