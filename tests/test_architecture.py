@@ -12,8 +12,8 @@ PACKAGE = Path(BayesianJaxModels.__file__).parent
 # Data flows down this list, so a wing imports from the wings above it and from itself.
 WINGS = [
     "_version",
-    "_compute",
     "_check",
+    "_compute",
     "_gradient",
     "_special",
     "_parameter",

@@ -1,5 +1,8 @@
 """What a wrong argument gets: an error that says what came and what was wanted."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
 import equinox as eqx
@@ -188,3 +191,37 @@ def check_key(key: Any, name: str = "key") -> Any:
             f"shape {key.shape}. Take one, or `jax.vmap` over all."
         )
     return key
+
+
+def check_counts(least: int = 1, **counts: int | None) -> None:
+    """Raise a `ValueError` for a number, passed by its name, that is too small."""
+    for name, count in counts.items():
+        if count is not None and count < least:
+            raise ValueError(f"`{name}` must be at least {least}, but got {count}.")
+
+
+def near_matches(name: str, known: Iterable[str]) -> list[str]:
+    """Names that may have been meant, or the first ten there are."""
+    known = list(known)
+    return get_close_matches(name, known, cutoff=0.4) or known[:10]
+
+
+def import_extra(module: str, needed_by: str, package: str, extra: str) -> Any:
+    """A module that not everybody needs.
+
+    Args:
+        module: Its full name.
+        needed_by: What the error message says needs it.
+        package: What brings the module.
+        extra: What of this package brings that.
+
+    Raises:
+        ImportError: If it is missing, with the command that installs it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{needed_by} needs {package}, which is not installed. "
+            f'`pip install "BayesianJaxModels[{extra}]"` brings it.'
+        ) from error

@@ -8,6 +8,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Num
 
+from .._check import check_counts, import_extra
 from .._dynamics import Trajectory
 from .._predict import read_weights
 from .calibration import Series, read_series
@@ -310,10 +311,7 @@ def leave_future_out(
         raise ValueError(
             f"`times` must be strictly increasing in one axis, but got {instants}."
         )
-    counts = {"min_train": min_train, "horizon": horizon, "step": step}
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"`{name}` must be at least 1, but got {count}.")
+    check_counts(min_train=min_train, horizon=horizon, step=step)
     if len(instants) < min_train + horizon:
         raise ValueError(
             f"There are {len(instants)} `times`, but `min_train` and `horizon` need "
@@ -325,11 +323,4 @@ def leave_future_out(
 
 
 def _scoringrules() -> Any:
-    try:
-        import scoringrules
-    except ImportError as error:
-        raise ImportError(
-            "Scores need scoringrules, which is not installed. "
-            '`pip install "BayesianJaxModels[calibration]"` brings it.'
-        ) from error
-    return scoringrules
+    return import_extra("scoringrules", "A score", "scoringrules", "calibration")

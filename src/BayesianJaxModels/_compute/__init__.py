@@ -1,5 +1,4 @@
 from .chunk import (
-    check_batch_size as check_batch_size,
     items_in_cache as items_in_cache,
     items_in_memory as items_in_memory,
 )

@@ -25,9 +25,3 @@ def items_in_memory(bytes_per_item: int, device: Any) -> int | None:
         return None
     free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
     return max(1, int(MEMORY_SHARE * free / (WORKING_COPIES * max(bytes_per_item, 1))))
-
-
-def check_batch_size(batch_size: int | None) -> None:
-    """Raise a `ValueError` for a size that nothing can have."""
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1, but got {batch_size}.")

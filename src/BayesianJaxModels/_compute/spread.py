@@ -12,7 +12,8 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Int, PyTree
 
-from .chunk import check_batch_size, items_in_cache, items_in_memory
+from .._check import check_counts, import_extra
+from .chunk import items_in_cache, items_in_memory
 from .map_chunks import compiled_once, count_workers, map_chunks
 from .processes import gather_shares, share_of_process
 
@@ -60,7 +61,7 @@ def spread(
             "This runs on the host and cannot be traced. Under `jax.jit`, `jax.vmap` "
             "or `jax.grad` use `map_posterior_pure`."
         )
-    check_batch_size(batch_size)
+    check_counts(batch_size=batch_size)
     devices = jax.local_devices()
     on_cpu, num_workers = not _is_accelerator(devices[0]), count_workers()
     if batch_size is None and on_cpu:
@@ -138,12 +139,7 @@ def progress_bar(total: int, unit: str | None) -> Iterator[Callable[[int], Any]]
     if unit is None:
         yield lambda count: None
         return
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "`progress=True` needs tqdm: pip install 'BayesianJaxModels[examples]'."
-        ) from error
+    tqdm = import_extra("tqdm", "`progress=True`", "tqdm", "examples").tqdm
     with tqdm(total=total, unit=f" {unit}") as bar:
         yield bar.update
 

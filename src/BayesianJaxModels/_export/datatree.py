@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree
 
+from .._check import import_extra
 from .._dynamics import Trajectory
 from .._infer import NUTSDiagnostics
 from .._model import get_parameters
@@ -230,14 +231,7 @@ def trajectory_to_datatree(
 
 
 def _from_dict() -> Callable:
-    try:
-        from arviz_base import from_dict
-    except ImportError as error:
-        raise ImportError(
-            "Data trees need arviz-base, which is not installed. "
-            '`pip install "BayesianJaxModels[arviz]"` brings it.'
-        ) from error
-    return from_dict
+    return import_extra("arviz_base", "A data tree", "arviz-base", "arviz").from_dict
 
 
 def _parameters(drawn: PyTree) -> dict[str, Array]:

@@ -11,8 +11,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
+from .._check import check_counts
 from .._compute import (
-    check_batch_size,
     compiled_once,
     count_workers,
     full_precision,
@@ -161,7 +161,7 @@ def values_and_gradients(
         Values and gradients in float64.
     """
     d = points.shape[1]
-    check_batch_size(batch_size)
+    check_counts(batch_size=batch_size)
     batch_size = BATCH_SIZE if batch_size is None else batch_size
     # The last batch is filled up, so that runs of any length share compiled code.
     filled = np.resize(points, (-(-len(points) // batch_size) * batch_size, d))

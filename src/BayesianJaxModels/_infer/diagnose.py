@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from .._check import check_key
+from .._check import check_counts, check_key
 from .._compute import collect, fold_in, spread
 from .._model import free_means, replace_free_means
 from .._posterior import (
@@ -219,8 +219,7 @@ def diagnose(
         found.trustworthy  # True
         ```
     """
-    if num_samples < 100:
-        raise ValueError(f"`num_samples` must be at least 100, but got {num_samples}.")
+    check_counts(100, num_samples=num_samples)
     check_engine_arguments(log_density, posterior, "posterior")
     check_key(key)
     if isinstance(posterior, DrawsPosterior):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 
-from .._check import as_float_array, check_key, check_shape, check_values
+from .._check import as_float_array, check_counts, check_key, check_shape, check_values
 from .._compute import fold_in
 from .._gradient import guard_gradient
 from .._model import entropy, flatten_means, replace_free_means, sample_with_log_prob
@@ -295,8 +295,7 @@ def _check_options(kl: str, draws: str, num_samples: int, needs_sampled: bool) -
             "`draws` must be 'independent', 'antithetic' or 'sobol', but got "
             f"{draws!r}."
         )
-    if num_samples < 1:
-        raise ValueError(f"`num_samples` must be at least 1, but got {num_samples}.")
+    check_counts(num_samples=num_samples)
     if needs_sampled and kl != "sampled":
         raise ValueError(
             "`stick_the_landing` and `importance_weighted` need the density of each "

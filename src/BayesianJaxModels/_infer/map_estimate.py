@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from .._check import check_key
+from .._check import check_counts, check_key
 from .._compute import fold_in, progress_bar
 from .._model import (
     OF_ONE_MODEL,
@@ -236,8 +236,7 @@ def map_estimate(
         found.model.mean  # 0.50
         ```
     """
-    if num_starts < 1:
-        raise ValueError(f"`num_starts` must be at least 1, but got {num_starts}.")
+    check_counts(num_starts=num_starts)
     check_engine_arguments(log_density, model, "model")
     check_key(key)
     density = FlatDensity(log_density, model)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
-from .._check import check_key
+from .._check import check_counts, check_key
 from .._model import Module, draw_if
 from .._parameter import AbstractParameter, GaussianParameter, make_parameter
 
@@ -70,12 +70,7 @@ class BayesianLinear(Module):
             TypeError: If `param_type` is not a parameter type, or `key` no random key.
             ValueError: If a size is below 1, or `init_raw_stdv` is not finite.
         """
-        for name, size in (
-            ("in_features", in_features),
-            ("out_features", out_features),
-        ):
-            if size < 1:
-                raise ValueError(f"`{name}` must be at least 1, but got {size}.")
+        check_counts(in_features=in_features, out_features=out_features)
         check_key(key)
         limit = (6 / (in_features + out_features)) ** 0.5
         shape = (out_features, in_features)

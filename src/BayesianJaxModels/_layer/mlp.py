@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
-from .._check import check_key
+from .._check import check_counts, check_key
 from .._model import Module, draw_if
 from .._parameter import AbstractParameter, GaussianParameter
 from .linear import BayesianLinear
@@ -69,10 +69,8 @@ class BayesianMLP(Module):
             ValueError: If a size is below 1, `depth` is negative, or `init_raw_stdv` is
                 not finite.
         """
-        if depth < 0:
-            raise ValueError(f"`depth` must be at least 0, but got {depth}.")
-        if width < 1:
-            raise ValueError(f"`width` must be at least 1, but got {width}.")
+        check_counts(0, depth=depth)
+        check_counts(width=width)
         check_key(key)
         sizes = [in_features, *[width] * depth, out_features]
         self.layers = [

@@ -9,14 +9,13 @@ something else (always static).
 """
 
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from typing import Any
 
 import equinox as eqx
 import jax
 from jaxtyping import PyTree
 
-from .._check import is_float_array
+from .._check import is_float_array, near_matches
 from .tree import Model, flatten_named, is_parameter, map_parts, name_of
 
 
@@ -103,7 +102,7 @@ def freeze_params(model: Model, names: Iterable[str]) -> tuple[Model, Model]:
         if is_parameter(node) or is_float_array(node)
     ]
     for name in sorted(frozen.difference(known)):
-        near = get_close_matches(name, known, cutoff=0.4) or known[:10]
+        near = near_matches(name, known)
         raise ValueError(
             f"`names` has {name!r}, but the model has no parameter of that name. "
             + (f"Near matches: {near}." if near else "It has no parameters.")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import PRNGKeyArray, PyTree
 
+from .._check import check_counts
 from .._compute import collect, fold_in, spread
 from .._model import get_parameters
 from .._posterior import DrawsPosterior, draw_model, model_of
@@ -120,7 +121,7 @@ def map_posterior_pure(
         jax.grad(mean_half_life)(rate, jax.random.key(0)).mean  # -2.8
         ```
     """
-    _check_counts(num_samples, batch_size)
+    check_counts(num_samples=num_samples, batch_size=batch_size)
     inputs = (fn, posterior, key)
     take = _take_item if num_samples is None else _take_draw
     indices = jnp.arange(_count(posterior, num_samples))
@@ -175,7 +176,7 @@ def stream_posterior(
         total / 1_000  # 0.608
         ```
     """
-    _check_counts(num_samples, batch_size)
+    check_counts(num_samples=num_samples, batch_size=batch_size)
     parameters = get_parameters(model_of(posterior)).values()
     return spread(
         _take_item if num_samples is None else _take_draw,
@@ -207,9 +208,3 @@ def _count(posterior: PyTree, num_samples: int | None) -> int:
             f"draws, but this is a {type(posterior).__name__}. Say how many draws."
         )
     return len(posterior.draws)
-
-
-def _check_counts(num_samples: int | None, batch_size: int | None) -> None:
-    for name, count in (("num_samples", num_samples), ("batch_size", batch_size)):
-        if count is not None and count < 1:
-            raise ValueError(f"`{name}` must be at least 1, but got {count}.")

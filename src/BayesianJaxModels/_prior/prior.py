@@ -1,14 +1,13 @@
 """Which parameter of a model has which prior."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .._check import like
+from .._check import like, near_matches
 from .._compute import fold_in
 from .._model import (
     Model,
@@ -103,8 +102,7 @@ class Prior(eqx.Module):
         names = {name for name, node in flatten_named(model)[0] if is_parameter(node)}
         for rule in self.rules:
             if isinstance(rule, str) and rule not in names:
-                near = get_close_matches(rule, parameters, cutoff=0.4)
-                near = near or list(parameters)[:10]
+                near = near_matches(rule, parameters)
                 raise ValueError(
                     f"The prior has a rule for {rule!r}, but the model has no "
                     f"parameter of that name. Near matches: {near}."

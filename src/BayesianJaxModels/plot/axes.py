@@ -4,16 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from .._check import import_extra
+
 
 def pyplot_or_error() -> Any:
-    """`matplotlib.pyplot`, or an error that says how to get it."""
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(
-            "Plots need matplotlib, which is not installed. "
-            '`pip install "BayesianJaxModels[examples]"` brings it.'
-        ) from error
+    """Matplotlib's pyplot, or an `ImportError` with the remedy."""
+    import_extra("matplotlib", "A plot", "matplotlib", "examples")
+    from matplotlib import pyplot
+
     return pyplot
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from ..._check import check_key
+from ..._check import check_counts, check_key
 from ..._compute import collect, fold_in, spread
 from ..._posterior import DrawsPosterior, model_of, moments, parts_of
 from ..arguments import check_engine_arguments
@@ -168,13 +168,9 @@ def importance(
         fit.weights @ fit.draws  # [1.02]
         ```
     """
-    for name, count, least in (
-        ("num_samples", num_samples, 100),
-        ("num_rounds", num_rounds, 1),
-        ("df", df, 3),
-    ):
-        if count < least:
-            raise ValueError(f"`{name}` must be at least {least}, but got {count}.")
+    check_counts(100, num_samples=num_samples)
+    check_counts(num_rounds=num_rounds)
+    check_counts(3, df=df)
     check_engine_arguments(log_density, start)
     check_key(key)
     model = model_of(start)

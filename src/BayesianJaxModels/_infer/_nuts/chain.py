@@ -5,7 +5,6 @@ gradient of the log density is compiled once for all of them.
 """
 
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +15,7 @@ from jax import lax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from ..._check import import_extra
 from ..._compute import fold_in, full_precision
 from ..density import FlatDensity
 
@@ -90,12 +90,7 @@ def extra(name: str) -> Any:
     Raises:
         ImportError: If it is missing.
     """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            "`nuts` needs BlackJAX and ArviZ: pip install 'BayesianJaxModels[nuts]'."
-        ) from error
+    return import_extra(name, "`nuts`", "BlackJAX and ArviZ", "nuts")
 
 
 def nowhere(factor: Float[np.ndarray, "d d"]) -> Chain:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..._check import check_key
+from ..._check import check_counts, check_key
 from ..._compute import compiled_once, fold_in, map_chunks, progress_bar
 from ..._posterior import DrawsPosterior, model_of
 from ..._prior import Prior
@@ -124,14 +124,9 @@ def nuts(
     check_key(key)
     if not isinstance(prior, Prior | None):
         raise TypeError(f"`prior` must be a `Prior`, but got {prior!r}.")
-    for name, count, least in (
-        ("num_chains", num_chains, 1),
-        ("num_warmup", num_warmup, 20),
-        ("num_samples", num_samples, 4),
-        ("max_tree_depth", max_tree_depth, 1),
-    ):
-        if count < least:
-            raise ValueError(f"`{name}` must be at least {least}, but got {count}.")
+    check_counts(num_chains=num_chains, max_tree_depth=max_tree_depth)
+    check_counts(20, num_warmup=num_warmup)
+    check_counts(4, num_samples=num_samples)
     if not 0 < target_acceptance < 1:
         raise ValueError(
             f"`target_acceptance` must be between 0 and 1, but got {target_acceptance}."
