@@ -1,6 +1,7 @@
 """The shape of the house, read from the source."""
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -113,8 +114,15 @@ def test_habits(path):
             assert node.module != "__future__"
 
 
+def test_kinds_of_parameters_answer_for_themselves():
+    for path in FILES:
+        if wing_of(path) != "_parameter":
+            assert not re.search(r"isinstance\(.*Parameter", path.read_text()), path
+
+
 def test_classes_are_abstract_or_final():
     extensible = {
+        "AbstractDiagnostics",
         "AbstractEstimate",
         "AbstractLikelihood",
         "AbstractLocationScale",

@@ -8,6 +8,7 @@ import BayesianJaxModels as bjm
 from BayesianJaxModels import (
     GaussianParameter,
     LaplacianParameter,
+    LowRankGaussianParameter,
     MultivariateGaussianParameter,
     kl_divergence,
     make_parameter,
@@ -26,12 +27,20 @@ MULTIVARIATE = MultivariateGaussianParameter.from_covariance(
 WIDER_MULTIVARIATE = MultivariateGaussianParameter.from_covariance(
     jnp.array([0.0, -0.5]), jnp.array([[0.9, -0.3], [-0.3, 0.8]])
 )
+LOW_RANK = LowRankGaussianParameter(
+    MEAN, jnp.array([0.5, 0.7]), jnp.array([[0.4], [-0.3]])
+)
+LOGISTIC = LogisticParameter(MEAN, jnp.log(jnp.array([0.2, 0.4])))
 PAIRS = {
     "Gaussian || Gaussian": (GAUSSIAN, WIDER_GAUSSIAN),
     "multivariate || Gaussian": (MULTIVARIATE, WIDER_GAUSSIAN),
     "multivariate || multivariate": (MULTIVARIATE, WIDER_MULTIVARIATE),
     "Laplace || Laplace": (LAPLACIAN, WIDER_LAPLACIAN),
     "Laplace || Gaussian": (LAPLACIAN, WIDER_GAUSSIAN),
+    "Laplace || multivariate": (LAPLACIAN, WIDER_MULTIVARIATE),
+    "Gaussian || multivariate": (GAUSSIAN, WIDER_MULTIVARIATE),
+    "low rank || multivariate": (LOW_RANK, WIDER_MULTIVARIATE),
+    "a type of one's own || Gaussian": (LOGISTIC, WIDER_GAUSSIAN),
 }
 
 
@@ -92,17 +101,18 @@ def test_kl_of_models_is_the_sum_over_names():
     ("q", "p"),
     [
         (GAUSSIAN, LAPLACIAN),
-        (GAUSSIAN, MULTIVARIATE),
+        (GAUSSIAN, LOW_RANK),
         (make_parameter(MEAN, bayesian=False), GAUSSIAN),
+        (make_parameter(MEAN, bayesian=False), MULTIVARIATE),
         (LogisticParameter(MEAN, MEAN), LogisticParameter(MEAN, MEAN)),
     ],
     ids=lambda parameter: type(parameter).__name__,
 )
 def test_pairs_without_a_closed_form_are_named(q, p):
     pair = rf"KL\({type(q).__name__} \|\| {type(p).__name__}\)"
-    with pytest.raises(NotImplementedError, match=pair + " has no closed form"):
+    with pytest.raises(NotImplementedError, match=f"^{pair} has no closed form"):
         kl_divergence(q, p)
-    with pytest.raises(NotImplementedError, match=pair + r" of `layers\[0\]` has no"):
+    with pytest.raises(NotImplementedError, match=rf"^{pair} of `layers\[0\]` has no"):
         kl_divergence(Holder([q]), Holder([p]))
 
 

@@ -10,7 +10,6 @@ from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree
 
 from .._check import import_extra
 from .._dynamics import Trajectory
-from .._infer import NUTSDiagnostics
 from .._model import get_parameters
 from .._posterior import DrawsPosterior
 from .._predict import map_posterior
@@ -136,10 +135,7 @@ def _num_chains(posterior: PyTree) -> int:
             "`num_samples` must be a number for draws with weights: ArviZ takes "
             "all draws for equally likely, and that many are then picked by weight."
         )
-    diagnostics = posterior.diagnostics
-    if not isinstance(diagnostics, NUTSDiagnostics):
-        return 1
-    num_chains, length = len(diagnostics.step_size), diagnostics.num_samples
+    num_chains, length = posterior.chains
     if len(posterior.draws) != num_chains * length:
         raise ValueError(
             f"`posterior` has {len(posterior.draws)} draws, but its diagnostics are of "

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .._model import flatten_named, is_parameter
+from .._model import flatten_named
+from .._parameter import is_parameter
 from .._posterior import AbstractPosterior
 
 

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from .._model import free_stdvs, get_parameters, replace_free_means
-from .._parameter import GaussianParameter
-from .._posterior import JointPosterior, as_float64
+from .._model import replace_free_means
+from .._posterior import JointPosterior, as_float64, model_of, moments
 from .arguments import check_engine_arguments
 from .curvature import LARGEST_ERROR, noise_words
 from .density import FlatDensity, hessians
@@ -46,8 +45,9 @@ def linear_response(
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,
             a scalar.
-        model: A fitted mean-field model, all its parameters `GaussianParameter`, or
-            `DeterministicParameter` for what is known.
+        model: A fitted mean-field model, of any types of parameters, or any posterior
+            whose moments are known: its means and widths are where the Newton steps
+            start.
         num_samples: How many draws stand for an expectation; more than there are
             entries.
         batch_size: How many draws run in lock-step, as in `map_posterior`.
@@ -56,7 +56,7 @@ def linear_response(
         A `JointPosterior` centred at the mean-field optimum.
 
     Raises:
-        TypeError: If a parameter is of another type.
+        NotImplementedError: If the posterior's moments are not known.
         ValueError: If `log_density` returns no single number or is not finite at a
             draw, `num_samples` is too small, or the fit is at no maximum of the ELBO.
 
@@ -75,12 +75,8 @@ def linear_response(
         ```
     """
     check_engine_arguments(log_density, model, "model")
-    for name, parameter in get_parameters(model).items():
-        if not (parameter.is_known or isinstance(parameter, GaussianParameter)):
-            raise TypeError(
-                "`linear_response` takes models whose parameters are all "
-                f"GaussianParameter, but `{name}` is a {type(parameter).__name__}."
-            )
+    fit_mean, fit_covariance = moments(model)
+    model = model_of(model)
     density = FlatDensity(log_density, model)
     entries = density.entries
     d = entries.size
@@ -90,8 +86,7 @@ def linear_response(
             f"{num_samples}."
         )
     noise = as_float64(sobol_noise(jax.random.key(0), num_samples, d, entries.dtype))
-    mean = as_float64(entries)
-    log_width = np.log(as_float64(free_stdvs(model)))
+    mean, log_width = fit_mean, np.log(np.diagonal(fit_covariance)) / 2
     steps_taken = 0
     found = _newton_step(density, mean, log_width, noise, batch_size)
     step, covariance, *errors = found

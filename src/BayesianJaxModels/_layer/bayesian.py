@@ -9,8 +9,13 @@ import jax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from .._check import check_key, is_float_array
-from .._model import Module, draw_if, is_parameter
-from .._parameter import AbstractParameter, GaussianParameter, make_parameter
+from .._model import Module, draw_if
+from .._parameter import (
+    AbstractParameter,
+    GaussianParameter,
+    is_parameter,
+    make_parameter,
+)
 
 
 class _Constant(eqx.Module):

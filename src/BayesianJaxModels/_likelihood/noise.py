@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from .._check import are_positive, as_float_array, as_positive
-from .._parameter import AbstractParameter
+from .._parameter import AbstractParameter, is_parameter
 
 OF_A_COVARIANCE = (
     "A covariance between observables belongs in "
@@ -79,7 +79,7 @@ def given_or_learnt(
         )
     if given is not None:
         return as_noise(name, given, may_be_infinite), None
-    if not isinstance(learnt, AbstractParameter):
+    if not is_parameter(learnt):
         raise TypeError(
             f"`log_{name}` must be a parameter, as `make_parameter` makes one, but got "
             f"{learnt!r}. A width that is no parameter is `{name}`."

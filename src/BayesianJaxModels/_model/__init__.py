@@ -2,8 +2,6 @@ from .entropy import (
     entropy as entropy,
     gaussian_entropy as gaussian_entropy,
     kl_divergence as kl_divergence,
-    kl_to_laplace as kl_to_laplace,
-    kl_to_normal as kl_to_normal,
     laplacian_entropy as laplacian_entropy,
 )
 from .estimate import (
@@ -48,7 +46,6 @@ from .table import (
 from .tree import (
     Model as Model,
     flatten_named as flatten_named,
-    is_parameter as is_parameter,
     map_parameters as map_parameters,
     name_of as name_of,
     ravel_all as ravel_all,

@@ -16,7 +16,8 @@ import jax
 from jaxtyping import PyTree
 
 from .._check import is_float_array, near_matches
-from .tree import Model, flatten_named, is_parameter, map_parts, name_of
+from .._parameter import is_parameter
+from .tree import Model, flatten_named, map_parts, name_of
 
 
 def freeze_stdvs(model: Model) -> tuple[Model, Model]:

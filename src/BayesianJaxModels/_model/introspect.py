@@ -1,23 +1,15 @@
 """Look into a model: its parameters by name, their values as vectors, counts."""
 
-import re
-
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from .._check import as_float_array, check_shape, is_float_array
-from .._parameter import (
-    AbstractParameter,
-    DeterministicParameter,
-    GaussianParameter,
-    LaplacianParameter,
-)
+from .._parameter import GROUPS, AbstractParameter, is_parameter
 from .estimate import AbstractEstimate, check_model
 from .tree import (
     Model,
     flatten_named,
     is_frozen,
-    is_parameter,
     map_parameters,
     map_parts,
     ravel_all,
@@ -235,8 +227,8 @@ def get_parameter_count(model: PyTree) -> dict[str, int]:
         return get_parameter_count(model.model)
     count = {"total": 0, "bayesian": 0, "deterministic": 0}
     for parameter in get_parameters(model).values():
-        is_point = isinstance(parameter, DeterministicParameter)
-        count["deterministic" if is_point else "bayesian"] += parameter.mean.size
+        kind = "deterministic" if parameter.is_known else "bayesian"
+        count[kind] += parameter.mean.size
         count["total"] += parameter.mean.size
     return count
 
@@ -261,23 +253,11 @@ def get_parameter_groups(model: PyTree) -> dict[str, list[str]]:
         # {'gaussian': ['W'], 'laplacian': [], 'deterministic': ['b']}
         ```
     """
-    group_of: dict[type, str] = {
-        GaussianParameter: "gaussian",
-        LaplacianParameter: "laplacian",
-        DeterministicParameter: "deterministic",
-    }
-    groups: dict[str, list[str]] = {group: [] for group in group_of.values()}
+    groups: dict[str, list[str]] = {group: [] for group in GROUPS}
+    kind_of: dict[str, type] = {}
     for name, parameter in get_parameters(model).items():
-        kind = type(parameter)
-        if kind not in group_of:
-            group = _snake_case(kind.__name__.removesuffix("Parameter"))
-            taken = group in groups
-            group_of[kind] = (
-                f"{kind.__module__}.{kind.__qualname__}" if taken else group
-            )
-        groups.setdefault(group_of[kind], []).append(name)
+        kind, group = type(parameter), parameter.group
+        if kind_of.setdefault(group, kind) is not kind:
+            group = f"{kind.__module__}.{kind.__qualname__}"
+        groups.setdefault(group, []).append(name)
     return groups
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

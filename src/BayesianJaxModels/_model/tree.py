@@ -14,14 +14,9 @@ import jax.numpy as jnp
 from jax.tree_util import GetAttrKey
 from jaxtyping import Array, Float, PyTree
 
-from .._parameter import AbstractParameter
+from .._parameter import AbstractParameter, is_parameter
 
 Model = TypeVar("Model", bound=PyTree)
-
-
-def is_parameter(node: Any) -> bool:
-    """Whether a node of a model is a parameter."""
-    return isinstance(node, AbstractParameter)
 
 
 def is_frozen(parameter: AbstractParameter) -> bool:

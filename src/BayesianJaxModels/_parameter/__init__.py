@@ -1,6 +1,8 @@
 from .base import (
+    GROUPS as GROUPS,
     MIN_WIDTH as MIN_WIDTH,
     AbstractParameter as AbstractParameter,
+    is_parameter as is_parameter,
     raw_width as raw_width,
 )
 from .deterministic import DeterministicParameter as DeterministicParameter

@@ -1,5 +1,6 @@
 """What every parameter is: one array and a distribution over it."""
 
+import re
 from abc import abstractmethod
 from typing import Any
 
@@ -12,6 +13,8 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from .._check import as_float_array, check_broadcast, is_float_array
 
+# The groups that every model has, empty or not; the three types say so themselves.
+GROUPS = ("gaussian", "laplacian", "deterministic")
 # Keeps a width that training drives towards zero away from log(0) and 1/0.
 MIN_WIDTH = 1e-4
 
@@ -113,6 +116,14 @@ class AbstractParameter(eqx.Module):
         return self.mean.shape
 
     @property
+    def group(self) -> str:
+        """What `get_parameter_groups` calls this type: its name, as words."""
+        kind = type(self)
+        name = kind.__name__.removesuffix("Parameter")
+        group = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        return f"{kind.__module__}.{kind.__qualname__}" if group in GROUPS else group
+
+    @property
     def is_known(self) -> bool:
         """Whether the value is taken as known, so that no engine infers it."""
         return False
@@ -183,6 +194,50 @@ class AbstractParameter(eqx.Module):
         """
         raise NotImplementedError(_missing(self, "with_stdv", "Set its widths instead"))
 
+    def kl_to_normal(
+        self, mean: Float[Array, "..."], stdv: Float[Array, "..."]
+    ) -> Float[Array, ""]:
+        """`KL(self || N(mean, stdv**2))`, in nats, for any distribution with widths.
+
+        Against a normal density only the first two moments and the entropy count: the
+        divergence is that of independent normals with these moments, plus what the
+        entropy falls short of theirs.
+
+        Args:
+            mean: The mean of each entry.
+            stdv: The standard deviation of each entry.
+        """
+        ratio = self.stdv / stdv
+        distance = (self.mean - mean) / stdv
+        of_normal = jnp.sum(0.5 * (ratio**2 + distance**2 - 1) - jnp.log(ratio))
+        widest = jnp.sum(jnp.log(self.stdv) + 0.5 * jnp.log(2 * jnp.pi * jnp.e))
+        return of_normal + (widest - self.entropy())
+
+    def kl_to_laplace(
+        self, mean: Float[Array, "..."], scale: Float[Array, "..."]
+    ) -> Float[Array, ""]:
+        """`KL(self || Laplace(mean, scale))`, in nats.
+
+        Args:
+            mean: The mean of each entry.
+            scale: The scale of each entry.
+
+        Raises:
+            NotImplementedError: If the type does not know it.
+        """
+        raise NotImplementedError(no_divergence(self, "a Laplace distribution"))
+
+    def kl_from(self, q: "AbstractParameter") -> Float[Array, ""]:
+        """`KL(q || self)`, in nats.
+
+        Args:
+            q: A parameter of the same shape.
+
+        Raises:
+            NotImplementedError: If the type does not know it for a `q` of that type.
+        """
+        raise NotImplementedError(no_divergence(q, f"a {type(self).__name__}"))
+
     @property
     def root(self) -> Float[Array, "n m"]:
         """A matrix that times its transpose is the covariance of all entries.
@@ -243,6 +298,16 @@ class AbstractParameter(eqx.Module):
         """
         draw = self.displaced(normal)
         return draw, _density_of(self, path_only).log_prob(draw)
+
+
+def is_parameter(node: Any) -> bool:
+    """Whether a node of a model is a parameter."""
+    return isinstance(node, AbstractParameter)
+
+
+def no_divergence(q: AbstractParameter, other: str) -> str:
+    """That it is not known in closed form."""
+    return f"The divergence of a {type(q).__name__} from {other} has no closed form."
 
 
 _INDEPENDENT = "Use `draws='independent'`, which every type of parameter allows"

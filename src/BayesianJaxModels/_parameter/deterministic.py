@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from .._check import as_float_array, check_shape
-from .base import AbstractParameter
+from .base import AbstractParameter, no_divergence
 
 
 class DeterministicParameter(AbstractParameter):
@@ -40,6 +40,11 @@ class DeterministicParameter(AbstractParameter):
         return cls(as_float_array(value))
 
     @property
+    def group(self) -> str:
+        """`"deterministic"`."""
+        return "deterministic"
+
+    @property
     def is_known(self) -> bool:
         """True."""
         return True
@@ -52,6 +57,12 @@ class DeterministicParameter(AbstractParameter):
     def with_stdv(self, stdv: Any) -> "DeterministicParameter":
         """The same: a point mass has no width."""
         return self
+
+    def kl_to_normal(
+        self, mean: Float[Array, "..."], stdv: Float[Array, "..."]
+    ) -> Float[Array, ""]:
+        """Refuse: a point mass has no density beside a normal one."""
+        raise NotImplementedError(no_divergence(self, "a normal distribution"))
 
     @property
     def root(self) -> Float[Array, "n n"]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from .._check import as_float_array, check_width, matching_width
-from .base import positive, raw_width
+from .base import AbstractParameter, positive, raw_width
 from .location_scale import AbstractLocationScale
 
 
@@ -52,6 +52,11 @@ class GaussianParameter(AbstractLocationScale):
         return GaussianParameter(self.mean, raw_width("stdv", stdv, self.mean))
 
     @property
+    def group(self) -> str:
+        """`"gaussian"`."""
+        return "gaussian"
+
+    @property
     def stdv(self) -> Float[Array, "..."]:
         """The standard deviation `raw_stdv**2 + 1e-4`."""
         return positive(self.raw_stdv)
@@ -78,6 +83,10 @@ class GaussianParameter(AbstractLocationScale):
         """Sum of the normal log densities of the entries."""
         log_stdv = jnp.log(self.stdv).ravel()
         return jnp.sum(jax.scipy.stats.norm.logpdf(residual) - log_stdv)
+
+    def kl_from(self, q: AbstractParameter) -> Float[Array, ""]:
+        """`KL(q || self)` for any `q` that has widths."""
+        return q.kl_to_normal(self.mean, self.stdv)
 
     def entropy(self) -> Float[Array, ""]:
         """Sum over entries of `log(stdv) + log(2 pi e) / 2`."""

@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from .._check import as_float_array, check_width, matching_width
 from .._compute import standard_laplace
-from .base import positive, raw_width
+from .base import AbstractParameter, positive, raw_width
 from .location_scale import AbstractLocationScale
 
 
@@ -55,6 +55,11 @@ class LaplacianParameter(AbstractLocationScale):
         return LaplacianParameter(self.mean, raw_scale)
 
     @property
+    def group(self) -> str:
+        """`"laplacian"`."""
+        return "laplacian"
+
+    @property
     def scale(self) -> Float[Array, "..."]:
         """The scale `raw_scale**2 + 1e-4` of the Laplace density."""
         return positive(self.raw_scale)
@@ -96,6 +101,18 @@ class LaplacianParameter(AbstractLocationScale):
         """Sum of the Laplace log densities of the entries."""
         log_scale = jnp.log(self.scale).ravel()
         return jnp.sum(jax.scipy.stats.laplace.logpdf(residual) - log_scale)
+
+    def kl_to_laplace(
+        self, mean: Float[Array, "..."], scale: Float[Array, "..."]
+    ) -> Float[Array, ""]:
+        """`KL(self || Laplace(mean, scale))`, by Gil, Alajaji & Linder (2013)."""
+        distance = jnp.abs(self.mean - mean)
+        overlap = self.scale * jnp.exp(-distance / self.scale) + distance
+        return jnp.sum(overlap / scale - 1 + jnp.log(scale) - jnp.log(self.scale))
+
+    def kl_from(self, q: AbstractParameter) -> Float[Array, ""]:
+        """`KL(q || self)`, for a `q` that knows its own from Laplace densities."""
+        return q.kl_to_laplace(self.mean, self.scale)
 
     def entropy(self) -> Float[Array, ""]:
         """Sum over entries of `1 + log(2 scale)`."""

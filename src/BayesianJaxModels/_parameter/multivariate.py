@@ -16,7 +16,13 @@ from .._check import (
     check_width,
     matching_width,
 )
-from .base import MIN_WIDTH, positive, raw_width
+from .base import (
+    MIN_WIDTH,
+    AbstractParameter,
+    no_divergence,
+    positive,
+    raw_width,
+)
 from .location_scale import AbstractLocationScale
 
 # How many times as steep as usual a density is where its slope is noise. Of 2, 10 and
@@ -176,6 +182,19 @@ class MultivariateGaussianParameter(AbstractLocationScale):
         """The joint normal log density of all entries."""
         log_diagonal = jnp.log(positive(self.raw_diagonal)).ravel()
         return jnp.sum(jax.scipy.stats.norm.logpdf(residual) - log_diagonal)
+
+    def kl_from(self, q: AbstractParameter) -> Float[Array, ""]:
+        """`KL(q || self)` for any `q` whose covariance is known.
+
+        Of `q` the first two moments and the entropy count.
+        """
+        if q.is_known:
+            raise NotImplementedError(no_divergence(q, "a normal distribution"))
+        spread = jax.scipy.linalg.solve_triangular(self.cholesky, q.root, lower=True)
+        squares = jnp.sum(spread**2) + jnp.sum(self.whiten(q.mean - self.mean) ** 2)
+        log_diagonal = jnp.log(positive(self.raw_diagonal))
+        cross = squares / 2 + jnp.sum(log_diagonal + 0.5 * jnp.log(2 * jnp.pi))
+        return cross - q.entropy()
 
     def entropy(self) -> Float[Array, ""]:
         """`log det L + n log(2 pi e) / 2`."""

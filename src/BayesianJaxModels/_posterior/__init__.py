@@ -8,6 +8,7 @@ from .base import (
 )
 from .covariance import as_float64 as as_float64, cholesky as cholesky
 from .draws import (
+    AbstractDiagnostics as AbstractDiagnostics,
     DrawsPosterior as DrawsPosterior,
     weighted_moments as weighted_moments,
 )

@@ -1,5 +1,7 @@
 """A posterior made of draws."""
 
+from abc import abstractmethod
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,19 @@ from .._model import (
     unflatten_means,
 )
 from .base import AbstractPosterior
+
+
+class AbstractDiagnostics(eqx.Module):
+    """What an engine says of the draws that it made."""
+
+    @abstractmethod
+    def complaints(self) -> list[str]:
+        """What is wrong, one sentence each; empty where no fault was found."""
+
+    @property
+    def chains(self) -> tuple[int, int] | None:
+        """How many chains the draws are of, one after the other, and their length."""
+        return None
 
 
 class DrawsPosterior(AbstractPosterior):
@@ -72,6 +87,13 @@ class DrawsPosterior(AbstractPosterior):
         if self.log_weights is None:
             return jnp.full(len(self.draws), 1 / len(self.draws), self.draws.dtype)
         return jax.nn.softmax(self.log_weights)
+
+    @property
+    def chains(self) -> tuple[int, int]:
+        """How many chains the draws are of, one after the other, and their length."""
+        told = self.diagnostics
+        chains = told.chains if isinstance(told, AbstractDiagnostics) else None
+        return (1, len(self.draws)) if chains is None else chains
 
     def item(self, index: int | Int[Array, ""]) -> PyTree:
         """One of the draws, as a drawn model.

@@ -13,9 +13,9 @@ from .._model import (
     flatten_means,
     flatten_named,
     flatten_stdvs,
-    is_parameter,
     replace_mean,
 )
+from .._parameter import is_parameter
 from .base import AbstractPosterior, draw_model, log_prob_of, model_of
 from .mixing import (
     is_array,

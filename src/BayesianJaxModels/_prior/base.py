@@ -5,6 +5,8 @@ from abc import abstractmethod
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._parameter import AbstractParameter
+
 
 class AbstractPrior(eqx.Module):
     """A distribution of independent entries, the prior of one parameter.
@@ -34,6 +36,19 @@ class AbstractPrior(eqx.Module):
         Args:
             value: Of a parameter.
         """
+
+    def kl_from(self, q: AbstractParameter) -> Float[Array, ""]:
+        """`KL(q || prior)`, in nats.
+
+        Args:
+            q: A parameter with widths.
+
+        Raises:
+            NotImplementedError: If this distribution does not know it.
+        """
+        raise NotImplementedError(
+            f"A {type(self).__name__} knows no divergence from it in closed form."
+        )
 
     @abstractmethod
     def sample(

@@ -44,6 +44,9 @@ class Laplace(AbstractPrior):
 
         return guarded(scale > 0, density, value, mean, scale)
 
+    def kl_from(self, q):
+        return q.kl_to_laplace(*like(q.mean, mean=self.mean, scale=self.scale))
+
     def sample(self, key, value):
         mean, scale = like(value, mean=self.mean, scale=self.scale)
         return mean + scale * standard_laplace(key, value.shape, value.dtype)

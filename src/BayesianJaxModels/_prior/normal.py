@@ -39,6 +39,9 @@ class Normal(AbstractPrior):
         mean, sd = like(value, mean=self.mean, sd=self.sd)
         return guarded(sd > 0, normal_density, value, mean, sd)
 
+    def kl_from(self, q):
+        return q.kl_to_normal(*like(q.mean, mean=self.mean, sd=self.sd))
+
     def sample(self, key, value):
         mean, sd = like(value, mean=self.mean, sd=self.sd)
         return mean + sd * standard_normal(key, value.shape, value.dtype)

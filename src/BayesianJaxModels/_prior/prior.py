@@ -7,23 +7,18 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .._check import like, near_matches
+from .._check import near_matches
 from .._compute import fold_in
 from .._model import (
     Model,
     flatten_named,
     get_parameters,
-    is_parameter,
-    kl_to_laplace,
-    kl_to_normal,
     map_parameters,
     ravel_all,
     replace_mean,
 )
-from .._parameter import AbstractParameter, DeterministicParameter, LaplacianParameter
+from .._parameter import AbstractParameter, is_parameter
 from .base import AbstractPrior
-from .laplace import Laplace
-from .normal import Normal
 
 
 class Prior(eqx.Module):
@@ -241,14 +236,13 @@ def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
 def _kl_of_one(
     name: str, q: AbstractParameter, prior: AbstractPrior
 ) -> Float[Array, "..."]:
-    if isinstance(q, DeterministicParameter):
+    if q.is_known:
         return -prior.log_density(q.mean)
-    if isinstance(prior, Normal):
-        return kl_to_normal(q, *like(q.mean, mean=prior.mean, sd=prior.sd))
-    if isinstance(prior, Laplace) and isinstance(q, LaplacianParameter):
-        return kl_to_laplace(q, *like(q.mean, mean=prior.mean, scale=prior.scale))
-    raise NotImplementedError(
-        f"KL({type(q).__name__} || {type(prior).__name__}) of `{name}` has no closed "
-        "form here. Estimate it: `log_prior(drawn, prior) + entropy(model)` averages "
-        "to minus the divergence over drawn models."
-    )
+    try:
+        return prior.kl_from(q)
+    except NotImplementedError as error:
+        raise NotImplementedError(
+            f"KL({type(q).__name__} || {type(prior).__name__}) of `{name}` has no "
+            "closed form here. Estimate it: `log_prior(drawn, prior) + entropy(model)` "
+            "averages to minus the divergence over drawn models."
+        ) from error

@@ -4,14 +4,19 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..._check import check_counts, check_key
 from ..._compute import collect, fold_in, spread
-from ..._posterior import DrawsPosterior, model_of, moments, parts_of
+from ..._posterior import (
+    AbstractDiagnostics,
+    DrawsPosterior,
+    model_of,
+    moments,
+    parts_of,
+)
 from ..arguments import check_engine_arguments
 from ..density import FlatDensity
 from .psis import effective_sample_size, in_words, largest_k_hat, pareto_smooth
@@ -25,7 +30,7 @@ FINITE_VARIANCE = 0.5
 SMALLEST_SHARE_BEYOND = 0.25
 
 
-class ImportanceDiagnostics(eqx.Module):
+class ImportanceDiagnostics(AbstractDiagnostics):
     """How far importance sampling can be trusted; NumPy scalars.
 
     Attributes:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..._posterior import as_float64
+from ..._posterior import AbstractDiagnostics, as_float64
 from .chain import Move, extra
 from .starts import Starts
 
@@ -35,7 +34,7 @@ LEAST_ACCEPTANCE = 0.4
 LEAST_BFMI = 0.3
 
 
-class NUTSDiagnostics(eqx.Module):
+class NUTSDiagnostics(AbstractDiagnostics):
     """How far chains can be trusted; NumPy arrays.
 
     R-hat is the rank-normalised split one, and the effective sample sizes are those of
@@ -99,6 +98,11 @@ class NUTSDiagnostics(eqx.Module):
     num_samples: Int[np.ndarray, ""]
     num_modes: Int[np.ndarray, ""]
     missed_mass: Float[np.ndarray, ""]
+
+    @property
+    def chains(self) -> tuple[int, int]:
+        """How many chains the draws are of, one after the other, and their length."""
+        return len(self.step_size), int(self.num_samples)
 
     def complaints(self) -> list[str]:
         """What speaks against the chains, each with what to do; empty if nothing."""
