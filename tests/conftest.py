@@ -12,7 +12,9 @@ from jaxlib.version import __version_info__ as jaxlib_version  # noqa: E402
 # Compiling takes most of the suite's time, and half of that is optimisation.
 # Subprocesses that a test starts inherit the flags.
 flags = "--xla_backend_optimization_level=0"
-if jaxlib_version < (0, 11) and platform.machine() == "x86_64":
+if os.environ.get("COMPILE_AS_USERS"):
+    flags = ""
+elif jaxlib_version < (0, 11) and platform.machine() == "x86_64":
     # The newer emitters are a third of compiling. The older ones fuse a multiplication
     # and an addition or not by the shape, and draws must not depend on that; in AVX
     # there is no such instruction.
