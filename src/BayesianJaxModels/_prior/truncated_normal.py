@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from .._check import as_float_array, as_positive, like
-from .._special import log_mass, quantile
+from .._special import quantile, stretch
 from .base import AbstractPrior
 from .support import as_finite, between, check_ends, shares
 
@@ -65,8 +65,10 @@ class TruncatedNormal(AbstractPrior):
         t = jnp.abs(value - end) / sd
         below, above = _erf_of_ends(mean, sd, low, high)
         of_centre = math.sqrt(math.pi / 2) * jnp.where(is_tail, 1, above - below)
-        of_all = jnp.where(is_tail, log_mass(a, width), jnp.log(of_centre))
-        density = -t * (a + t / 2) - of_all - jnp.log(sd)
+        tail = stretch(a, width)
+        log_all = jnp.log(jnp.where(is_tail, tail.share, of_centre))
+        log_all = log_all - jnp.where(is_tail, tail.log_start, 0)
+        density = -t * (a + t / 2) - log_all - jnp.log(sd)
         return jnp.where(possible, density, -jnp.inf)
 
     def sample(self, key, value):
@@ -98,11 +100,10 @@ def _tail(mean: Array, sd: Array, low: Array, high: Array) -> tuple[Array, ...]:
     return is_tail, end, jnp.abs(end - mean) / sd, width
 
 
-def _erf_of_ends(mean: Array, sd: Array, *ends: Array) -> list[Array]:
+def _erf_of_ends(mean: Array, sd: Array, *ends: Array) -> Array:
     """Twice the normal probability between the mean and each end, with its sign."""
-    found = []
-    for end in ends:
-        is_finite = jnp.isfinite(end)
-        z = (jnp.where(is_finite, end, mean) - mean) / sd
-        found.append(jnp.where(is_finite, lax.erf(z / 2**0.5), jnp.sign(end)))
-    return found
+    # One call for both: XLA compiles what is called twice twice.
+    end = jnp.stack(ends)
+    is_finite = jnp.isfinite(end)
+    z = (jnp.where(is_finite, end, mean) - mean) / sd
+    return jnp.where(is_finite, lax.erf(z / 2**0.5), jnp.sign(end))

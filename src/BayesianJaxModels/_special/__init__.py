@@ -1,7 +1,7 @@
 from .normal_tail import (
-    log_mass as log_mass,
     log_ndtr as log_ndtr,
     quantile as quantile,
+    stretch as stretch,
 )
 from .stirling import (
     HALF_LOG_2_PI as HALF_LOG_2_PI,

@@ -70,11 +70,14 @@ class Stretch(NamedTuple):
     Attributes:
         hazard: The cumulative hazard: minus the logarithm of the share of the tail
             beyond the first point that is beyond the second.
+        share: The share of that tail that is between them. Over the hazard at the first
+            point it is the integral of `exp(-a * t - t**2 / 2)` from there on.
         log_start: The logarithm of the hazard at the first point.
         log_end: That at the second; of no use where that is infinite.
     """
 
     hazard: Float[Array, "*shape"]
+    share: Float[Array, "*shape"]
     log_start: Float[Array, "*shape"]
     log_end: Float[Array, "*shape"]
 
@@ -92,24 +95,13 @@ def stretch(a: Float[Array, "*shape"], t: Float[Array, "*shape"]) -> Stretch:
     log_start, log_end = log_hazard(jnp.stack([a, a + end]))
     s = short[..., None] * NODES.astype(t.dtype)
     mass = jnp.sum(jnp.exp(-s * (a[..., None] + s / 2)) * WEIGHTS.astype(t.dtype), -1)
-    near = -jnp.log1p(-jnp.exp(log_start) * short * mass)
+    near = jnp.exp(log_start) * short * mass
     long = jnp.where(is_short, 1, end)
     far = long * (a + long / 2) + jnp.where(is_short, 0, log_end) - log_start
-    hazard = jnp.where(is_short, near, jnp.where(is_endless, jnp.inf, far))
-    return Stretch(hazard, log_start, log_end)
-
-
-def log_mass(
-    a: Float[Array, "*shape"], width: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
-    """The logarithm of the integral of `exp(-a * t - t**2 / 2)` up to `width`.
-
-    Args:
-        a: At least 0 and finite.
-        width: Above 0, or infinite.
-    """
-    whole = stretch(a, width)
-    return jnp.log(-jnp.expm1(-whole.hazard)) - whole.log_start
+    far = jnp.where(is_endless, jnp.inf, far)
+    hazard = jnp.where(is_short, -jnp.log1p(-near), far)
+    share = jnp.where(is_short, near, -jnp.expm1(-far))
+    return Stretch(hazard, share, log_start, log_end)
 
 
 def quantile(
@@ -125,7 +117,7 @@ def quantile(
         width: Above 0, or infinite.
     """
     whole = stretch(a, width)
-    target = -jnp.log1p(share * jnp.expm1(-whole.hazard))
+    target = -jnp.log1p(-share * whole.share)
     # The hazard grows, so that both are too far, and from there Newton's steps on the
     # convex cumulative hazard come down to the solution.
     root = jnp.sqrt(a * a + 2 * target)
