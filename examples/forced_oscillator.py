@@ -1,4 +1,4 @@
-"""A shaken spring: learn what its equation lacks, and foretell another force.
+"""A shaken spring: learn what its equation lacks, and predict another response.
 
 Simulated, so that the truth is known: eight times a mass on a spring is shaken from
 rest by a recorded force `u(t)` for 6 to 16 s. Its position `q` is read twice a second
@@ -113,7 +113,7 @@ def band(axes, x, draws, truth):
 
 
 def main(*, seed=0, num_steps=600, num_members=30, output=PICTURE):
-    """Shake, learn, foretell and draw; returns coverage and reach by kind of force."""
+    """Shake, learn, predict and draw; returns coverage and reach by kind of force."""
     rng, key = np.random.default_rng(seed), jax.random.key(seed)
     forces, new = draw_forces(rng, SIZES), draw_forces(rng, 0.8)
     solve, field = eqx.filter_jit(bjm.integrate), spring(truly_missing)

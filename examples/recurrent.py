@@ -1,4 +1,4 @@
-"""Lynx of the Mackenzie River: a Bayesian recurrent network foretells fourteen years.
+"""Lynx of the Mackenzie River: a Bayesian recurrent network predicts fourteen years.
 
 Furs that the Hudson's Bay Company took each year from 1821 to 1934 (Elton & Nicholson
 1942, Journal of Animal Ecology 11:215-244). The network learns 1821 to 1920. With `x`
@@ -99,7 +99,7 @@ def autoregression(series, shape, rng):
 
 
 def main(*, seed=0, num_steps=4_000, num_draws=500, output=PICTURE):
-    """Learn, foretell, print and draw; returns how the forecasts of furs fared."""
+    """Learn, predict, print and draw; returns how the forecasts of furs fared."""
     keys = jax.random.split(jax.random.key(seed), 5)
     year, count = np.loadtxt(DATA / "mackenzie_lynx.csv", delimiter=",", skiprows=4).T
     seen, truth = np.split(np.log10(count), [NUM_SEEN])

@@ -92,7 +92,7 @@ class LogDensity(eqx.Module):
 
 
 def main(*, seed=0, num_starts=4, num_samples=20_000, num_draws=1_000, output=PICTURE):
-    """Infer, foretell, draw; returns the coverage, and draws of terms and futures."""
+    """Infer, predict, draw; returns the coverage, and draws of terms and futures."""
     jax.config.update("jax_enable_x64", True)
     keys, rng = jax.random.split(jax.random.key(seed), 4), np.random.default_rng(seed)
     truth = np.stack(

@@ -122,7 +122,7 @@ def check_values(
 
     Raises:
         ValueError: With `message`.
-        RuntimeError: In the place of the `ValueError` under a JAX transformation,
+        RuntimeError: In place of the `ValueError` under a JAX transformation,
             where values are known only when the compiled function runs.
     """
     if isinstance(is_bad, Tracer):

@@ -269,9 +269,9 @@ def _first(times: Any, counts: Any) -> Any:
 
 
 def _fill(times: Any, counts: Any, before: Any) -> Any:
-    """The last time that counts in the place of each that does not.
+    """The last time that counts in place of each that does not.
 
-    `before` is in the place of those that come before the first.
+    `before` is in place of those that come before the first.
     """
     xp: Any = np if _all_known(times, counts) else jnp
     places = xp.where(counts, xp.arange(times.shape[-1]), -1)

@@ -30,7 +30,7 @@ def posterior_to_datatree(
 
     Needs ArviZ's base package: `pip install "BayesianJaxModels[arviz]"`. With the log
     likelihood of every observation, `arviz_stats.loo` estimates how well the model
-    foretells an observation that it was not fitted to, and `arviz_stats.compare`
+    predicts an observation that it was not fitted to, and `arviz_stats.compare`
     compares models by that.
 
     Args:

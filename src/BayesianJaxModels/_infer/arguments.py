@@ -11,8 +11,8 @@ def check_engine_arguments(log_density: Any, start: Any, name: str = "start") ->
     """Hold the first two arguments of an engine to what they must be.
 
     Args:
-        log_density: What stands in the place of the log density.
-        start: What stands in the place of the model or posterior.
+        log_density: What stands in place of the log density.
+        start: What stands in place of the model or posterior.
         name: What the engine calls that.
 
     Raises:

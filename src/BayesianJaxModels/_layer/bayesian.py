@@ -34,7 +34,7 @@ class Bayesian(Module):
     weights (`equinox.nn.Shared`) and arrays of integers are left as they are.
 
     Attributes:
-        module: The module with a parameter in the place of each float array.
+        module: The module with a parameter in place of each float array.
 
     Example:
         ```python

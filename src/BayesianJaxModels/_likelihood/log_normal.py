@@ -25,7 +25,7 @@ class LogNormalLikelihood(AbstractLikelihood):
         scale: The standard deviation of the logarithm, above 0: a number, or an array
             that broadcasts to the observation. It is near the relative error.
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
-        log_scale: In the place of `scale`: a parameter that holds its logarithm.
+        log_scale: In place of `scale`: a parameter that holds its logarithm.
 
     Raises:
         TypeError: If `observe` or `log_scale` is of another type.

@@ -41,7 +41,7 @@ class MultivariateNormalLikelihood(AbstractLikelihood):
         correlation: Symmetric and positive definite with 1 on the diagonal, of shape
             `(n, n)` for rows of `n` entries.
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
-        log_scale: In the place of `scale`: a parameter that holds its logarithm.
+        log_scale: In place of `scale`: a parameter that holds its logarithm.
 
     Raises:
         TypeError: If `observe` or `log_scale` is of another type.
@@ -88,7 +88,7 @@ class MultivariateNormalLikelihood(AbstractLikelihood):
     def from_covariance(
         cls, covariance: Any, observe: Any = None
     ) -> "MultivariateNormalLikelihood":
-        """With the covariance of a row in the place of scales and correlations.
+        """With the covariance of a row in place of scales and correlations.
 
         Args:
             covariance: Symmetric and positive definite, of shape `(n, n)`, in the

@@ -26,7 +26,7 @@ class NegativeBinomialLikelihood(AbstractLikelihood):
         dispersion: Above 0, in counts: a number, or an array that broadcasts to the
             observation.
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
-        log_dispersion: In the place of `dispersion`: a parameter that holds its
+        log_dispersion: In place of `dispersion`: a parameter that holds its
             logarithm.
 
     Raises:

@@ -23,7 +23,7 @@ class StudentTLikelihood(AbstractLikelihood):
         scale: The width, above 0, in the unit of the observation: a number, or an array
             that broadcasts to it.
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
-        log_scale: In the place of `scale`: a parameter that holds its logarithm.
+        log_scale: In place of `scale`: a parameter that holds its logarithm.
 
     Raises:
         TypeError: If `observe` or `log_scale` is of another type.

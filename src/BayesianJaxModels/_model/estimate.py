@@ -55,6 +55,6 @@ def refuse(verb: str, estimate: Any, remedy: str) -> NoReturn:
 
 
 def check_model(verb: str, model: PyTree) -> None:
-    """Raise a `TypeError` where a posterior or fit came in the place of a model."""
+    """Raise a `TypeError` where a posterior or fit came in place of a model."""
     if isinstance(model, AbstractEstimate):
         refuse(verb, model, OF_ONE_MODEL)

@@ -1,4 +1,4 @@
-"""The prior in the place of a posterior."""
+"""The prior in place of a posterior."""
 
 from jaxtyping import PRNGKeyArray, PyTree
 
@@ -8,7 +8,7 @@ from .base import AbstractPosterior
 
 
 class PriorDraws(AbstractPosterior):
-    """The prior in the place of a posterior, for predictions before any data.
+    """The prior in place of a posterior, for predictions before any data.
 
     Attributes:
         model: Says which parameters there are, and of which shapes.

@@ -13,11 +13,11 @@ from .support import guarded, log_one_plus_square, normal_density, representable
 
 
 class HalfNormal(AbstractPrior):
-    """The size of a normal number with mean 0.
+    """The half-normal distribution: the absolute value of `N(0, scale**2)`.
 
     Attributes:
-        scale: The standard deviation of that number, above 0, in the unit of the
-            parameter.
+        scale: The standard deviation of that normal distribution, above 0, in the unit
+            of the parameter.
 
     Raises:
         TypeError: If a field is not made of real numbers.
@@ -50,7 +50,9 @@ class HalfNormal(AbstractPrior):
 
 
 class HalfCauchy(AbstractPrior):
-    """The size of a Cauchy number located at 0; it has neither mean nor variance.
+    """The half-Cauchy distribution: the absolute value of a Cauchy number.
+
+    It has neither mean nor variance.
 
     Attributes:
         scale: The median, above 0, in the unit of the parameter.

@@ -22,8 +22,8 @@ class TruncatedNormal(AbstractPrior):
     Attributes:
         mean: The mean before the ends were cut off, in the unit of the parameter.
         sd: The standard deviation before that, above 0, in that unit.
-        low: Below this there is nothing.
-        high: Above this there is nothing; infinity for no such end.
+        low: The lower end of the support, or minus infinity.
+        high: The upper end of the support, or infinity.
 
     Raises:
         TypeError: If a field is not made of real numbers.

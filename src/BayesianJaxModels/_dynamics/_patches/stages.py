@@ -20,9 +20,8 @@ def write_out_stages(
 ) -> diffrax.AbstractSolver:
     """The same method with its stages written out, if it is one that can be.
 
-    Methods of Runge and Kutta that step in another way than diffrax's own, implicit
-    ones, and those that `diffrax.BacksolveAdjoint` runs on its own terms are returned
-    as they are.
+    Runge-Kutta methods with a step of their own, implicit ones, and those that
+    `diffrax.BacksolveAdjoint` runs are returned as they are.
     """
     can_be = (
         isinstance(solver, diffrax.AbstractERK)

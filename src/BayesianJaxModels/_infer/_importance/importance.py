@@ -149,7 +149,7 @@ def importance(
 
     Returns:
         A `DrawsPosterior` with `num_rounds * num_samples` weighted draws; its
-        `diagnostics` are an `ImportanceDiagnostics`. In the place of a draw of weight
+        `diagnostics` are an `ImportanceDiagnostics`. In place of a draw of weight
         zero, which may be one that fails, stands the heaviest one with weight zero.
 
     Raises:
