@@ -61,7 +61,11 @@ class DeterministicParameter(AbstractParameter):
     def kl_to_normal(
         self, mean: Float[Array, "..."], stdv: Float[Array, "..."]
     ) -> Float[Array, ""]:
-        """Refuse: a point mass has no density beside a normal one."""
+        """Refuse: a point mass has no density beside a normal one.
+
+        Raises:
+            NotImplementedError: Always.
+        """
         raise NotImplementedError(no_divergence(self, "a normal distribution"))
 
     @property

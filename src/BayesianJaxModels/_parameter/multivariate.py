@@ -187,6 +187,9 @@ class MultivariateGaussianParameter(AbstractLocationScale):
         """`KL(q || self)` for any `q` whose covariance is known.
 
         Of `q` the first two moments and the entropy count.
+
+        Raises:
+            NotImplementedError: If `q` is a point mass, or its covariance not known.
         """
         if q.is_known:
             raise NotImplementedError(no_divergence(q, "a normal distribution"))
