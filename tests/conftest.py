@@ -12,14 +12,13 @@ from jaxlib.version import __version_info__ as jaxlib_version  # noqa: E402
 # Compiling takes most of the suite's time, and half of that is optimisation.
 # Subprocesses that a test starts inherit the flags.
 flags = "--xla_backend_optimization_level=0"
-if os.environ.get("COMPILE_AS_USERS"):
-    flags = ""
-elif jaxlib_version < (0, 11) and platform.machine() == "x86_64":
+if jaxlib_version < (0, 11) and platform.machine() == "x86_64":
     # The newer emitters are a third of compiling. The older ones fuse a multiplication
     # and an addition or not by the shape, and draws must not depend on that; in AVX
     # there is no such instruction.
     flags += " --xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
+if not os.environ.get("COMPILE_AS_USERS"):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
