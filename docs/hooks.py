@@ -19,7 +19,11 @@ LOG = logging.getLogger("mkdocs.hooks")
 # Pages that are files of the repository, under the same name.
 MIRRORED = ("examples/README.md", "benchmarks/README.md")
 # Files of the repository that are here under another name.
-RENAMED = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
+RENAMED = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
 INCLUDE = re.compile(r"^<!-- include: (\S+?\.md)(?:#(.+?))? -->$", re.MULTILINE)
 # Code first, in which nothing is a link.
 LINK = re.compile(
