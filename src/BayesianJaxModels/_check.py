@@ -47,11 +47,7 @@ def like(value: Float[Array, "..."], **fields: Array) -> list[Float[Array, "..."
         ValueError: If a field does not broadcast to the shape; with its name.
     """
     for name, field in fields.items():
-        ends = value.shape[value.ndim - field.ndim :]
-        fits = field.ndim <= value.ndim and all(
-            size in (1, end) for size, end in zip(field.shape, ends, strict=True)
-        )
-        if not fits:
+        if not _fits(field.shape, value.shape):
             raise ValueError(
                 f"`{name}` has shape {field.shape}, which does not broadcast to "
                 f"{value.shape}, the shape of the entries that it belongs to."
@@ -62,10 +58,14 @@ def like(value: Float[Array, "..."], **fields: Array) -> list[Float[Array, "..."
     ]
 
 
+def is_array(leaf: Any) -> bool:
+    """Whether `leaf` is a JAX or NumPy array."""
+    return isinstance(leaf, jax.Array | np.ndarray)
+
+
 def is_float_array(leaf: Any) -> bool:
     """Whether `leaf` is a JAX or NumPy array of real floating point numbers."""
-    is_array = isinstance(leaf, jax.Array | np.ndarray)
-    return is_array and jnp.issubdtype(leaf.dtype, jnp.floating)
+    return is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
 def as_float_array(value: Any, name: str = "value") -> Float[Array, "..."]:
@@ -142,11 +142,7 @@ def check_finite(name: str, array: Float[Array, "*shape"]) -> Float[Array, "*sha
 
 def check_broadcast(name: str, array: Any, shape: tuple[int, ...]) -> None:
     """Raise a `ValueError` with both shapes unless `array` broadcasts to `shape`."""
-    trailing = shape[len(shape) - array.ndim :]
-    fits = array.ndim <= len(shape) and all(
-        size in (1, wanted) for size, wanted in zip(array.shape, trailing, strict=True)
-    )
-    if not fits:
+    if not _fits(array.shape, shape):
         raise ValueError(
             f"`{name}` has shape {array.shape}, but the value has shape {shape}. Pass "
             "one number, or an array of that shape or one that broadcasts to it."
@@ -177,13 +173,12 @@ def check_key(key: Any, name: str = "key") -> Any:
     make_one = "Make one with `jax.random.key(0)`; another number makes other draws."
     if key is None:
         raise ValueError(f"A key is required, but `{name}` is None. {make_one}")
-    is_array = isinstance(key, jax.Array | np.ndarray)
-    if is_array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+    if is_array(key) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         num_axes = key.ndim
-    elif is_array and key.dtype == jnp.uint32 and key.ndim > 0:
+    elif is_array(key) and key.dtype == jnp.uint32 and key.ndim > 0:
         num_axes = key.ndim - 1  # the two words of a key without a type of its own
     else:
-        came = f"{key.dtype}{list(key.shape)}" if is_array else repr(key)
+        came = f"{key.dtype}{list(key.shape)}" if is_array(key) else repr(key)
         raise TypeError(f"`{name}` must be a random key of JAX, not {came}. {make_one}")
     if num_axes > 0:
         raise ValueError(
@@ -225,3 +220,11 @@ def import_extra(module: str, needed_by: str, package: str, extra: str) -> Any:
             f"{needed_by} needs {package}, which is not installed. "
             f'`pip install "BayesianJaxModels[{extra}]"` brings it.'
         ) from error
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether a shape broadcasts to another and does not enlarge it."""
+    ends = wanted[len(wanted) - len(shape) :]
+    return len(shape) <= len(wanted) and all(
+        size in (1, end) for size, end in zip(shape, ends, strict=True)
+    )

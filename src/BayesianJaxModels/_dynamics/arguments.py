@@ -11,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import PyTree
 
+from .._check import is_array
 from .clock import Span
 
 
@@ -36,7 +37,7 @@ def check_batch(y0: PyTree, span: Span, args: Any, args_axes: PyTree) -> None:
 
     def sizes_along(axis, tree):
         if axis is not None:
-            arrays = jax.tree.leaves(eqx.filter(tree, _is_array))
+            arrays = jax.tree.leaves(eqx.filter(tree, is_array))
             sizes.update(leaf.shape[axis : axis + 1 or None] for leaf in arrays)
             sizes.update([] if arrays else [()])
 
@@ -58,11 +59,7 @@ class AxisOfArrays:
 
     def __call__(self, leaf: Any) -> int | None:
         """Of one leaf."""
-        return self.axis if _is_array(leaf) else None
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray)
+        return self.axis if is_array(leaf) else None
 
 
 def check_derivative(

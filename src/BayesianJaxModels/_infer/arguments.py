@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from .._model import flatten_named
+from .._model import AbstractEstimate, flatten_named
 from .._parameter import is_parameter
-from .._posterior import AbstractPosterior
 
 
 def check_engine_arguments(log_density: Any, start: Any, name: str = "start") -> None:
@@ -22,7 +21,7 @@ def check_engine_arguments(log_density: Any, start: Any, name: str = "start") ->
     from .map_estimate import MAPEstimate  # which imports this file
 
     def can_be_drawn(argument):
-        is_posterior = isinstance(argument, AbstractPosterior | MAPEstimate)
+        is_posterior = isinstance(argument, AbstractEstimate)
         nodes = [node for _, node in flatten_named(argument)[0]]
         return is_posterior or any(map(is_parameter, nodes))
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .._check import check_key
+from .._check import check_key, is_array
 from .._compute import fold_in, is_threefry
 from .._parameter import AbstractParameter
 from .estimate import AbstractEstimate
@@ -95,8 +95,8 @@ def _draw_each(
         if len(indices) < MANY_ALIKE or not together:
             found |= {i: draw(parameters[i], keys[i]) for i in indices}
             continue
-        arrays = [eqx.filter(parameters[i], _is_array) for i in indices]
-        rest = eqx.filter(parameters[indices[0]], _is_array, inverse=True)
+        arrays = [eqx.filter(parameters[i], is_array) for i in indices]
+        rest = eqx.filter(parameters[indices[0]], is_array, inverse=True)
         draws = jax.vmap(lambda own, key, rest=rest: draw(eqx.combine(own, rest), key))(
             jax.tree.map(_stack, *arrays),
             keys[np.array(indices)],
@@ -135,13 +135,9 @@ def _alike(parameters: list[AbstractParameter]) -> list[list[int]]:
 
 
 def _kind(leaf: Any) -> Hashable:
-    if _is_array(leaf):
+    if is_array(leaf):
         return jnp.shape(leaf), leaf.dtype
     return (type(leaf), leaf) if isinstance(leaf, Hashable) else id(leaf)
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray)
 
 
 def draw_if(sample: bool, model: Model, key: PRNGKeyArray | None) -> Model:

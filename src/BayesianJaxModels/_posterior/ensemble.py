@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from .._check import is_array
 from .._compute import fold_in
 from .._model import flatten_means, flatten_stdvs, name_of
 from .base import AbstractPosterior, draw_model, log_prob_of, model_of
 from .mixing import (
-    is_array,
     log_mixture,
     moments_of_all,
     parts_of_all,

@@ -40,11 +40,6 @@ def moments_of_all(
     return mean, np.tensordot(shares, covariances, 1) + between
 
 
-def is_array(leaf: Any) -> bool:
-    """Whether a leaf has values that parts may differ in."""
-    return isinstance(leaf, jax.Array | np.ndarray)
-
-
 def pool(
     weights: Float[Array, " m"], means: Float[Array, "m n"], stdvs: Float[Array, "m n"]
 ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:

@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from .._check import is_array
 from .._compute import fold_in
 from .._model import (
     flatten_means,
@@ -18,7 +19,6 @@ from .._model import (
 from .._parameter import is_parameter
 from .base import AbstractPosterior, draw_model, log_prob_of, model_of
 from .mixing import (
-    is_array,
     log_mixture,
     moments_of_all,
     parts_of_all,
