@@ -86,7 +86,7 @@ def test_chains_of_nuts_stay_apart(model, key):
     chains = np.arange(12.0).reshape(2, 3, 2)
     per_entry, per_chain = [np.ones(2)] * 4, [np.zeros(2, int)] * 5 + [np.ones(2)] * 3
     scalars = np.asarray(3), np.asarray(1), np.zeros(())
-    diagnostics = bjm.NUTSDiagnostics(*per_entry, *per_chain, *scalars)
+    diagnostics = bjm.NUTSDiagnostics(*per_entry, *per_chain, *scalars, np.zeros(2))
     draws = jnp.asarray(chains.reshape(-1, 2), model.rates.mean.dtype)
     posterior = bjm.DrawsPosterior(model, draws, None, diagnostics)
     tree = bjm.posterior_to_datatree(posterior, key=key, num_samples=None)

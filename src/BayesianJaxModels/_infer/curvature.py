@@ -12,8 +12,6 @@ from .density import FlatDensity, values_and_gradients
 NARROW, WIDE = 0.2, 0.8
 # An error of the curvature, as a share of it, that asks for the wide steps.
 SMALL_ERROR = 0.01
-# An error that is told.
-LARGEST_ERROR = 0.1
 # How much worse known than the best a direction may be, in curvature.
 LARGEST_CONDITION = 1e12
 MOST_ROUNDS, MOST_TRIES = 3, 20
@@ -69,16 +67,6 @@ def curvature(
         axes, is_positive = _axes_of(found.precision)
         found = _along(density, centre, axes, step, batch_size)
     return found
-
-
-def noise_words(error: float) -> str:
-    """What an error of the curvature comes from, and what to do, after a sentence."""
-    return (
-        " The log density is not smooth: noise in its gradients, from a solver's "
-        f"tolerance as a rule, is {100 * error:.0f} % of the curvature. Solve with "
-        "tighter steps, such as `stepsize_controller=diffrax.PIDController(rtol=1e-6, "
-        "atol=1e-8)`."
-    )
 
 
 def _along(

@@ -15,9 +15,10 @@ from .._model import free_means, replace_free_means
 from .._posterior import JointPosterior, MixturePosterior, as_float64, of_root
 from ._search.modes import log_evidence_of
 from .arguments import check_engine_arguments
-from .curvature import LARGEST_ERROR, curvature, noise_words
+from .curvature import curvature
 from .density import FlatDensity
 from .map_estimate import MAPEstimate
+from .noise import noise_of_curvature
 
 # A quarter of a standard deviation away from the mode, in all directions together.
 LARGEST_DECREMENT = 0.0625
@@ -93,6 +94,7 @@ def _at_mode(
     density = FlatDensity(log_density, model)
     found = curvature(density, as_float64(density.entries))
     value, gradient, precision, error = found
+    noise = noise_of_curvature(error)
     if residuals is not None:
         square, slope, extra = _gauss_newton(residuals, model)
         value, gradient = value - square / 2, gradient - slope
@@ -100,7 +102,6 @@ def _at_mode(
     try:
         log_evidence = log_evidence_of(value, precision)
     except np.linalg.LinAlgError:
-        noise = noise_words(error) if error > LARGEST_ERROR else ""
         raise ValueError(
             "The log density must be curved downwards in every direction at the means "
             "of `model`, but the diagonal of its Hessian is "
@@ -119,10 +120,9 @@ def _at_mode(
             "Pass the model that `map_estimate` returns, or search longer.",
             stacklevel=3,
         )
-    if error > LARGEST_ERROR:
+    if noise:
         warnings.warn(
-            f"The widths may be off by {100 * error / 2:.0f} %.{noise_words(error)}",
-            stacklevel=3,
+            f"The widths may be off by {100 * error / 2:.0f} %.{noise}", stacklevel=3
         )
     return of_root(model, inverse.T / scale[:, None], log_evidence), log_evidence
 

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, PyTree
 from .._model import replace_free_means
 from .._posterior import JointPosterior, as_float64, model_of, moments
 from .arguments import check_engine_arguments
-from .curvature import LARGEST_ERROR, noise_words
 from .density import FlatDensity, hessians
+from .noise import noise_of_curvature
 from .structured import sobol_noise
 
 MAX_NEWTON_STEPS = 8
@@ -106,8 +106,8 @@ def linear_response(
             stacklevel=2,
         )
     error = float(np.sqrt(np.mean(np.square(errors))))
-    if error > LARGEST_ERROR:
-        warnings.warn(f"The covariance is rough.{noise_words(error)}", stacklevel=2)
+    if noise := noise_of_curvature(error):
+        warnings.warn(f"The covariance is rough.{noise}", stacklevel=2)
     centre = replace_free_means(model, jnp.asarray(mean, entries.dtype))
     return JointPosterior.gaussian(centre, jnp.asarray(covariance, entries.dtype))
 
@@ -143,7 +143,7 @@ def _newton_step(
         raise ValueError(
             "The ELBO must be finite and have a maximum near the fit, but its Hessian "
             "there is not negative definite. Train the mean-field model longer, with "
-            f"its means free.{noise_words(error) if error > LARGEST_ERROR else ''}"
+            f"its means free.{noise_of_curvature(error)}"
         ) from None
     step = -np.linalg.solve(scaled, units * gradient)
     return step, np.linalg.inv(scaled)[:d, :d] * np.outer(width, width), error

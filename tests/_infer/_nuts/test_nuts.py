@@ -419,7 +419,8 @@ def at_origin():
 
 
 def judged(draws, **counts):
-    return judge(moves_of(draws, **counts), np.ones(len(draws)), at_origin())
+    ones = np.ones(len(draws))
+    return judge(moves_of(draws, **counts), ones, 0 * ones, at_origin())
 
 
 def test_different_modes_are_told_from_short_chains():
@@ -469,9 +470,9 @@ def test_rejections_and_slow_energies_are_told():
         lambda m: m.energy, moves, np.where([[0], [1], [0], [0]], slow, 0)
     )
     moves = eqx.tree_at(lambda m: m.acceptance, moves, moves.acceptance * 0.3)
-    (complaint,) = judge(moves, np.ones(4), at_origin()).complaints()
+    (complaint,) = judge(moves, np.ones(4), np.zeros(4), at_origin()).complaints()
     assert "chains [0, 1, 2, 3] accepted with a mean probability of 0.24" in complaint
-    (complaint,) = judge(one, np.ones(4), at_origin()).complaints()
+    (complaint,) = judge(one, np.ones(4), np.zeros(4), at_origin()).complaints()
     assert "energy of the chains [1] hardly changes" in complaint
 
 

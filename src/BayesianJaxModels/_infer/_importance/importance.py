@@ -1,15 +1,16 @@
 """Adaptive importance sampling: a posterior from forward solves alone."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..._check import check_counts, check_key
-from ..._compute import collect, fold_in, spread
+from ..._compute import collect, fold_in, gather_shares, spread
 from ..._posterior import (
     AbstractDiagnostics,
     DrawsPosterior,
@@ -19,6 +20,7 @@ from ..._posterior import (
 )
 from ..arguments import check_engine_arguments
 from ..density import FlatDensity
+from ..noise import NUM_POINTS, noise_along, noise_complaint
 from .psis import effective_sample_size, in_words, largest_k_hat, pareto_smooth
 from .student import Students, draw_student
 
@@ -42,6 +44,9 @@ class ImportanceDiagnostics(AbstractDiagnostics):
             weight zero.
         num_evaluations: How many draws were evaluated, over all rounds.
         log_evidence: The logarithm of the integral of `exp(log_density)`, in nats.
+        noise: How much the log density scatters over a few hundredths of a standard
+            deviation, in nats: by a solver's tolerance as a rule. It warns above .1.
+            NaN where too few values are finite there.
 
     Example:
         ```python
@@ -63,14 +68,19 @@ class ImportanceDiagnostics(AbstractDiagnostics):
     num_failed: Int[np.ndarray, ""]
     num_evaluations: Int[np.ndarray, ""]
     log_evidence: Float[np.ndarray, ""]
+    noise: Float[np.ndarray, ""]
 
     def complaints(self) -> list[str]:
         """What is wrong, one sentence each; empty where no fault was found.
 
         A k-hat above .7 (or `1 - 1 / log10(n)` for fewer than 2,200 draws, Vehtari et
         al. 2024); fewer than 400 effective draws; and fewer than 15 % of all draws, or
-        than 25 % where k-hat is above .5.
+        than 25 % where k-hat is above .5; and a log density that is not smooth.
         """
+        return self.of_weights() + noise_complaint(float(self.noise))
+
+    def of_weights(self) -> list[str]:
+        """Those of `complaints` that are about the weights."""
         found, limit = [], largest_k_hat(int(self.num_evaluations))
         if self.k_hat > limit:
             found.append(f"{in_words(self.k_hat)} is above {limit:.2g}.")
@@ -160,7 +170,8 @@ def importance(
         ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
-        UserWarning: If k-hat or the effective sample size is bad, with what to do.
+        UserWarning: If k-hat or the effective sample size is bad, or the log density
+            has the noise of a solver, with what to do.
 
     Example:
         ```python
@@ -190,11 +201,8 @@ def importance(
     means, covariances = map(np.stack, zip(*map(moments, parts), strict=True))
     proposal = Students.at(num_samples, weights, means, covariances)
     proposals, draws, log_densities = [], [], []
-    for index in range(num_rounds):
-        if index > 0:
-            pooled, log_weights = _pool(proposals, draws, log_densities, df)
-            proposal = proposal.adapted(pooled, log_weights, df)
-        proposals.append(proposal)
+
+    def evaluate(proposal, index, unit):
         inputs = (
             density,
             jnp.asarray(proposal.means, entries.dtype),
@@ -203,17 +211,26 @@ def importance(
             fold_in(key, index),
             df,
         )
-        chunks = spread(
+        return spread(
             _evaluate,
             inputs,
             num_samples,
             bytes_per_item=entries.nbytes,
             batch_size=batch_size,
-            progress="draws" if progress else None,
+            progress=unit,
         )
+
+    for index in range(num_rounds):
+        if index > 0:
+            pooled, log_weights = _pool(proposals, draws, log_densities, df)
+            proposal = proposal.adapted(pooled, log_weights, df)
+        proposals.append(proposal)
+        chunks = evaluate(proposal, index, "draws" if progress else None)
         found = collect(chunks, num_samples)
         draws.append(np.asarray(found[0], np.float64))
         log_densities.append(np.asarray(found[1], np.float64))
+    line = proposal.line()
+    noise = _noise_along(line, evaluate(line, num_rounds, None))
     pooled, log_weights = _pool(proposals, draws, log_densities, df)
     weights, k_hat = pareto_smooth(log_weights)
     # Draws of weight zero would vary in number, and what follows be compiled anew.
@@ -225,6 +242,7 @@ def importance(
         num_failed=np.asarray(np.sum(~np.isfinite(log_weights))),
         num_evaluations=np.asarray(len(weights)),
         log_evidence=np.asarray(log_evidence),
+        noise=noise,
     )
     _warn(diagnostics)
     with np.errstate(divide="ignore"):
@@ -261,16 +279,33 @@ def _pool(
     return pooled, log_target - mixture
 
 
+def _noise_along(line: Students, chunks: Iterator[tuple[int, tuple]]) -> np.ndarray:
+    """The noise of the log density along a line, from as few chunks as will do."""
+    points, values = [], []
+    for _, (drawn, found) in chunks:
+        points.extend(np.asarray(drawn, np.float64))
+        values.extend(np.asarray(found, np.float64))
+        if len(values) >= NUM_POINTS:
+            break
+    noise = noise_along(np.array(points), np.array(values), line.factors[0, :, 0])
+    # Each process has a chunk of its own, and all are to say the same.
+    return np.asarray(np.max(gather_shares(np.array([noise]), jax.process_count())))
+
+
 def _warn(diagnostics: ImportanceDiagnostics) -> None:
     complaints = diagnostics.complaints()
     if not complaints:
         return
+    remedy = ""
+    if diagnostics.of_weights():
+        remedy = (
+            " For the weights, take more rounds or more draws in a round, a smaller "
+            "`df` for heavy tails, start from a better fit (`laplace` at the best "
+            "mode, or full-covariance variational inference), or use `nuts`."
+        )
     warnings.warn(
         f"Importance sampling has {in_words(diagnostics.k_hat)} and "
         f"{diagnostics.ess:.0f} effective draws of {diagnostics.num_evaluations}. "
-        f"{' '.join(complaints)} Take more "
-        "rounds or more draws in a round, a smaller `df` for heavy tails, start from a "
-        "better fit (`laplace` at the best mode, or full-covariance variational "
-        "inference), or use `nuts`.",
+        f"{' '.join(complaints)}{remedy}",
         stacklevel=3,
     )

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ..._compute import standard_normal
 from ..._posterior import cholesky, weighted_moments
+from ..noise import short_step
 from .psis import effective_sample_size, pareto_smooth
 
 # Below so many effective draws per entry no covariance is refitted as it is.
@@ -94,6 +95,14 @@ class Students(eqx.Module):
                 "log density of one draw."
             ) from None
         return Students(_shares(num_draws, mass), means, factors)
+
+    def line(self) -> "Students":
+        """Draws along a line through the heaviest component, close together."""
+        heaviest = np.argmax(self.counts)
+        factors = np.zeros_like(self.factors)
+        factors[:, :, 0] = short_step(self.factors[heaviest])
+        means = np.broadcast_to(self.means[heaviest], self.means.shape)
+        return Students(self.counts, means, factors)
 
     def _each(self, draws: Float[np.ndarray, "n d"], df: int) -> np.ndarray:
         pairs = zip(self.means, self.factors, strict=True)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..._posterior import AbstractDiagnostics, as_float64
+from ..noise import noise_complaint
 from .chain import Move, extra
 from .starts import Starts
 
@@ -69,6 +70,9 @@ class NUTSDiagnostics(AbstractDiagnostics):
             each other (above 1.1), in the entry whose `r_hat` is the greatest.
         missed_mass: The mass of those components of the start, where it is a mixture,
             that no chain came near. It warns above .01.
+        noise: How much the log density scatters over a few hundredths of a standard
+            deviation around the end of each chain, in nats: by a solver's tolerance as
+            a rule. It warns above .1. NaN where too few values are finite there.
 
     Example:
         ```python
@@ -98,6 +102,7 @@ class NUTSDiagnostics(AbstractDiagnostics):
     num_samples: Int[np.ndarray, ""]
     num_modes: Int[np.ndarray, ""]
     missed_mass: Float[np.ndarray, ""]
+    noise: Float[np.ndarray, " chains"]
 
     @property
     def chains(self) -> tuple[int, int]:
@@ -106,7 +111,10 @@ class NUTSDiagnostics(AbstractDiagnostics):
 
     def complaints(self) -> list[str]:
         """What speaks against the chains, each with what to do; empty if nothing."""
+        # First, as it makes much of the rest.
+        known = np.isfinite(self.noise)
         return [
+            *noise_complaint(float(np.max(self.noise, initial=0, where=known))),
             *self._of_starts(),
             *self._of_agreement(),
             *self._of_trajectories(),
@@ -221,7 +229,10 @@ class NUTSDiagnostics(AbstractDiagnostics):
 
 
 def judge(
-    moves: Move, step_size: Float[np.ndarray, " chains"], starts: Starts
+    moves: Move,
+    step_size: Float[np.ndarray, " chains"],
+    noise: Float[np.ndarray, " chains"],
+    starts: Starts,
 ) -> NUTSDiagnostics:
     """Look at the moves of all chains.
 
@@ -229,6 +240,7 @@ def judge(
         moves: Those after warm-up, in NumPy with axes of chains and draws, with the
             last one of the warm-up before them.
         step_size: Of each chain.
+        noise: Of the log density, around the end of each chain.
         starts: Where they started.
     """
     still = np.all(np.diff(moves.draw, axis=1) == 0, axis=-1)
@@ -254,6 +266,7 @@ def judge(
         num_samples=np.asarray(draws.shape[1]),
         num_modes=num_modes,
         missed_mass=_missed_mass(starts, draws),
+        noise=noise,
     )
 
 

@@ -17,6 +17,7 @@ from ..._posterior import DrawsPosterior, model_of
 from ..._prior import Prior
 from ..arguments import check_engine_arguments
 from ..density import FlatDensity
+from ..noise import NUM_POINTS, noise_along, short_step
 from .chain import (
     LAST_OF_WARM_UP,
     NOWHERE,
@@ -33,6 +34,7 @@ from .starts import MAX_TRIES, find_starts
 
 # Moves in a call of the compiled program, which is the same for any number of them.
 CHUNK = 100
+PLACING_ONE = np.tile(np.asarray([PLACING, 0, 0], np.int32), (CHUNK, 1))
 
 
 def nuts(
@@ -107,7 +109,8 @@ def nuts(
     Warns:
         UserWarning: If anything in `NUTSDiagnostics` speaks against the chains, with
             what to do: R-hat, effective sample size, starts that are too close
-            together, divergences, failed evaluations, saturated trajectories and so on.
+            together, divergences, failed evaluations, saturated trajectories, the noise
+            of a solver and so on.
 
     Example:
         ```python
@@ -150,7 +153,7 @@ def nuts(
             f"{spread} standard deviations around the mean of `start`. Lower `spread`"
         )
 
-    def run(index: int, worker: int) -> tuple[Move, np.ndarray]:
+    def run(index: int, worker: int) -> tuple[Move, np.ndarray, float]:
         chain_key = fold_in(key, index)
 
         def advance_by(chain, origin, rows, first, count):
@@ -187,28 +190,46 @@ def nuts(
                 count_moves(count)
         last = num_warmup - 1
         moves = jax.tree.map(lambda *parts: np.concatenate(parts)[last:], *moves)
-        return moves, np.asarray(chain.step_size)
+        noise = _noise(advance_by, np.asarray(chain.factor), moves.draw[-1])
+        return moves, np.asarray(chain.step_size), noise
 
     num_workers = min(num_chains, os.cpu_count() or 1)
     with progress_bar(num_chains * num_moves, "moves" if progress else None) as bar:
         count_moves = bar
         chains = map_chunks(run, list(range(num_chains)), num_workers=num_workers)
         results = [result for _, result in chains]
-    moves, step_size = jax.tree.map(lambda *leaves: np.stack(leaves), *results)
-    diagnostics = judge(moves, step_size, starts)
+    moves, step_size, noise = jax.tree.map(lambda *leaves: np.stack(leaves), *results)
+    diagnostics = judge(moves, step_size, noise, starts)
     if complaints := diagnostics.complaints():
         warnings.warn("NUTS: " + " ".join(complaints), stacklevel=2)
     draws = jnp.asarray(moves.draw[:, 1:].reshape(-1, moves.draw.shape[-1]))
     return DrawsPosterior(model, draws, None, diagnostics)
 
 
+def _noise(
+    advance_by: Callable,
+    factor: Float[np.ndarray, "d d"],
+    draw: Float[np.ndarray, " d"],
+) -> float:
+    """The noise of the log density where a chain has ended."""
+    step = short_step(factor)
+    # Spread as evenly as they can be.
+    places = np.arange(NUM_POINTS) - NUM_POINTS / 2
+    points = (draw + places[:, None] * step).astype(draw.dtype)
+    placed = [
+        advance_by(nowhere(factor), point, PLACING_ONE, 0, 1)[0] for point in points
+    ]
+    values = np.array([chain.position.logdensity for chain in placed], np.float64)
+    values[values <= NOWHERE] = -np.inf
+    return noise_along(points.astype(np.float64), values, step.astype(np.float64))
+
+
 def _place(
     advance_by: Callable, chain: Chain, points: Float[np.ndarray, "tries d"]
 ) -> tuple[Chain, Float[np.ndarray, " d"]] | None:
     """Put a chain at the first place where the log density is finite."""
-    rows = np.tile(np.asarray([PLACING, 0, 0], np.int32), (CHUNK, 1))
     for attempt, origin in enumerate(points):
-        placed, _ = advance_by(chain, origin, rows, attempt, 1)
+        placed, _ = advance_by(chain, origin, PLACING_ONE, attempt, 1)
         if placed.position.logdensity > NOWHERE:
             return placed, origin
     return None
