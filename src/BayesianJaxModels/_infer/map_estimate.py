@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from .._check import check_counts, check_key
-from .._compute import fold_in, progress_bar
+from .._compute import fold_in, map_chunks, progress_bar
 from .._model import (
     OF_ONE_MODEL,
     AbstractEstimate,
@@ -21,6 +22,7 @@ from .._model import (
     refuse,
     sample_all_parameters,
 )
+from .._posterior import as_float64
 from .._prior import Prior, sample_prior
 from ._search import search
 from ._search.modes import Mode, gather_modes, in_words, shares
@@ -253,6 +255,10 @@ def map_estimate(
         most = max(num_starts, SPREAD_DRAWS)
         return np.array(_starts(model, prior, key, jnp.asarray(first), most))[:count]
 
+    # Side by side, the programs that draw starts and evaluate them compile sooner.
+    first_calls = partial(draw, 0, 1), partial(evaluate, as_float64(entries)[None])
+    for _ in map_chunks(lambda i, _: first_calls[i](), [0, 1], num_workers=2):
+        pass
     starts, at_starts, num_redrawn = _find_starts(evaluate, draw, num_starts)
     with progress_bar(num_starts, "starts" if progress else None) as advance:
         ends, values, outcomes, noise = search.minimise(
