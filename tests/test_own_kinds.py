@@ -134,3 +134,104 @@ def test_a_joint_of_ones_own(own):
         random.split(random.key(1), 20_000)
     )
     np.testing.assert_allclose(np.cov(draws.T), expected, rtol=0.1, atol=0.05)
+
+
+class Mirrored(bjm.AbstractPosterior):
+    """A mean-field model seen in a mirror: every entry has the other sign."""
+
+    model: bjm.AbstractParameter
+
+    def _mirror(self, drawn):
+        return bjm.unflatten_means(drawn, -bjm.flatten_means(drawn))
+
+    def draw(self, key):
+        return self._mirror(bjm.sample_all_parameters(self.model, key))
+
+    def log_prob(self, drawn):
+        return self.model.log_prob(self._mirror(drawn).mean)
+
+    def entropy(self):
+        return self.model.entropy()
+
+    def moments(self):
+        return -self.model.mean, jnp.diag(self.model.stdv**2)
+
+    def draw_and_log_prob(self, key, path_only=False):
+        value, log_prob = self.model.sample_and_log_prob(key, path_only)
+        return bjm.unflatten_means(self.model, -value), log_prob
+
+
+def test_a_posterior_of_ones_own(x64, key):
+    """Every verb that its methods allow, and an error that names the one it lacks."""
+    covariance = jnp.diag(jnp.array([0.25, 0.09]))
+    target = Gaussian(jnp.array([0.5, -0.8]), covariance)
+    exact = bjm.GaussianParameter(jnp.array([-0.5, 0.8]), jnp.array([0.5, 0.3]) ** 0.5)
+    posterior = Mirrored(exact.with_stdv(jnp.array([0.5, 0.3])))
+
+    def loss(posterior):
+        bound = bjm.elbo(posterior, target, prior=None, key=key, num_samples=64)
+        return bound.value
+
+    # Target and posterior are one, so that every draw says the evidence, 0.
+    value, gradient = eqx.filter_jit(eqx.filter_value_and_grad(loss))(posterior)
+    np.testing.assert_allclose(value, 0, atol=1e-12)
+    assert np.all(np.abs(gradient.model.mean) < 1)
+    with pytest.raises(NotImplementedError, match="A Mirrored has no `noise_size`"):
+        bjm.elbo(posterior, target, prior=None, key=key, num_samples=4, draws="sobol")
+    normal = bjm.Prior(default=bjm.Normal(0.0, 1.0))
+    with pytest.raises(NotImplementedError, match="no `mean_log_prior`"):
+        bjm.elbo(posterior, target, prior=normal, key=key, num_samples=4, kl="analytic")
+    found = bjm.diagnose(target, posterior, key=key, num_samples=400, num_searches=0)
+    assert found.trustworthy
+    np.testing.assert_allclose(found.k_hat, -np.inf)
+    mixture = bjm.MixturePosterior([posterior, exact], weights=[1.0, 0.0])
+    for start in (posterior, mixture):
+        fit = bjm.importance(target, start, key=key, num_samples=400, num_rounds=2)
+        np.testing.assert_allclose(fit.moments()[0], target.mean, atol=0.1)
+    with pytest.raises(ValueError, match="made of draws, but this is a Mirrored"):
+        bjm.map_posterior(lambda m: m.mean, posterior, key=key, num_samples=None)
+
+
+class Two(bjm.AbstractPosterior):
+    """Two points with weights: draws that are no `DrawsPosterior`."""
+
+    model: bjm.AbstractParameter | bjm.AbstractVectorField
+
+    @property
+    def num_items(self):
+        return 2
+
+    @property
+    def item_weights(self):
+        return jnp.array([0.25, 0.75])
+
+    def item(self, index):
+        values = bjm.flatten_means(self.model)
+        return bjm.unflatten_means(self.model, values + index.astype(values.dtype))
+
+    def draw(self, key):
+        return self.item(jax.random.bernoulli(key, 0.75))
+
+
+class Decay(bjm.AbstractVectorField):
+    rate: bjm.AbstractParameter
+
+    def __call__(self, t, y, args):
+        return -self.rate.mean[0] * y
+
+
+def test_draws_of_ones_own(own, key):
+    """They are taken once each, in order, and trajectories carry their weights."""
+    points = Two(own)
+    found = bjm.map_posterior(lambda m: m.mean, points, key=key, num_samples=None)
+    np.testing.assert_allclose(found, MEAN + np.array([[0.0], [1.0]]))
+    trajectory = bjm.posterior_trajectories(
+        Two(Decay(own)), jnp.ones(1), jnp.array([0.0, 1.0]), key=key, num_samples=None
+    )
+    np.testing.assert_allclose(trajectory.weights, [0.25, 0.75])
+    np.testing.assert_allclose(
+        trajectory.ys[:, -1, 0], np.exp(-MEAN[0] - np.arange(2.0)), rtol=1e-4
+    )
+    pytest.importorskip("arviz_base")
+    with pytest.raises(ValueError, match="must be a number for draws with weights"):
+        bjm.posterior_to_datatree(points, key=key, num_samples=None)

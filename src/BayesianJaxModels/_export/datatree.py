@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree
 from .._check import import_extra
 from .._dynamics import Trajectory
 from .._model import get_parameters
-from .._posterior import DrawsPosterior
+from .._posterior import as_posterior
 from .._predict import map_posterior
 
 
@@ -128,17 +128,18 @@ def _of_draw(
 
 def _num_chains(posterior: PyTree) -> int:
     """Of how many chains all draws of a posterior are, chain by chain."""
-    if not isinstance(posterior, DrawsPosterior):
-        return 1
-    if posterior.log_weights is not None:
+    posterior = as_posterior(posterior)
+    if posterior.item_weights is not None:
         raise ValueError(
             "`num_samples` must be a number for draws with weights: ArviZ takes "
             "all draws for equally likely, and that many are then picked by weight."
         )
+    if posterior.num_items is None:
+        return 1  # and `map_posterior` asks for a number
     num_chains, length = posterior.chains
-    if len(posterior.draws) != num_chains * length:
+    if posterior.num_items != num_chains * length:
         raise ValueError(
-            f"`posterior` has {len(posterior.draws)} draws, but its diagnostics are of "
+            f"`posterior` has {posterior.num_items} draws, but its diagnostics are of "
             f"{num_chains} chains of {length}: of which chain a draw is, is not known. "
             "Give the posterior of `nuts` as it is, a number as `num_samples`, or a "
             "`DrawsPosterior` without diagnostics, whose draws are one chain."

@@ -13,12 +13,8 @@ from .._check import check_counts, check_key
 from .._compute import collect, fold_in, spread
 from .._model import free_means, replace_free_means
 from .._posterior import (
-    DrawsPosterior,
-    draw_model,
-    log_prob_of,
-    model_of,
+    as_posterior,
     moments,
-    parts_of,
     weighted_moments,
 )
 from ._importance.psis import (
@@ -199,8 +195,7 @@ def diagnose(
         A `Diagnosis`.
 
     Raises:
-        TypeError: If `posterior` is made of draws.
-        NotImplementedError: If it is of another kind without a density.
+        NotImplementedError: If `posterior` has no density, as one made of draws.
         ValueError: If `num_samples` is below 100 or `batch_size` below 1, no entry has
             a width, or `log_density` returns no single number or is finite for no draw.
         ImportError: If tqdm is missing where `progress` asks for it.
@@ -222,12 +217,9 @@ def diagnose(
     check_counts(100, num_samples=num_samples)
     check_engine_arguments(log_density, posterior, "posterior")
     check_key(key)
-    if isinstance(posterior, DrawsPosterior):
-        raise TypeError(
-            "`posterior` is a DrawsPosterior, which has no density to compare. Look at "
-            "its `diagnostics`, or pass the fit that the engine started at."
-        )
-    density = FlatDensity(log_density, model_of(posterior))
+    posterior = as_posterior(posterior)
+    density = FlatDensity(log_density, posterior.model)
+    eqx.filter_eval_shape(posterior.log_prob, posterior.model)  # or it has none
     entries = density.entries
     num_draws = -(-num_samples // ROUNDS)
     mean, covariance = moments(posterior)
@@ -236,7 +228,7 @@ def diagnose(
     if len(free) == 0:
         raise ValueError("`posterior` has no width in any entry: nothing to compare.")
     # A component around each mode that is known of.
-    weights, parts = parts_of(posterior)
+    weights, parts = posterior.parts()
     means, covariances = map(np.stack, zip(*map(moments, parts), strict=True))
     wide = WIDER**2 * covariances[:, free[:, None], free]
     proposal = Students.at(num_draws, weights, means[:, free], wide)
@@ -344,10 +336,10 @@ def _evaluate(inputs: tuple, index: Int[Array, ""]) -> tuple[Array, Array, Array
     """A draw of the posterior or of a proposal, and log densities of target and own."""
     density, posterior, is_own, free, means, factors, counts, key = inputs
     key = fold_in(key, index)
-    own = free_means(draw_model(posterior, key))
+    own = free_means(posterior.draw(key))
     other = draw_student(means, factors, counts, index, key, DF)
     vector = jnp.where(is_own, own, own.at[free].set(other))
-    log_own = log_prob_of(posterior, replace_free_means(density.model, vector))
+    log_own = posterior.log_prob(replace_free_means(density.model, vector))
     return vector, density(vector), jnp.asarray(log_own, vector.dtype)
 
 

@@ -11,10 +11,10 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 from .._check import as_float_array, check_counts, check_key, check_shape, check_values
 from .._compute import fold_in
 from .._gradient import guard_gradient
-from .._model import entropy, flatten_means, replace_free_means, sample_with_log_prob
-from .._posterior import AbstractPosterior, JointPosterior
-from .._prior import Normal, Prior, kl_to_prior, log_prior
-from .structured import antithetic_noise, draw_from_noise, noise_size, sobol_noise
+from .._model import flatten_means
+from .._posterior import as_posterior
+from .._prior import Prior, log_prior
+from .structured import antithetic_noise, sobol_noise
 
 LogDensity = Callable[[Any], Float[Array, ""]]
 
@@ -83,7 +83,8 @@ def elbo(
     draw that fails leaves the gradients of the others as they are.
 
     Args:
-        posterior: A model with parameters (mean-field), or a `JointPosterior`.
+        posterior: A model with parameters (mean-field), a `JointPosterior`, or a
+            posterior of your own with `draw_and_log_prob`.
         log_likelihood: From a drawn model, drawn once for its whole trajectory, to the
             log likelihood of the data, a scalar in nats. Call layers in it with
             `sample=False`.
@@ -120,10 +121,10 @@ def elbo(
         An `ELBO`.
 
     Raises:
-        TypeError: If the posterior is of another type, or `key` is no random key.
+        TypeError: If `key` is no random key.
         ValueError: If options or shapes do not fit.
-        NotImplementedError: If there is no closed form, or no structured draw, for a
-            type of parameter.
+        NotImplementedError: If the posterior has no draw that can be trained through,
+            or there is no closed form, or no structured draw, for a type of parameter.
 
     Example:
         ```python
@@ -141,12 +142,7 @@ def elbo(
         gradient, bound = step(slope, jax.random.key(0))
         ```
     """
-    is_joint = isinstance(posterior, JointPosterior)
-    if isinstance(posterior, AbstractPosterior) and not is_joint:
-        raise TypeError(
-            "`posterior` must be a model with parameters or a `JointPosterior`, which "
-            f"have a density and an entropy, but got a {type(posterior).__name__}."
-        )
+    posterior = as_posterior(posterior)
     check_key(key)
     _check_options(kl, draws, num_samples, stick_the_landing or importance_weighted)
     if kl == "analytic" and not (prior is None or isinstance(prior, Prior)):
@@ -165,12 +161,12 @@ def elbo(
         check_shape("temperature", tempered, ())
         is_bad = ~(tempered >= 0)
     tempered = check_values(tempered, is_bad, "`temperature` must be at least 0.")
-    # A draw of the random variables becomes a drawn model, and their density its own.
-    variables = posterior.joint if is_joint else posterior
-    log_volume = posterior.log_volume if is_joint else jnp.zeros(())
 
-    def terms_at(drawn_variables, log_density):
-        drawn = posterior.at(drawn_variables.mean) if is_joint else drawn_variables
+    def terms_of(randomness):
+        make = posterior.draw_and_log_prob
+        if draws != "independent":
+            make = posterior.displaced_and_log_prob
+        drawn, log_density = make(randomness, stick_the_landing)
         if not forward_mode:
             drawn = guard_gradient(drawn, mapped_with=drawn)
         return (
@@ -179,16 +175,12 @@ def elbo(
             log_density,
         )
 
-    def terms_of(randomness):
-        make = sample_with_log_prob if draws == "independent" else draw_from_noise
-        return terms_at(*make(variables, randomness, stick_the_landing))
-
     if draws == "independent":
         randomness = fold_in(key, jnp.arange(num_samples))
     else:
         arrange = antithetic_noise if draws == "antithetic" else sobol_noise
-        dtype = flatten_means(variables).dtype
-        randomness = arrange(key, num_samples, noise_size(variables), dtype)
+        dtype = flatten_means(posterior.model).dtype
+        randomness = arrange(key, num_samples, posterior.noise_size, dtype)
     terms = jax.vmap(terms_of)(randomness)
 
     # One dtype for all terms, whichever those of model and data are.
@@ -196,7 +188,6 @@ def elbo(
         dtype = jnp.result_type(*terms)
     log_liks, log_priors, log_densities = (term.astype(dtype) for term in terms)
     tempered = tempered.astype(dtype)
-    log_densities = log_densities - log_volume.astype(dtype)
     is_good = jnp.isfinite(log_liks) & jnp.isfinite(log_priors)
     num_good = jnp.sum(is_good)
 
@@ -208,9 +199,10 @@ def elbo(
     if kl == "sampled":
         mean_log_prior, own_entropy = mean(log_priors), -mean(log_densities)
     else:
-        own_entropy = posterior.entropy() if is_joint else entropy(posterior)
-        mean_log_prior = _mean_log_prior(posterior, prior, own_entropy).astype(dtype)
-        own_entropy = own_entropy.astype(dtype)
+        own_entropy = posterior.entropy().astype(dtype)
+        mean_log_prior = jnp.zeros((), dtype)
+        if prior is not None:
+            mean_log_prior = posterior.mean_log_prior(prior).astype(dtype)
     divergence = -(mean_log_prior + own_entropy)
     value = mean_log_lik - tempered * divergence
     if importance_weighted:
@@ -233,29 +225,6 @@ def _log_prior(drawn: PyTree, prior: Prior | LogDensity | None) -> Float[Array, 
     if prior is None:
         return jnp.zeros((), flatten_means(drawn).dtype)
     return prior(drawn)
-
-
-def _mean_log_prior(
-    posterior: PyTree, prior: Any, own_entropy: Float[Array, ""]
-) -> Float[Array, ""]:
-    """The exact mean of the log prior density over draws."""
-    if prior is None:
-        return jnp.zeros(())
-    if not isinstance(posterior, JointPosterior):
-        return -kl_to_prior(posterior, prior) - own_entropy
-    model = posterior.model
-    for name, distribution in prior.of_parameters(model).items():
-        if not isinstance(distribution, Normal):
-            raise NotImplementedError(
-                f"The prior of `{name}` is {type(distribution).__name__}, and a joint "
-                "posterior has closed forms for `Normal` only. Pass `kl='sampled'`."
-            )
-    # Of a quadratic function without mixed terms, one deviation up and down is exact.
-    below, above = (
-        log_prior(replace_free_means(model, posterior.mean + side), prior)
-        for side in (-posterior.stdv, posterior.stdv)
-    )
-    return (below + above) / 2
 
 
 def _log_mean_exp(values: Float[Array, " n"], is_good: Array) -> Float[Array, ""]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from .._model import replace_free_means
-from .._posterior import JointPosterior, as_float64, model_of, moments
+from .._posterior import JointPosterior, as_float64, as_posterior, moments
 from .arguments import check_engine_arguments
 from .density import FlatDensity, hessians
 from .noise import noise_of_curvature
@@ -76,7 +76,7 @@ def linear_response(
     """
     check_engine_arguments(log_density, model, "model")
     fit_mean, fit_covariance = moments(model)
-    model = model_of(model)
+    model = as_posterior(model).model
     density = FlatDensity(log_density, model)
     entries = density.entries
     d = entries.size

@@ -1,47 +1,13 @@
-"""Draws whose noise is arranged: each parameter as a function of normal numbers."""
+"""Normal numbers that are arranged, in place of independent ones."""
 
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from .._compute import fold_in, standard_normal
-from .._model import Model, get_parameters, map_parameters, ravel_all, replace_mean
-
-
-def noise_size(model: PyTree) -> int:
-    """How many normal numbers a draw of all parameters takes.
-
-    Raises:
-        NotImplementedError: If a parameter is of a type that does not say so.
-    """
-    return sum(p.noise_size for p in get_parameters(model).values())
-
-
-def draw_from_noise(
-    model: Model, noise: Float[Array, " d"], path_only: bool = False
-) -> tuple[Model, Float[Array, ""]]:
-    """Draw all parameters as a function of standard normal numbers.
-
-    Minus the noise gives the draw reflected about the means.
-
-    Returns:
-        The drawn model and its log density, as `sample_with_log_prob` returns them.
-    """
-    parameters = list(get_parameters(model).values())
-    ends = np.cumsum([0, *(p.noise_size for p in parameters)])
-    log_probs = []
-
-    def place(index, parameter):
-        part = noise[ends[index] : ends[index + 1]].astype(parameter.mean.dtype)
-        draw, log_prob = parameter.displaced_and_log_prob(part, path_only)
-        log_probs.append(log_prob)
-        return replace_mean(parameter, draw)
-
-    drawn = map_parameters(place, model)
-    return drawn, jnp.sum(ravel_all(log_probs))
 
 
 def antithetic_noise(

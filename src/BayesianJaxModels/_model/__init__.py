@@ -34,7 +34,9 @@ from .introspect import (
 )
 from .module import Module as Module
 from .sample import (
+    draw_from_noise as draw_from_noise,
     draw_if as draw_if,
+    noise_size as noise_size,
     sample_all_parameters as sample_all_parameters,
     sample_with_log_prob as sample_with_log_prob,
 )

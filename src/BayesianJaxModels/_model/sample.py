@@ -79,6 +79,39 @@ def sample_with_log_prob(
     return drawn, jnp.sum(ravel_all([log_prob for _, log_prob in pairs]))
 
 
+def noise_size(model: PyTree) -> int:
+    """How many normal numbers a draw of all parameters takes.
+
+    Raises:
+        NotImplementedError: If a parameter is of a type that does not say so.
+    """
+    return sum(p.noise_size for p in get_parameters(model).values())
+
+
+def draw_from_noise(
+    model: Model, noise: Float[Array, " d"], path_only: bool = False
+) -> tuple[Model, Float[Array, ""]]:
+    """Draw all parameters as a function of standard normal numbers.
+
+    Minus the noise gives the draw reflected about the means.
+
+    Returns:
+        The drawn model and its log density, as `sample_with_log_prob` returns them.
+    """
+    parameters = list(get_parameters(model).values())
+    ends = np.cumsum([0, *(p.noise_size for p in parameters)])
+    log_probs = []
+
+    def place(index, parameter):
+        part = noise[ends[index] : ends[index + 1]].astype(parameter.mean.dtype)
+        draw, log_prob = parameter.displaced_and_log_prob(part, path_only)
+        log_probs.append(log_prob)
+        return replace_mean(parameter, draw)
+
+    drawn = map_parameters(place, model)
+    return drawn, jnp.sum(ravel_all(log_probs))
+
+
 def _draw_each(
     model: PyTree,
     rng: PRNGKeyArray,

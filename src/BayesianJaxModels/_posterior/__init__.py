@@ -1,10 +1,5 @@
 from .base import (
     AbstractPosterior as AbstractPosterior,
-    draw_model as draw_model,
-    log_prob_of as log_prob_of,
-    model_of as model_of,
-    moments as moments,
-    parts_of as parts_of,
 )
 from .covariance import as_float64 as as_float64, cholesky as cholesky
 from .draws import (
@@ -15,5 +10,6 @@ from .draws import (
 from .ensemble import EnsemblePosterior as EnsemblePosterior
 from .joint import JointPosterior as JointPosterior, of_root as of_root
 from .linearised import Linearised as Linearised
+from .mean_field import as_posterior as as_posterior, moments as moments
 from .mixture import MixturePosterior as MixturePosterior
 from .prior_draws import PriorDraws as PriorDraws

@@ -1,20 +1,13 @@
-"""What can be drawn from: a model, or a posterior over one."""
+"""What a posterior is."""
 
 from abc import abstractmethod
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 
-from .._model import (
-    AbstractEstimate,
-    free_means,
-    free_stdvs,
-    get_parameters,
-    ravel_all,
-    sample_all_parameters,
-)
+from .._model import AbstractEstimate
+from .._prior import Prior
 
 
 class AbstractPosterior(AbstractEstimate):
@@ -22,6 +15,11 @@ class AbstractPosterior(AbstractEstimate):
 
     A plain model with parameters needs no such class: it is its own mean-field
     posterior. Every function that takes a posterior takes either.
+
+    A subclass of your own needs `draw`. What else it knows, of the methods below, opens
+    further verbs to it: `log_prob` and `moments` make it a start of `importance` and
+    something to `diagnose`, `draw_and_log_prob` a posterior that `elbo` trains, and
+    `num_items` and `item` one whose draws are taken once each.
 
     Attributes:
         model: A model with the parameters, shapes and dtypes that draws have.
@@ -67,6 +65,56 @@ class AbstractPosterior(AbstractEstimate):
             "model, a `JointPosterior` or a `MixturePosterior` of them."
         )
 
+    def draw_and_log_prob(
+        self, key: PRNGKeyArray, path_only: bool = False
+    ) -> tuple[PyTree, Float[Array, ""]]:
+        """What `draw` draws, and its log density; both can be trained through.
+
+        Args:
+            key: A JAX random key.
+            path_only: Whether the density has derivatives with respect to the draw
+                alone, not to the fields of the posterior.
+
+        Raises:
+            NotImplementedError: If draws are no smooth function of the fields.
+        """
+        raise NotImplementedError(_missing(self, "draw_and_log_prob"))
+
+    @property
+    def noise_size(self) -> int:
+        """How many normal numbers `displaced_and_log_prob` takes.
+
+        Raises:
+            NotImplementedError: If no draw is made of normal numbers.
+        """
+        raise NotImplementedError(_missing(self, "noise_size"))
+
+    def displaced_and_log_prob(
+        self, normal: Float[Array, " m"], path_only: bool = False
+    ) -> tuple[PyTree, Float[Array, ""]]:
+        """The draw that standard normal numbers make, and its log density.
+
+        Args:
+            normal: Of shape `(noise_size,)`. Minus the same gives the draw reflected
+                about the means.
+            path_only: As in `draw_and_log_prob`.
+
+        Raises:
+            NotImplementedError: If no draw is made of normal numbers.
+        """
+        raise NotImplementedError(_missing(self, "displaced_and_log_prob"))
+
+    def mean_log_prior(self, prior: Prior) -> Float[Array, ""]:
+        """The mean of `log_prior` over draws, in closed form.
+
+        Args:
+            prior: Of the parameters of `model`.
+
+        Raises:
+            NotImplementedError: If it is not known.
+        """
+        raise NotImplementedError(_missing(self, "mean_log_prior"))
+
     def moments(self) -> tuple[Float[ArrayLike, " d"], Float[ArrayLike, "d d"]]:
         """Mean and covariance of the entries. Not every posterior knows them.
 
@@ -82,54 +130,42 @@ class AbstractPosterior(AbstractEstimate):
             "model, or a `JointPosterior`, `DrawsPosterior` or `MixturePosterior`."
         )
 
-    def parts(self) -> tuple[Float[np.ndarray, " k"], list[PyTree]]:
+    def parts(
+        self,
+    ) -> tuple[Float[np.ndarray, " k"], list["AbstractPosterior"]]:
         """What it is a mixture of, and their weights in float64: itself, as a rule."""
         return np.ones(1), [self]
 
+    @property
+    def num_items(self) -> int | None:
+        """How many draws it is made of; `None` where it can draw any number."""
+        return None
 
-def draw_model(posterior: PyTree, key: PRNGKeyArray) -> PyTree:
-    """Draw once from an `AbstractPosterior`, or all parameters of a plain model."""
-    if isinstance(posterior, AbstractPosterior):
-        return posterior.draw(key)
-    return sample_all_parameters(posterior, key)
+    @property
+    def item_weights(self) -> Float[Array, " n"] | None:
+        """The weights of those draws, which sum to 1; `None` where they are equal."""
+        return None
 
+    @property
+    def chains(self) -> tuple[int, int]:
+        """How many chains those draws are of, one after the other, and their length."""
+        return 1, self.num_items or 0
 
-def model_of(posterior: PyTree) -> PyTree:
-    """A model of the structure that draws have."""
-    return posterior.model if isinstance(posterior, AbstractPosterior) else posterior
+    def item(self, index: int | Int[Array, ""]) -> PyTree:
+        """One of the draws that it is made of, as a drawn model.
 
+        Args:
+            index: From 0 to `num_items - 1`.
 
-def log_prob_of(posterior: PyTree, drawn: PyTree) -> Float[Array, ""]:
-    """The log density of drawn values under a posterior, or under a plain model."""
-    if isinstance(posterior, AbstractPosterior):
-        return posterior.log_prob(drawn)
-    values = get_parameters(drawn)
-    parameters = get_parameters(posterior).items()
-    return jnp.sum(ravel_all([p.log_prob(values[name].mean) for name, p in parameters]))
-
-
-def parts_of(posterior: PyTree) -> tuple[Float[np.ndarray, " k"], list[PyTree]]:
-    """The parts of a mixture with their weights; of a plain model, itself."""
-    if isinstance(posterior, AbstractPosterior):
-        return posterior.parts()
-    return np.ones(1), [posterior]
+        Raises:
+            NotImplementedError: If it is not made of draws.
+        """
+        raise NotImplementedError(_missing(self, "item"))
 
 
-def moments(
-    posterior: PyTree,
-) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-    """Mean and covariance over all entries, in NumPy and float64.
-
-    Args:
-        posterior: An `AbstractPosterior`, or a plain model, whose entries are
-            independent.
-
-    Raises:
-        NotImplementedError: For a posterior whose moments are not known.
-    """
-    if isinstance(posterior, AbstractPosterior):
-        mean, covariance = posterior.moments()
-    else:
-        mean = free_means(posterior)
-        covariance = np.diag(np.asarray(free_stdvs(posterior), np.float64) ** 2)
-    return np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
+def _missing(posterior: AbstractPosterior, ability: str) -> str:
+    kind = type(posterior).__name__
+    return (
+        f"A {kind} has no `{ability}`: its class does not define it. Take a model with "
+        "parameters or a `JointPosterior`."
+    )

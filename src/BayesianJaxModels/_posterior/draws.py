@@ -89,6 +89,11 @@ class DrawsPosterior(AbstractPosterior):
         return jax.nn.softmax(self.log_weights)
 
     @property
+    def item_weights(self) -> Float[Array, " n"] | None:
+        """As `weights`; `None` where they are equal."""
+        return None if self.log_weights is None else self.weights
+
+    @property
     def chains(self) -> tuple[int, int]:
         """How many chains the draws are of, one after the other, and their length."""
         told = self.diagnostics
@@ -105,6 +110,11 @@ class DrawsPosterior(AbstractPosterior):
         is_whole = values.size == flatten_means(self.model).size
         place = unflatten_means if is_whole else replace_free_means
         return place(self.model, values)
+
+    @property
+    def num_items(self) -> int:
+        """How many draws there are."""
+        return len(self.draws)
 
     def get_parameters(self) -> None:
         """Refuse: `model` says what the parameters are, not where."""
@@ -129,6 +139,13 @@ class DrawsPosterior(AbstractPosterior):
         uniform = jax.random.uniform(key, (), cumulative.dtype) * cumulative[-1]
         index = jnp.searchsorted(cumulative, uniform, side="right")
         return self.item(jnp.minimum(index, len(self.draws) - 1))
+
+    def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
+        """Refuse: draws have no density."""
+        raise NotImplementedError(
+            "A DrawsPosterior has no density to compare. Look at its `diagnostics`, or "
+            "pass the fit that the engine started at."
+        )
 
     def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
         """The weighted mean and covariance of the draws, in float64."""

@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from .._check import is_array
 from .._compute import fold_in
 from .._model import flatten_means, flatten_stdvs, name_of
-from .base import AbstractPosterior, draw_model, log_prob_of, model_of
+from .base import AbstractPosterior
+from .mean_field import as_posterior
 from .mixing import (
     log_mixture,
     moments_of_all,
@@ -68,7 +69,7 @@ class EnsemblePosterior(AbstractPosterior):
     @property
     def model(self) -> PyTree:
         """The model of the first member."""
-        return model_of(self.member(0))
+        return as_posterior(self.member(0)).model
 
     def member(self, index: int | Int[Array, ""]) -> PyTree:
         """One of the members, a model or a posterior.
@@ -101,18 +102,21 @@ class EnsemblePosterior(AbstractPosterior):
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Pick a member in proportion to the weights, and draw its parameters."""
         index = pick(fold_in(key, 0), self.weights)
-        return draw_model(self.member(index), fold_in(key, 1))
+        return as_posterior(self.member(index)).draw(fold_in(key, 1))
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
         """The log density of the mixture of the members."""
-        each = eqx.filter_vmap(log_prob_of, in_axes=(eqx.if_array(0), None))
-        return log_mixture(self.weights, each(self.members, drawn))
+        each = eqx.filter_vmap(
+            lambda member: as_posterior(member).log_prob(drawn),
+            in_axes=(eqx.if_array(0),),
+        )
+        return log_mixture(self.weights, each(self.members))
 
     def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
         """The mean and covariance of the mixture of the members, in float64."""
         return moments_of_all(self.weights, self._each())
 
-    def parts(self) -> tuple[Float[np.ndarray, " k"], list[PyTree]]:
+    def parts(self) -> tuple[Float[np.ndarray, " k"], list[AbstractPosterior]]:
         """The members, and their weights in float64."""
         return parts_of_all(self.weights, self._each())
 

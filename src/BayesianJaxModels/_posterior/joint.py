@@ -10,7 +10,15 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 
 from .._check import as_float_array, check_key, check_shape, check_values
 from .._gradient import stop_gradient
-from .._model import free_means, replace_free_means, sample_all_parameters
+from .._model import (
+    draw_from_noise,
+    free_means,
+    get_parameters,
+    ravel_all,
+    replace_free_means,
+    sample_all_parameters,
+    sample_with_log_prob,
+)
 from .._parameter import (
     MIN_WIDTH,
     AbstractParameter,
@@ -18,6 +26,7 @@ from .._parameter import (
     MultivariateGaussianParameter,
     raw_width,
 )
+from .._prior import Prior
 from .base import AbstractPosterior
 
 _NARROWER = "For a narrower start use `JointPosterior.gaussian(model, covariance)`."
@@ -174,6 +183,40 @@ class JointPosterior(AbstractPosterior):
         """The exact differential entropy in nats."""
         return self.joint.entropy() + self.log_volume
 
+    def draw_and_log_prob(self, key, path_only=False):
+        """Draw `z` with its density, and place it."""
+        return self._placed(*sample_with_log_prob(self.joint, key, path_only))
+
+    @property
+    def noise_size(self):
+        """The normal numbers that `joint` takes."""
+        return self.joint.noise_size
+
+    def displaced_and_log_prob(self, normal, path_only=False):
+        """Place the `z` that normal numbers make."""
+        return self._placed(*draw_from_noise(self.joint, normal, path_only))
+
+    def mean_log_prior(self, prior: Prior) -> Float[Array, ""]:
+        """Known for priors that need no more than the moments of each entry."""
+        means, stdvs = (
+            get_parameters(replace_free_means(self.model, vector))
+            for vector in (self.mean, self.stdv)
+        )
+        densities = []
+        for name, distribution in prior.of_parameters(self.model).items():
+            mean = means[name].mean
+            if means[name].is_known:
+                densities.append(distribution.log_density(mean))
+                continue
+            try:
+                found = distribution.mean_log_density(mean, stdvs[name].mean)
+            except NotImplementedError as error:
+                raise NotImplementedError(
+                    f"{error} It is the prior of `{name}`."
+                ) from error
+            densities.append(found)
+        return jnp.sum(ravel_all(densities))
+
     def moments(self) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n"]]:
         """The mean and the covariance of the entries, in float64.
 
@@ -227,6 +270,11 @@ class JointPosterior(AbstractPosterior):
         if self.basis is None:
             return self.joint.stdv
         return jnp.linalg.norm(self._along(self.joint.root), axis=1)
+
+    def _placed(
+        self, drawn: AbstractParameter, log_prob: Float[Array, ""]
+    ) -> tuple[PyTree, Float[Array, ""]]:
+        return self.at(drawn.mean), log_prob - self.log_volume
 
     @property
     def _centre(self) -> Float[Array, " n"]:

@@ -9,15 +9,18 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._check import as_float_array, check_shape, check_values
-from .base import moments, parts_of
+from .base import AbstractPosterior
+from .mean_field import as_posterior, moments
 
 
 def parts_of_all(
     weights: Float[Array, " m"], posteriors: Sequence[PyTree]
-) -> tuple[Float[np.ndarray, " k"], list[PyTree]]:
+) -> tuple[Float[np.ndarray, " k"], list[AbstractPosterior]]:
     """The parts of all parts, and their weights in float64."""
     shares = np.asarray(weights, np.float64)
-    inner, parts = zip(*map(parts_of, posteriors), strict=True)
+    inner, parts = zip(
+        *(as_posterior(posterior).parts() for posterior in posteriors), strict=True
+    )
     scaled = [share * each for share, each in zip(shares, inner, strict=True)]
     return np.concatenate(scaled), [part for each in parts for part in each]
 

@@ -17,7 +17,8 @@ from .._model import (
     replace_mean,
 )
 from .._parameter import is_parameter
-from .base import AbstractPosterior, draw_model, log_prob_of, model_of
+from .base import AbstractPosterior
+from .mean_field import as_posterior
 from .mixing import (
     log_mixture,
     moments_of_all,
@@ -63,7 +64,7 @@ class MixturePosterior(AbstractPosterior):
         self.weights = read_weights(weights, len(components))
         wanted = _signature(self.model)
         for index, component in enumerate(self.components):
-            found = _signature(model_of(component))
+            found = _signature(as_posterior(component).model)
             if found != wanted:
                 differing = sorted(set(wanted[1].items()) ^ set(found[1].items()))
                 raise ValueError(
@@ -75,7 +76,7 @@ class MixturePosterior(AbstractPosterior):
     @property
     def model(self) -> PyTree:
         """The model of the first component, whose structure all draws have."""
-        return model_of(self.components[0])
+        return as_posterior(self.components[0]).model
 
     def flatten_means(self) -> Float[Array, " n"]:
         """The means over all components."""
@@ -104,12 +105,12 @@ class MixturePosterior(AbstractPosterior):
 
         def drawer(component):
             def draw(key):
-                values = _values(draw_model(component, key))
+                values = _values(component.draw(key))
                 return [v.astype(t) for v, t in zip(values, dtypes, strict=True)]
 
             return draw
 
-        branches = [drawer(component) for component in self.components]
+        branches = [drawer(as_posterior(part)) for part in self.components]
         index = pick(fold_in(key, 0), self.weights)
         values = iter(lax.switch(index, branches, fold_in(key, 1)))
         for place, node in enumerate(nodes):
@@ -121,14 +122,15 @@ class MixturePosterior(AbstractPosterior):
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
         """The log density, that of every component weighted and summed."""
-        each = jnp.stack([log_prob_of(part, drawn) for part in self.components])
+        parts = map(as_posterior, self.components)
+        each = jnp.stack([part.log_prob(drawn) for part in parts])
         return log_mixture(self.weights, each)
 
     def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
         """The mean and covariance of the whole mixture, in float64."""
         return moments_of_all(self.weights, self.components)
 
-    def parts(self) -> tuple[Float[np.ndarray, " k"], list[PyTree]]:
+    def parts(self) -> tuple[Float[np.ndarray, " k"], list[AbstractPosterior]]:
         """The components, and those of mixtures among them, with their weights."""
         return parts_of_all(self.weights, self.components)
 

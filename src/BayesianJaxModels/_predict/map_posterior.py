@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from .._check import check_counts
 from .._compute import collect, fold_in, spread
 from .._model import get_parameters
-from .._posterior import DrawsPosterior, draw_model, model_of
+from .._posterior import as_posterior
 
 
 def map_posterior(
@@ -177,7 +177,7 @@ def stream_posterior(
         ```
     """
     check_counts(num_samples=num_samples, batch_size=batch_size)
-    parameters = get_parameters(model_of(posterior)).values()
+    parameters = get_parameters(as_posterior(posterior).model).values()
     return spread(
         _take_item if num_samples is None else _take_draw,
         (fn, posterior, key),
@@ -190,7 +190,7 @@ def stream_posterior(
 
 def _take_draw(inputs: tuple, index: Any) -> PyTree:
     fn, posterior, key = inputs
-    return fn(draw_model(posterior, fold_in(key, index)))
+    return fn(as_posterior(posterior).draw(fold_in(key, index)))
 
 
 def _take_item(inputs: tuple, index: Any) -> PyTree:
@@ -202,9 +202,10 @@ def _count(posterior: PyTree, num_samples: int | None) -> int:
     """How many draws are meant, where `None` means all that a posterior is made of."""
     if num_samples is not None:
         return num_samples
-    if not isinstance(posterior, DrawsPosterior):
+    num_items = as_posterior(posterior).num_items
+    if num_items is None:
         raise ValueError(
             "`num_samples` is None, which takes every draw of a posterior made of "
             f"draws, but this is a {type(posterior).__name__}. Say how many draws."
         )
-    return len(posterior.draws)
+    return num_items

@@ -13,6 +13,7 @@ from jaxtyping import ArrayLike, Bool, Float, PRNGKeyArray, PyTree, Real
 
 from .._compute import share_of_process
 from .._dynamics import Clock, Trajectory, integrate, read_clock
+from .._posterior import as_posterior
 from .map_posterior import map_posterior
 
 # What diffrax does not say of its results.
@@ -201,8 +202,8 @@ def posterior_trajectories(
     if ts.ndim > 1:
         ts = np.broadcast_to(ts, trajectory.ts.shape)
     trajectory = replace(trajectory, ts=ts)
-    if num_samples is None and posterior.log_weights is not None:
-        weights = posterior.weights
+    weights = as_posterior(posterior).item_weights if num_samples is None else None
+    if weights is not None:
         if not gather:
             share = share_of_process(len(weights))
             weights = weights[share.start : share.stop]

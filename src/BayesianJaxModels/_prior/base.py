@@ -50,6 +50,23 @@ class AbstractPrior(eqx.Module):
             f"A {type(self).__name__} knows no divergence from it in closed form."
         )
 
+    def mean_log_density(
+        self, mean: Float[Array, "*shape"], stdv: Float[Array, "*shape"]
+    ) -> Float[Array, "*shape"]:
+        """The mean of the log density, over anything with these moments.
+
+        Args:
+            mean: The mean of each entry.
+            stdv: The standard deviation of each entry.
+
+        Raises:
+            NotImplementedError: If it takes more than these moments.
+        """
+        raise NotImplementedError(
+            f"The mean log density of a {type(self).__name__} is not known from mean "
+            "and standard deviation alone. Pass `kl='sampled'`."
+        )
+
     @abstractmethod
     def sample(
         self, key: PRNGKeyArray, value: Float[Array, "*shape"]

@@ -42,6 +42,10 @@ class Normal(AbstractPrior):
     def kl_from(self, q):
         return q.kl_to_normal(*like(q.mean, mean=self.mean, sd=self.sd))
 
+    def mean_log_density(self, mean, stdv):
+        (sd,) = like(mean, sd=self.sd)
+        return self.log_density(mean) - (stdv / sd) ** 2 / 2
+
     def sample(self, key, value):
         mean, sd = like(value, mean=self.mean, sd=self.sd)
         return mean + sd * standard_normal(key, value.shape, value.dtype)

@@ -14,9 +14,8 @@ from ..._compute import collect, fold_in, gather_shares, spread
 from ..._posterior import (
     AbstractDiagnostics,
     DrawsPosterior,
-    model_of,
+    as_posterior,
     moments,
-    parts_of,
 )
 from ..arguments import check_engine_arguments
 from ..density import FlatDensity
@@ -189,10 +188,11 @@ def importance(
     check_counts(3, df=df)
     check_engine_arguments(log_density, start)
     check_key(key)
-    model = model_of(start)
+    start = as_posterior(start)
+    model = start.model
     density = FlatDensity(log_density, model)
     entries = density.entries
-    weights, parts = parts_of(start)
+    weights, parts = start.parts()
     if len(parts) > num_samples // 2:
         raise ValueError(
             f"`start` has {len(parts)} components, too many for `num_samples` "

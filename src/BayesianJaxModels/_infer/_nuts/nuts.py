@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..._check import check_counts, check_key
 from ..._compute import compiled_once, fold_in, map_chunks, progress_bar
-from ..._posterior import DrawsPosterior, model_of
+from ..._posterior import DrawsPosterior, as_posterior
 from ..._prior import Prior
 from ..arguments import check_engine_arguments
 from ..density import FlatDensity
@@ -137,7 +137,7 @@ def nuts(
     if not 0 < spread < np.inf:
         raise ValueError(f"`spread` must be positive and finite, but got {spread}.")
     build_schedule = extra("blackjax.adaptation.window_adaptation").build_schedule
-    model, dtype = model_of(start), jnp.result_type(float)
+    model, dtype = as_posterior(start).model, jnp.result_type(float)
     density = FlatDensity(log_density, model)
     starts = find_starts(start, num_chains, spread, prior, key)
     num_moves = num_warmup + num_samples

@@ -11,7 +11,7 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 from ..._compute import fold_in, standard_normal
 from ..._model import free_means, free_stdvs, get_parameters, map_parameters
 from ..._parameter import make_parameter
-from ..._posterior import as_float64, cholesky, model_of, moments, parts_of
+from ..._posterior import as_float64, as_posterior, cholesky, moments
 from ..._prior import Prior, sample_prior
 
 # How often a chain looks for a start with a finite log density.
@@ -59,21 +59,23 @@ def find_starts(
         ValueError: If a covariance is not a proper one, the prior does not fit the
             model, or widths were never fitted and there is no prior to take them from.
     """
-    dtype, d = jnp.result_type(float), free_means(model_of(start)).size
+    start = as_posterior(start)
+    dtype, d = jnp.result_type(float), free_means(start.model).size
     keys = [fold_in(key, index) for index in range(num_chains)]
     if prior is None:
         points = np.stack([as_float64(_noise(one, d, dtype)) for one in keys])
         widths = None
     else:
-        model = model_of(start)
-        points = np.stack([as_float64(_from_prior(model, prior, one)) for one in keys])
+        points = np.stack(
+            [as_float64(_from_prior(start.model, prior, one)) for one in keys]
+        )
         # Of a prior with heavy tails too.
         low, high = np.quantile(points, (0.16, 0.84), axis=(0, 1))
         widths = (high - low) / 2
     parts = []
-    for share, part in zip(*parts_of(start), strict=True):
+    for share, part in zip(*start.parts(), strict=True):
         mean, covariance = moments(part)
-        covariance = _with_widths(model_of(part), covariance, widths)
+        covariance = _with_widths(part.model, covariance, widths)
         parts.append(Part(float(share), mean, covariance))
     factors = [cholesky(part.covariance) for part in parts]
     of_chain = _allot(np.array([part.share for part in parts]), num_chains)
