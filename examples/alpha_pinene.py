@@ -41,8 +41,6 @@ CASES = {  # which columns of the basis count as data, at every time
     "three": ("taken for three", "#0072B2", np.tile(np.arange(5) > 1, (8, 1))),
 }
 START = np.array([100.0, 0.0, 0.0, 0.0, 0.0])  # all is alpha-pinene
-SOLVE = {"solver": diffrax.Kvaerno5(), "adjoint": diffrax.ForwardMode()}  # implicit
-SOLVE["stepsize_controller"] = diffrax.PIDController(rtol=1e-7, atol=1e-7)
 CLOSING = """Taken for five measurements the data give the rates and sds of least
 squares, and both are too sure. Without what was calculated the 90 % band of pyronene at
 the end is {:.0f} times as wide, and k3 is {:.1f} +- {:.1f}, not {:.1f} +- {:.1f}: it
@@ -75,15 +73,15 @@ class LogDensity(eqx.Module):
     """Of prior and data, which are arrays in it: another case compiles nothing."""
 
     prior: bjm.Prior
-    minutes: np.ndarray
+    solve: bjm.Solve
     percent: np.ndarray
     counts: np.ndarray  # which columns of the basis count
 
     def __call__(self, drawn):
         """From a drawn model to a number, minus infinity where the solve fails."""
-        ys = bjm.integrate(drawn, START, jnp.append(0.0, self.minutes), **SOLVE).ys
+        ys = self.solve(drawn).ys
         noise, data = bjm.NormalLikelihood(drawn.unknowns()[5]), self.percent @ BASIS
-        of_data = noise.log_prob(ys[1:] @ BASIS, data, self.counts)
+        of_data = noise.log_prob(ys @ BASIS, data, self.counts)
         return of_data + bjm.log_prior(drawn, self.prior)
 
 
@@ -93,13 +91,22 @@ def main(*, seed=0, num_samples=2_000, num_draws=500, output=HERE / "alpha_pinen
     file = HERE / "data" / "alpha_pinene.csv"  # its first lines say where it is from
     minutes, *percent = np.loadtxt(file, delimiter=",", skiprows=6).T
     model, percent = Kinetics(bjm.make_parameter(np.ones(6))), np.transpose(percent)
+    solve = bjm.Solve(
+        minutes,
+        t0=0.0,
+        y0=START,
+        solver=diffrax.Kvaerno5(),  # implicit
+        rtol=1e-7,
+        atol=1e-7,
+        adjoint=diffrax.ForwardMode(),  # fast for few unknowns
+    )
     centre = np.log([10, 10, 10, 10, 10, 1.0])  # known within a factor of 7, or not
     weak, flat = (bjm.Prior(default=bjm.Normal(centre, sd)) for sd in (1.0, 1e4))
     key = {"key": jax.random.key(seed)}
     search = {"num_starts": 6, "prior": weak, "tolerance": 1e-8, **key}
     size = {"num_samples": num_samples, "df": 3, **key}  # for the long tail of k3
     # Without a prior squares are least at the mode, and the noise is their root mean.
-    density = LogDensity(flat, minutes, percent, CASES["five"][2])
+    density = LogDensity(flat, solve, percent, CASES["five"][2])
     best = bjm.map_estimate(density, model, **search).model.unknowns()
     least = percent.size * best[5] ** 2
     results = {"best": best, "sum_of_squares": least}
@@ -107,7 +114,7 @@ def main(*, seed=0, num_samples=2_000, num_draws=500, output=HERE / "alpha_pinen
     figure = Figure(figsize=(11, 4.3), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(4, 3, 3))
     for case, (title, colour, counts) in CASES.items():
-        density = LogDensity(weak, minutes, percent, counts)
+        density = LogDensity(weak, solve, percent, counts)
         mode = bjm.map_estimate(density, model, **search)
         posterior = bjm.importance(density, bjm.laplace(density, mode.model), **size)
         print(f"{title}: {mode.num_agree} of 6 starts agree; {posterior.diagnostics}")
@@ -116,7 +123,7 @@ def main(*, seed=0, num_samples=2_000, num_draws=500, output=HERE / "alpha_pinen
         correlation = np.tril(np.corrcoef(np.log(values[:, :5].T)), -1)
         for i, j in np.argwhere(np.abs(correlation) > 0.5):
             print(f"    {NAMES[j]} and {NAMES[i]} correlate: {correlation[i, j]:.2f}")
-        curves = bjm.posterior_trajectories(posterior, START, times, **draws, **SOLVE)
+        curves = bjm.map_posterior(solve.at(times), posterior, **draws)
         band = bjm.summarise(curves)
         width = np.ptp(band.quantiles[:, -1, 3])  # of pyronene, at the end
         results[case] = values.mean(axis=0), values.std(axis=0), correlation, width

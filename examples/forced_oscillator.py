@@ -33,7 +33,6 @@ MASK = TIMES[:, None] <= np.linspace(6, 16, 8)  # of runs padded to one length
 SIZES = [0.8, 1.3, 0.5, 1.1, 0.7, 1.3, 0.9, 1.2]  # rms of their forces, N/kg
 AT_REST = (np.zeros(8, np.float32), np.zeros(8, np.float32))
 PRIOR = bjm.Prior({"layers[1].W": bjm.Normal(0.0, 3.0)}, bjm.Normal(0.0, 1.0))
-ROUGH = {"stepsize_controller": diffrax.ConstantStepSize(), "dt0": 0.5}
 SMALL = {"num_steps": 50, "num_members": 4}
 CLOSING = """
 The band is the spread of {0} networks that all fit the runs. It holds {1:.0%} of the
@@ -83,7 +82,14 @@ def train(forces, seen, key, num_steps, num_members):
     optimiser = optax.adam(optax.cosine_decay_schedule(0.1, num_steps))
 
     def loss(member, anchor, noisy, forces):
-        ys = bjm.integrate(spring(member), AT_REST, TIMES, args=forces, **ROUGH).ys
+        ys = bjm.integrate(
+            spring(member),
+            AT_REST,
+            TIMES,
+            args=forces,
+            stepsize_controller=diffrax.ConstantStepSize(),  # rough, and fast
+            dt0=0.5,
+        ).ys
         pull = bjm.log_prior(jax.tree.map(jnp.subtract, member, anchor), PRIOR)
         return -bjm.NormalLikelihood(NOISE).log_prob(ys[0], noisy, MASK) - pull
 

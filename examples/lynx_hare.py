@@ -29,8 +29,6 @@ The bands hold what the counts leave open if equations and noise are right. The 
 rates are {:.2f} sd off at most, but with {:.2f} to {:.2f} of the sds: how far one goes
 while the others stay. The noise is {:.2f} and {:.2f} sd too low: that of one curve."""
 SMALL = {"num_steps": 20, "num_draws": 400}
-STEPS = diffrax.PIDController(rtol=1e-6, atol=1e-6)
-SOLVE = {"stepsize_controller": STEPS, "adjoint": diffrax.ForwardMode()}
 RATES = bjm.TruncatedNormal([1.0, 0.05, 1.0, 0.05], [0.5, 0.05, 0.5, 0.05])
 RULES = {
     "log_rates": bjm.OnNaturalScale(RATES, jnp.exp, jnp.log),
@@ -61,16 +59,16 @@ class LotkaVolterra(bjm.Module):
 class LogDensity(eqx.Module):
     """Of a drawn model: pelts are log-normal around its populations."""
 
-    years: jax.Array
-    pelts: jax.Array
+    solve: bjm.Solve
+    pelts: np.ndarray
 
     def __call__(self, drawn):
         """The log joint density of pelts and unknowns; a failed solve has none."""
-        solve = bjm.integrate(drawn, drawn.start(), self.years, **SOLVE)
-        populations = jnp.exp(jnp.where(solve.succeeded, solve.ys, 0.0))
+        solved = self.solve(drawn)
+        populations = jnp.exp(jnp.where(solved.succeeded, solved.ys, 0.0))
         noise = bjm.LogNormalLikelihood(jnp.exp(drawn.log_noise.mean))
         value = noise.log_prob(populations, self.pelts) + bjm.log_prior(drawn, PRIOR)
-        return jnp.where(solve.succeeded, value, -jnp.inf)
+        return jnp.where(solved.succeeded, value, -jnp.inf)
 
 
 def train_widths(model, log_density, key, num_steps):
@@ -93,12 +91,11 @@ def train_widths(model, log_density, key, num_steps):
     return bjm.unfreeze_all(dynamic, static)
 
 
-def describe(posterior, key, num_draws, published):
+def describe(posterior, solve, key, num_draws, published):
     """Draw; returns trajectories, and a row for each quantity that was published."""
     draws = {"key": key, "num_samples": num_draws}  # one key: the same draws
     values = jnp.exp(bjm.map_posterior(bjm.flatten_means, posterior, **draws))
-    y0 = LotkaVolterra.start
-    solves = bjm.posterior_trajectories(posterior, y0, YEARS, **draws, **SOLVE)
+    solves = bjm.map_posterior(solve.at(YEARS), posterior, **draws)
     solves = eqx.tree_at(lambda solves: solves.ys, solves, jnp.exp(solves.ys))
     ahead = solves.ys[solves.succeeded][:, 21 * 12 :: 12]  # 1921 to 1930
     mean, stdv = (np.r_[f(values, 0), f(ahead, 0).T.ravel()] for f in (np.mean, np.std))
@@ -115,7 +112,15 @@ def main(*, seed=0, num_steps=400, num_draws=4_000, output=PICTURE):
     path = DATA / "hudson_lynx_hare_reference.csv"
     names, *published = np.genfromtxt(path, skip_header=5, **table)
     model = [bjm.make_parameter(np.zeros(n), init_raw_stdv=0.2) for n in (4, 2, 2)]
-    model, density = LotkaVolterra(*model), LogDensity(1.0 * years, np.stack(pelts, 1))
+    model, pelts = LotkaVolterra(*model), 1.0 * np.stack(pelts, 1)
+    solve = bjm.Solve(
+        years,
+        y0=LotkaVolterra.start,
+        rtol=1e-6,
+        atol=1e-6,
+        adjoint=diffrax.ForwardMode(),  # fast for few unknowns
+    )
+    density = LogDensity(solve, pelts)
     mode = bjm.map_estimate(density, model, key=keys[0], num_starts=16, prior=PRIOR)
     cheap = train_widths(mode.model, density, keys[1], num_steps)
     honest = bjm.importance(density, bjm.laplace(density, mode.model), key=keys[2])
@@ -124,7 +129,7 @@ def main(*, seed=0, num_steps=400, num_draws=4_000, output=PICTURE):
     grid = figure.subplots(2, 2, sharex=True, sharey="row").T
     style = {"forecast_from": 1920.0, "data": (years, density.pelts), "draws": 0}
     for name, fit, axes in zip(("cheap", "honest"), (cheap, honest), grid, strict=True):
-        solves, table = describe(fit, keys[3], num_draws, published)
+        solves, table = describe(fit, solve, keys[3], num_draws, published)
         results[name] = {"trajectories": solves, "table": table}
         print(f"\n{name:16}  mean        sd published        sd         z  sd ratio")
         for label, row in zip(names, table, strict=True):

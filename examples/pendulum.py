@@ -80,7 +80,8 @@ class LogDensity(eqx.Module):
             bjm.SecondOrderVectorField(drawn),
             drawn.start(),
             self.times,
-            stepsize_controller=diffrax.PIDController(rtol=1e-5, atol=1e-5),
+            rtol=1e-5,
+            atol=1e-5,
             adjoint=diffrax.ForwardMode(),  # five unknowns: the faster way round
         ).ys
         # Of the state, angle and velocity, the first is observed.

@@ -28,7 +28,6 @@ PICTURE = Path(__file__).with_suffix(".png")
 WIDTH, NUM_DATA, NOISE = 32, 13, 0.15
 TIMES = np.arange(33) / 4  # years
 STARTS = np.array([[1, 2.5], [3, 1], [0.5, 0.5], [4, 3], [2, 4], [5, 1.5]])
-STEPS = {"stepsize_controller": diffrax.ConstantStepSize(), "dt0": 0.25}
 PRIOR = bjm.Prior(default=bjm.Normal(0.0, 2.0))
 SMALL = {"num_starts": 1, "num_samples": 200, "num_draws": 50}
 GRID = np.linspace(0.0, 6.0, 61)  # hundreds, of either
@@ -65,7 +64,13 @@ class Interaction(bjm.Module):
 def solve(network, y0, num_times=None):
     """The states at the first of `TIMES`, one step of the solver from each."""
     field = bjm.HybridVectorField(rates, network)
-    return bjm.integrate(field, y0, TIMES[:num_times], **STEPS)
+    return bjm.integrate(
+        field,
+        y0,
+        TIMES[:num_times],
+        stepsize_controller=diffrax.ConstantStepSize(),
+        dt0=0.25,
+    )
 
 
 class LogDensity(eqx.Module):

@@ -28,7 +28,6 @@ from BayesianJaxModels import plot
 PICTURE = Path(__file__).with_suffix(".png")
 N, H, NOISE, CHUNK = 50, 1 / 7, 0.05**0.5, 50  # points, spacing, sd, training steps
 TIMES = np.arange(2 * N) * H
-STEPS = {"stepsize_controller": diffrax.ConstantStepSize(), "dt0": H, "max_steps": 99}
 # With narrower weights behind the tanh the best network is a flat line, the rest noise.
 SCALES = {"[0].W": 0.3, "[0].b": 0.3, "[1].W": 3.0, "[1].b": 1.0}
 RULES = {f"field.mlp.layers{end}": bjm.Normal(0.0, sd) for end, sd in SCALES.items()}
@@ -50,7 +49,14 @@ class NeuralODE(bjm.Module):
 
     def solve(self, num_times=2 * N):
         """The states at the first of `TIMES`, one step of the solver from each."""
-        return bjm.integrate(self.field, self.start.mean, TIMES[:num_times], **STEPS)
+        return bjm.integrate(
+            self.field,
+            self.start.mean,
+            TIMES[:num_times],
+            stepsize_controller=diffrax.ConstantStepSize(),
+            dt0=H,
+            max_steps=99,
+        )
 
 
 class LogDensity(eqx.Module):

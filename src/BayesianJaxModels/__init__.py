@@ -19,6 +19,7 @@ from ._dynamics import (
     ModelVectorField as ModelVectorField,
     NeuralVectorField as NeuralVectorField,
     SecondOrderVectorField as SecondOrderVectorField,
+    Solve as Solve,
     Trajectory as Trajectory,
     integrate as integrate,
 )

@@ -1,4 +1,4 @@
-from .clock import Clock as Clock, check_times as check_times, read_clock as read_clock
+from .clock import check_times as check_times, read_clock as read_clock
 from .field import (
     AbstractVectorField as AbstractVectorField,
     ModelVectorField as ModelVectorField,
@@ -7,4 +7,5 @@ from .hybrid import HybridVectorField as HybridVectorField
 from .integrate import integrate as integrate
 from .neural import NeuralVectorField as NeuralVectorField
 from .second_order import SecondOrderVectorField as SecondOrderVectorField
+from .solve import Solve as Solve
 from .trajectory import Trajectory as Trajectory

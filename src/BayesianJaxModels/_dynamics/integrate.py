@@ -1,38 +1,19 @@
 """One good way to integrate a vector field."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import diffrax
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
 
-from .._check import is_float_array
-from .._gradient import all_finite, guard_gradient
-from ._patches.controller import RejectInfinite
-from ._patches.implicit import call_with_finite_tangents
-from ._patches.newton import without_lapack
-from ._patches.stages import write_out_stages
-from .arguments import AxisOfArrays, check_batch, check_derivative, check_state
-from .clock import Clock, UsersTime, read_clock
-from .event import read_with_end, save_with_end, with_users_words
-from .jumps import step_to_jumps
+from .solve import Solve
 from .trajectory import Trajectory
-
-# What float32 holds over a solve of many steps, and what a log density needs: on noisy
-# data of a predator and its prey, 1e-4 moved estimates by up to a quarter of a standard
-# deviation; 1e-5 takes 1.4 times the steps.
-RTOL, ATOL = 1e-5, 1e-6
-CHECKPOINT_BYTES = 2**18
 
 
 def integrate(
     vector_field: Callable,
     y0: PyTree | Callable,
-    ts: Float[ArrayLike, "*N T"] | Clock,
+    ts: Float[ArrayLike, "*N T"],
     *,
     t0: Real[ArrayLike, "..."] | Callable | None = None,
     mask: Bool[ArrayLike, "..."] | None = None,
@@ -40,6 +21,8 @@ def integrate(
     args_axes: PyTree = None,
     jump_ts: Float[ArrayLike, "..."] | None = None,
     solver: diffrax.AbstractSolver | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
     stepsize_controller: diffrax.AbstractStepSizeController | None = None,
     dt0: float | Array | None = None,
     adjoint: diffrax.AbstractAdjoint | None = None,
@@ -85,9 +68,12 @@ def integrate(
             any order and also outside of `ts`; NaN is padding. Steps end there. For
             adaptive steps alone. Gradients reach them.
         solver: A diffrax solver; `diffrax.Tsit5()` if `None`.
-        stepsize_controller: `diffrax.PIDController(rtol=1e-5, atol=1e-6)` if `None`;
-            with `diffrax.ConstantStepSize()` give `dt0`. An adaptive step that leads
-            to infinity is taken again with a smaller size.
+        rtol: The relative error that a step may have; `1e-5` if `None`.
+        atol: The absolute error that it may have besides, in the unit of the state;
+            `1e-6` if `None`.
+        stepsize_controller: `diffrax.PIDController(rtol, atol)` if `None`; with
+            `diffrax.ConstantStepSize()` give `dt0`. An adaptive step that leads to
+            infinity is taken again with a smaller size.
         dt0: The first step, positive in either direction of time; chosen by the
             controller if `None`.
         adjoint: How gradients are computed. If `None`,
@@ -139,179 +125,23 @@ def integrate(
         column simplifying assumption", Computers & Mathematics with Applications 62;
         Kidger (2021), "On neural differential equations", arXiv:2202.02435: adjoints.
     """
-    rows = batched and not shared_steps
-    clock = ts
-    if not isinstance(clock, Clock):
-        least = 2 if t0 is None else 1
-        clock = read_clock(clock, mask, jump_ts, least=least, rows=rows)
-    span = clock.begin(t0(vector_field) if callable(t0) else t0)
-    y0 = check_state(y0(vector_field) if callable(y0) else y0)
-    if args_axes is not None and not batched:
-        raise ValueError("`args_axes` is for initial states with `batched=True`.")
-    if batched:
-        check_batch(y0, span, args, args_axes)
-        args_axes = jax.tree.map(AxisOfArrays, args_axes)
-    check_derivative(vector_field, y0, span, args, args_axes, batched=batched)
-    if stepsize_controller is None and batched and shared_steps:
-        stepsize_controller = diffrax.PIDController(
-            rtol=RTOL, atol=ATOL, norm=_largest_rms
-        )
-    elif stepsize_controller is None:
-        stepsize_controller = diffrax.PIDController(rtol=RTOL, atol=ATOL)
-    adaptive = isinstance(
-        stepsize_controller, diffrax.AbstractAdaptiveStepSizeController
-    )
-    if span.jump_ts is not None and not adaptive:
-        raise ValueError(
-            "`jump_ts` needs an adaptive `stepsize_controller`, but "
-            f"{type(stepsize_controller).__name__} takes its own steps. Choose them so "
-            "that they end at the jumps, or leave the controller out."
-        )
-    if adjoint is None or adjoint == diffrax.RecursiveCheckpointAdjoint():
-        checkpoints = _checkpoints(y0, max_steps, stepsize_controller)
-        adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints)
-    solver = write_out_stages(diffrax.Tsit5() if solver is None else solver, adjoint)
-    solver = without_lapack(solver, y0, rows=rows)
-    implicit = isinstance(solver, diffrax.AbstractImplicitSolver)
-    event = None if event is None else with_users_words(event)
-    if dt0 is not None:
-        dt0 = jnp.abs(jnp.asarray(dt0, span.elapsed.dtype))
-
-    is_finite = jax.vmap(all_finite)(y0) if batched else all_finite(y0)
-    y0 = jax.tree.map(lambda leaf: jnp.where(_as_wide(is_finite, leaf), leaf, 1), y0)
-
-    def solve(vector_field, y0, args, span, is_finite):
-        # Nothing goes back through a solve in forward mode.
-        if not isinstance(adjoint, diffrax.ForwardMode):
-            # Fields and times shared between mapped initial states stay shared.
-            inputs = (vector_field, y0, args, span)
-            vector_field = guard_gradient(vector_field, mapped_with=vector_field)
-            y0, args = guard_gradient((y0, args), mapped_with=inputs)
-            span = guard_gradient(span, mapped_with=span)
-        end = span.elapsed[-1]
-        controller: Any = step_to_jumps(
-            stepsize_controller, span.jump_ts, (vector_field, args), span.start, end
-        )
-        if adaptive:
-            smallest = jnp.finfo(end.dtype).eps ** 2 * jnp.abs(end)
-            controller = RejectInfinite(controller, smallest, is_finite)
-        users_time = UsersTime(span.start, span.jump_ts)
-        with jax.default_matmul_precision("highest"):
-            solution = diffrax.diffeqsolve(
-                diffrax.ODETerm(_Call(implicit)),
-                solver,
-                t0=jnp.zeros_like(end),
-                t1=end,
-                dt0=dt0 if dt0 is None else jnp.where(end >= 0, dt0, -dt0),
-                y0=y0,
-                args=(vector_field, args, users_time),
-                saveat=save_with_end(span.elapsed)
-                if event
-                else diffrax.SaveAt(ts=span.elapsed),
-                stepsize_controller=controller,
-                adjoint=adjoint,
-                event=event,
-                max_steps=max_steps,
-                progress_meter=progress_meter or diffrax.NoProgressMeter(),
-                throw=False,
-            )
-        ys, end = (
-            read_with_end(solution, span.elapsed) if event else (solution.ys, None)
-        )
-        if end is not None:
-            end = replace(end, t=users_time(end.t))
-        (ys, end), result = _fail_unless(
-            span.is_valid & is_finite, (ys, end), solution.result
-        )
-        return ys, result, solution.stats["num_steps"], None, end
-
-    if not batched:
-        return Trajectory(clock.ts, *solve(vector_field, y0, args, span, is_finite))
-    if not shared_steps:
-        solve_each = eqx.filter_vmap(solve, in_axes=(None, 0, args_axes, span.axes, 0))
-        return Trajectory(
-            clock.ts, *solve_each(vector_field, y0, args, span, is_finite)
-        )
-    together = _Together(vector_field, args_axes)
-    ys, *rest, end = solve(together, y0, args, span, jnp.array(True))
-    ys = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), ys)
-    result, num_steps, weights = jax.tree.map(
-        lambda leaf: jnp.broadcast_to(leaf, is_finite.shape), tuple(rest)
-    )
-    end = None if end is None else end.shared_by(is_finite.size)
-    (ys, end), result = jax.vmap(_fail_unless)(is_finite, (ys, end), result)
-    return Trajectory(clock.ts, ys, result, num_steps, weights, end)
-
-
-def _as_wide(flags: Array, leaf: Array) -> Array:
-    """With as many axes as `leaf`, whose first ones they have."""
-    return flags.reshape(*flags.shape, *(1,) * (leaf.ndim - flags.ndim))
-
-
-def _fail_unless(
-    is_valid: Bool[Array, ""], states: PyTree, result: diffrax.RESULTS
-) -> tuple[PyTree, diffrax.RESULTS]:
-    """NaN, and a result that says so, for what could not be solved for."""
-    states = jax.tree.map(
-        lambda leaf: (
-            jnp.where(is_valid, leaf, jnp.nan) if is_float_array(leaf) else leaf
-        ),
-        states,
-    )
-    failed: Any = diffrax.RESULTS.nonfinite
-    return states, diffrax.RESULTS.where(is_valid, result, failed)
-
-
-def _checkpoints(
-    y0: PyTree,
-    max_steps: int | None,
-    stepsize_controller: diffrax.AbstractStepSizeController,
-) -> int | None:
-    """One for every step, or as many as memory allows; `None` for diffrax's choice.
-
-    With one for every step none is solved for more than twice. With fewer, stretches of
-    steps are solved for again, and XLA may round their times otherwise. A save time at
-    the end of a constant step then falls into another step than before, and its
-    gradient is lost: 50 steps over a unit of time in float32 do that. So constant steps
-    have one each, at any size.
-    """
-    if max_steps is None:
-        return None
-    if isinstance(stepsize_controller, diffrax.ConstantStepSize):
-        return max_steps
-    # The state, the last slope, and a few numbers of the loop.
-    num_bytes = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(y0)) + 64
-    fitting = min(max_steps, CHECKPOINT_BYTES // num_bytes)
-    return fitting if fitting > (2 * max_steps) ** 0.5 else None
-
-
-class _Call(eqx.Module):
-    """The field goes to diffrax as an argument, so that every adjoint sees it."""
-
-    implicit: bool = eqx.field(static=True)
-
-    def __call__(self, t, y, inputs):
-        vector_field, args, users_time = inputs
-        t = users_time(t)
-        if self.implicit:
-            return call_with_finite_tangents(vector_field, t, y, args)
-        return vector_field(t, y, args)
-
-
-class _Together(eqx.Module):
-    """Many states as one system."""
-
-    vector_field: Callable
-    args_axes: Any
-
-    def __call__(self, t, y, args):
-        def call(state, args):
-            return self.vector_field(t, state, args)
-
-        return eqx.filter_vmap(call, in_axes=(0, self.args_axes))(y, args)
-
-
-def _largest_rms(errors: PyTree) -> Float[Array, ""]:
-    """The root mean square error of the worst state in a batch."""
-    leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(errors)]
-    return jnp.max(jnp.sqrt(jnp.mean(jnp.concatenate(leaves, axis=1) ** 2, axis=1)))
+    return Solve(
+        ts,
+        y0=y0,
+        t0=t0,
+        mask=mask,
+        args=args,
+        args_axes=args_axes,
+        jump_ts=jump_ts,
+        solver=solver,
+        rtol=rtol,
+        atol=atol,
+        stepsize_controller=stepsize_controller,
+        dt0=dt0,
+        adjoint=adjoint,
+        event=event,
+        max_steps=max_steps,
+        progress_meter=progress_meter,
+        batched=batched,
+        shared_steps=shared_steps,
+    )(vector_field)

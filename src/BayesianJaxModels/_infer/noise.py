@@ -13,10 +13,7 @@ LARGEST_NOISE = 0.1
 LARGEST_ERROR = 0.1
 # With fewer points where the density is finite, nothing can be said.
 FEWEST_POINTS = 8
-REMEDY = (
-    "Solve with tighter steps, such as `stepsize_controller=diffrax.PIDController("
-    "rtol=1e-6, atol=1e-8)`."
-)
+REMEDY = "Solve with tighter steps, such as `rtol=1e-6, atol=1e-8`."
 
 
 def short_step(factor: Float[np.ndarray, "d d"]) -> Float[np.ndarray, " d"]:

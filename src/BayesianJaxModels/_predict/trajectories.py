@@ -5,14 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike, Bool, Float, PRNGKeyArray, PyTree, Real
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree, Real
 
 from .._compute import share_of_process
-from .._dynamics import Clock, Trajectory, integrate, read_clock
+from .._dynamics import Solve, Trajectory
 from .._posterior import as_posterior
 from .map_posterior import map_posterior
 
@@ -36,35 +35,6 @@ REMEDIES = (
 )
 
 
-class Solve(eqx.Module):
-    """The solve of one drawn model, a callable pytree that `map_posterior` can take.
-
-    Its attributes are the arguments of `integrate`. Arrays among them may change from
-    call to call without a new compilation.
-
-    Attributes:
-        vector_field: Picks the vector field out of a drawn model; the model itself is
-            one if `None`.
-        y0: The initial state, or a function of the drawn model that returns it.
-        clock: The times to save at, as they were read on the host.
-        t0: The time of `y0`, as in `integrate`, or a function of the drawn model.
-        options: The other arguments of `integrate`, by name.
-    """
-
-    vector_field: Callable | None
-    y0: PyTree | Callable
-    clock: Clock
-    t0: Real[ArrayLike, "..."] | Callable | None
-    options: dict[str, Any]
-
-    def __call__(self, drawn: PyTree) -> Trajectory:
-        """Integrate the vector field of a drawn model."""
-        field = drawn if self.vector_field is None else self.vector_field(drawn)
-        y0 = self.y0(drawn) if callable(self.y0) else self.y0
-        t0 = self.t0(drawn) if callable(self.t0) else self.t0
-        return integrate(field, y0, self.clock, t0=t0, **self.options)
-
-
 def posterior_trajectories(
     posterior: PyTree,
     y0: PyTree | Callable,
@@ -79,8 +49,10 @@ def posterior_trajectories(
     jump_ts: Float[ArrayLike, "..."] | None = None,
     vector_field: Callable | None = None,
     solver: diffrax.AbstractSolver | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
     stepsize_controller: diffrax.AbstractStepSizeController | None = None,
-    dt0: float | None = None,
+    dt0: float | Array | None = None,
     adjoint: diffrax.AbstractAdjoint | None = None,
     event: diffrax.Event | None = None,
     max_steps: int | None = 1024,
@@ -118,6 +90,8 @@ def posterior_trajectories(
             model itself is one if `None`. Pass the same function again to use its
             compiled code again.
         solver: As in `integrate`.
+        rtol: As in `integrate`.
+        atol: As in `integrate`.
         stepsize_controller: As in `integrate`.
         dt0: As in `integrate`.
         adjoint: As in `integrate`.
@@ -163,33 +137,28 @@ def posterior_trajectories(
     """
     if on_failure not in ("raise", "keep"):
         raise ValueError(f"`on_failure` must be 'raise' or 'keep', got {on_failure!r}.")
-    # Under `jax.jit` the times are float32, so they are read before.
-    clock = read_clock(
+    solve = Solve(
         ts,
-        mask,
-        jump_ts,
-        least=2 if t0 is None else 1,
-        rows=batched and not shared_steps,
+        y0=y0,
+        t0=t0,
+        vector_field=vector_field,
+        mask=mask,
+        args=args,
+        args_axes=args_axes,
+        jump_ts=jump_ts,
+        solver=solver,
+        rtol=rtol,
+        atol=atol,
+        stepsize_controller=stepsize_controller,
+        dt0=dt0,
+        adjoint=adjoint,
+        event=event,
+        max_steps=max_steps,
+        batched=batched,
+        shared_steps=shared_steps,
     )
-    if not callable(t0):
-        clock.begin(t0)
-    if t0 is not None and not callable(t0):
-        clock = clock.counted_from(t0)
-        t0 = jnp.asarray(clock.reference)
-    options = {
-        "args": args,
-        "args_axes": args_axes,
-        "solver": solver,
-        "stepsize_controller": stepsize_controller,
-        "dt0": dt0,
-        "adjoint": adjoint,
-        "event": event,
-        "max_steps": max_steps,
-        "batched": batched,
-        "shared_steps": shared_steps,
-    }
     trajectory = map_posterior(
-        Solve(vector_field, y0, jax.tree.map(jnp.asarray, clock), t0, options),
+        solve,
         posterior,
         key=key,
         num_samples=num_samples,
@@ -198,7 +167,7 @@ def posterior_trajectories(
         progress=progress,
     )
     # All draws have the same times, and these as they were given.
-    ts = np.asarray(clock.ts)
+    ts = np.asarray(solve.clock.ts)
     if ts.ndim > 1:
         ts = np.broadcast_to(ts, trajectory.ts.shape)
     trajectory = replace(trajectory, ts=ts)
