@@ -40,7 +40,15 @@ CASES = {  # which columns of the basis count as data, at every time
     "five": ("taken for five measurements", "#D55E00", np.full((8, 5), True)),
     "three": ("taken for three", "#0072B2", np.tile(np.arange(5) > 1, (8, 1))),
 }
-START = np.array([100.0, 0.0, 0.0, 0.0, 0.0])  # all is alpha-pinene
+SOLVE = bjm.Solve(
+    np.linspace(0.0, 36420.0, 41),  # minutes
+    t0=0.0,
+    y0=np.array([100.0, 0.0, 0.0, 0.0, 0.0]),  # all is alpha-pinene
+    solver=diffrax.Kvaerno5(),  # implicit
+    rtol=1e-7,
+    atol=1e-7,
+    adjoint=diffrax.ForwardMode(),  # fast for few unknowns
+)
 CLOSING = """Taken for five measurements the data give the rates and sds of least
 squares, and both are too sure. Without what was calculated the 90 % band of pyronene at
 the end is {:.0f} times as wide, and k3 is {:.1f} +- {:.1f}, not {:.1f} +- {:.1f}: it
@@ -91,15 +99,7 @@ def main(*, seed=0, num_samples=2_000, num_draws=500, output=HERE / "alpha_pinen
     file = HERE / "data" / "alpha_pinene.csv"  # its first lines say where it is from
     minutes, *percent = np.loadtxt(file, delimiter=",", skiprows=6).T
     model, percent = Kinetics(bjm.make_parameter(np.ones(6))), np.transpose(percent)
-    solve = bjm.Solve(
-        minutes,
-        t0=0.0,
-        y0=START,
-        solver=diffrax.Kvaerno5(),  # implicit
-        rtol=1e-7,
-        atol=1e-7,
-        adjoint=diffrax.ForwardMode(),  # fast for few unknowns
-    )
+    solve = SOLVE.at(minutes)
     centre = np.log([10, 10, 10, 10, 10, 1.0])  # known within a factor of 7, or not
     weak, flat = (bjm.Prior(default=bjm.Normal(centre, sd)) for sd in (1.0, 1e4))
     key = {"key": jax.random.key(seed)}
@@ -118,12 +118,12 @@ def main(*, seed=0, num_samples=2_000, num_draws=500, output=HERE / "alpha_pinen
         mode = bjm.map_estimate(density, model, **search)
         posterior = bjm.importance(density, bjm.laplace(density, mode.model), **size)
         print(f"{title}: {mode.num_agree} of 6 starts agree; {posterior.diagnostics}")
-        draws, times = {"num_samples": num_draws, **key}, np.linspace(0, 36420, 41)
+        draws = {"num_samples": num_draws, **key}
         values = np.asarray(bjm.map_posterior(Kinetics.unknowns, posterior, **draws))
         correlation = np.tril(np.corrcoef(np.log(values[:, :5].T)), -1)
         for i, j in np.argwhere(np.abs(correlation) > 0.5):
             print(f"    {NAMES[j]} and {NAMES[i]} correlate: {correlation[i, j]:.2f}")
-        curves = bjm.map_posterior(solve.at(times), posterior, **draws)
+        curves = bjm.map_posterior(SOLVE, posterior, **draws)
         band = bjm.summarise(curves)
         width = np.ptp(band.quantiles[:, -1, 3])  # of pyronene, at the end
         results[case] = values.mean(axis=0), values.std(axis=0), correlation, width

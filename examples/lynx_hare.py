@@ -56,6 +56,15 @@ class LotkaVolterra(bjm.Module):
         return self.log_start.mean
 
 
+SOLVE = bjm.Solve(
+    YEARS,
+    y0=LotkaVolterra.start,
+    rtol=1e-6,
+    atol=1e-6,
+    adjoint=diffrax.ForwardMode(),  # fast for few unknowns
+)
+
+
 class LogDensity(eqx.Module):
     """Of a drawn model: pelts are log-normal around its populations."""
 
@@ -91,11 +100,11 @@ def train_widths(model, log_density, key, num_steps):
     return bjm.unfreeze_all(dynamic, static)
 
 
-def describe(posterior, solve, key, num_draws, published):
+def describe(posterior, key, num_draws, published):
     """Draw; returns trajectories, and a row for each quantity that was published."""
     draws = {"key": key, "num_samples": num_draws}  # one key: the same draws
     values = jnp.exp(bjm.map_posterior(bjm.flatten_means, posterior, **draws))
-    solves = bjm.map_posterior(solve.at(YEARS), posterior, **draws)
+    solves = bjm.map_posterior(SOLVE, posterior, **draws)
     solves = eqx.tree_at(lambda solves: solves.ys, solves, jnp.exp(solves.ys))
     ahead = solves.ys[solves.succeeded][:, 21 * 12 :: 12]  # 1921 to 1930
     mean, stdv = (np.r_[f(values, 0), f(ahead, 0).T.ravel()] for f in (np.mean, np.std))
@@ -113,14 +122,7 @@ def main(*, seed=0, num_steps=400, num_draws=4_000, output=PICTURE):
     names, *published = np.genfromtxt(path, skip_header=5, **table)
     model = [bjm.make_parameter(np.zeros(n), init_raw_stdv=0.2) for n in (4, 2, 2)]
     model, pelts = LotkaVolterra(*model), 1.0 * np.stack(pelts, 1)
-    solve = bjm.Solve(
-        years,
-        y0=LotkaVolterra.start,
-        rtol=1e-6,
-        atol=1e-6,
-        adjoint=diffrax.ForwardMode(),  # fast for few unknowns
-    )
-    density = LogDensity(solve, pelts)
+    density = LogDensity(SOLVE.at(years), pelts)
     mode = bjm.map_estimate(density, model, key=keys[0], num_starts=16, prior=PRIOR)
     cheap = train_widths(mode.model, density, keys[1], num_steps)
     honest = bjm.importance(density, bjm.laplace(density, mode.model), key=keys[2])
@@ -129,7 +131,7 @@ def main(*, seed=0, num_steps=400, num_draws=4_000, output=PICTURE):
     grid = figure.subplots(2, 2, sharex=True, sharey="row").T
     style = {"forecast_from": 1920.0, "data": (years, density.pelts), "draws": 0}
     for name, fit, axes in zip(("cheap", "honest"), (cheap, honest), grid, strict=True):
-        solves, table = describe(fit, solve, keys[3], num_draws, published)
+        solves, table = describe(fit, keys[3], num_draws, published)
         results[name] = {"trajectories": solves, "table": table}
         print(f"\n{name:16}  mean        sd published        sd         z  sd ratio")
         for label, row in zip(names, table, strict=True):

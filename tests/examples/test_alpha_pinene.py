@@ -39,7 +39,12 @@ def exact(rates, minutes):
 
 def test_alpha_pinene(pinene, tmp_path, capsys, monkeypatch):
     # An explicit solver compiles faster; the example's own is held to SciPy below.
-    monkeypatch.setitem(pinene.SOLVE, "solver", diffrax.Tsit5())
+    solver = eqx.tree_at(
+        lambda solve: solve.solver,
+        pinene.SOLVE,
+        diffrax.Tsit5(),
+    )
+    monkeypatch.setattr(pinene, "SOLVE", solver)
     output = tmp_path / "picture.png"
     results = pinene.main(**pinene.SMALL, output=output)
     printed = capsys.readouterr().out
@@ -94,7 +99,8 @@ def test_density_is_the_models(pinene, data, case):
     expected -= 8 * dimension * np.log(0.8 * np.sqrt(2 * np.pi))
 
     prior = bjm.Prior(default=bjm.Normal(centre, 1.0))
-    density = pinene.LogDensity(prior, minutes, percent, pinene.CASES[case][2])
+    solve = pinene.SOLVE.at(minutes)
+    density = pinene.LogDensity(prior, solve, percent, pinene.CASES[case][2])
     model = pinene.Kinetics(bjm.make_parameter(jnp.asarray(theta)))
     # With a solver to 1e-7 and residuals of tens of sds.
     np.testing.assert_allclose(eqx.filter_jit(density)(model), expected, rtol=1e-5)

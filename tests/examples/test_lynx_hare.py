@@ -64,5 +64,5 @@ def test_density_is_the_models(x64):
 
     parts = np.split(np.log(theta), [4, 6])
     model = lynx_hare.LotkaVolterra(*map(bjm.DeterministicParameter, parts))
-    density = lynx_hare.LogDensity(np.arange(1900.0, 1921.0), counts)
+    density = lynx_hare.LogDensity(lynx_hare.SOLVE.at(np.arange(1900, 1921)), counts)
     np.testing.assert_allclose(eqx.filter_jit(density)(model), expected, rtol=1e-5)

@@ -26,21 +26,21 @@ SMALLEST_BATCH = 2
 
 
 def spread(
-    fn: Callable[[PyTree, Int[Array, ""]], PyTree],
-    inputs: PyTree,
+    fn: Callable[[Int[Array, ""]], PyTree],
     num_items: int,
     *,
     bytes_per_item: int,
     batch_size: int | None = None,
     progress: str | None = None,
 ) -> Iterator[tuple[int, PyTree]]:
-    """Apply `fn(inputs, index)` to `index = 0 .. num_items - 1`, chunk by chunk.
+    """Apply `fn` to `index = 0 .. num_items - 1`, chunk by chunk.
 
     Of several processes, each takes its share of the items.
 
     Args:
-        fn: Traced by JAX; the same function again uses its compiled code again.
-        inputs: Shared by all items. Leaves that are no arrays are static.
+        fn: A callable pytree, such as an `equinox.Partial`, traced by JAX. Its arrays
+            are shared by all items; with others in their place it uses its compiled
+            code again. Leaves that are no arrays are static.
         num_items: How many items.
         bytes_per_item: What an item reads again and again; sizes the chunks.
         batch_size: How many items run in lock-step instead.
@@ -56,7 +56,7 @@ def spread(
             than processes.
         RuntimeError: If called under a JAX transformation.
     """
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(inputs)):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(fn)):
         raise RuntimeError(
             "This runs on the host and cannot be traced. Under `jax.jit`, `jax.vmap` "
             "or `jax.grad` use `map_posterior_pure`."
@@ -72,10 +72,10 @@ def spread(
     batch_size, num_batches = _even_chunks(len(share), batch_size, num_workers)
     per_call = batch_size * num_batches
     offsets = np.arange(per_call).reshape(num_batches, batch_size)
-    placed = [_put(inputs, d) for d in devices] if len(devices) > 1 else [inputs]
+    placed = [_put(fn, d) for d in devices] if len(devices) > 1 else [fn]
 
     def run(start, worker):
-        call = (fn, placed[worker % len(devices)], start + offsets)
+        call = (placed[worker % len(devices)], start + offsets)
         with compiled_once(_run, call, worker % len(devices)):
             stacked = _run(*call)
         if on_cpu:
@@ -154,8 +154,8 @@ def _is_accelerator(device: Any) -> bool:
 
 
 @eqx.filter_jit
-def _run(fn: Callable, inputs: PyTree, indices: Int[Array, "m n"]) -> PyTree:
-    stacked = lax.map(jax.vmap(lambda index: fn(inputs, index)), indices)
+def _run(fn: Callable, indices: Int[Array, "m n"]) -> PyTree:
+    stacked = lax.map(jax.vmap(fn), indices)
     return jax.tree.map(
         lambda leaf: leaf.reshape(indices.size, *leaf.shape[2:]), stacked
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import diffrax
-from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
+from jaxtyping import Array, ArrayLike, Bool, PyTree, Real
 
 from .solve import Solve
 from .trajectory import Trajectory
@@ -13,13 +13,13 @@ from .trajectory import Trajectory
 def integrate(
     vector_field: Callable,
     y0: PyTree | Callable,
-    ts: Float[ArrayLike, "*N T"],
+    ts: Real[ArrayLike, "*N T"],
     *,
     t0: Real[ArrayLike, "..."] | Callable | None = None,
     mask: Bool[ArrayLike, "..."] | None = None,
     args: Any = None,
     args_axes: PyTree = None,
-    jump_ts: Float[ArrayLike, "..."] | None = None,
+    jump_ts: Real[ArrayLike, "..."] | None = None,
     solver: diffrax.AbstractSolver | None = None,
     rtol: float | None = None,
     atol: float | None = None,

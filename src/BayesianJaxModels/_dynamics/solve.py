@@ -97,7 +97,7 @@ class Solve(eqx.Module):
 
     def __init__(
         self,
-        ts: Float[ArrayLike, "*N T"],
+        ts: Real[ArrayLike, "*N T"],
         *,
         y0: PyTree | Callable,
         t0: Real[ArrayLike, "..."] | Callable | None = None,
@@ -105,7 +105,7 @@ class Solve(eqx.Module):
         mask: Bool[ArrayLike, "..."] | None = None,
         args: Any = None,
         args_axes: PyTree = None,
-        jump_ts: Float[ArrayLike, "..."] | None = None,
+        jump_ts: Real[ArrayLike, "..."] | None = None,
         solver: diffrax.AbstractSolver | None = None,
         rtol: float | None = None,
         atol: float | None = None,
@@ -147,7 +147,7 @@ class Solve(eqx.Module):
 
     def at(
         self,
-        ts: Float[ArrayLike, "*N T"],
+        ts: Real[ArrayLike, "*N T"],
         mask: Bool[ArrayLike, "..."] | None = None,
     ) -> "Solve":
         """The same, saved at other times.

@@ -7,12 +7,13 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from .._check import check_counts, check_key
 from .._compute import collect, fold_in, spread
 from .._model import free_means, replace_free_means
 from .._posterior import (
+    AbstractPosterior,
     as_posterior,
     moments,
     weighted_moments,
@@ -242,7 +243,8 @@ def diagnose(
             proposal = proposal.adapted(draws, log_weights, DF)
         if index >= OWN_ROUNDS:
             proposals.append(proposal)
-        inputs = (
+        of_index = eqx.Partial(
+            _evaluate,
             density,
             posterior,
             jnp.asarray(index < OWN_ROUNDS),
@@ -253,8 +255,7 @@ def diagnose(
             fold_in(key, index),
         )
         chunks = spread(
-            _evaluate,
-            inputs,
+            of_index,
             num_draws,
             bytes_per_item=entries.nbytes,
             batch_size=batch_size,
@@ -332,9 +333,18 @@ def _beyond(
     return tuple(found[index] for index in kept), masses[kept]
 
 
-def _evaluate(inputs: tuple, index: Int[Array, ""]) -> tuple[Array, Array, Array]:
+def _evaluate(
+    density: FlatDensity,
+    posterior: AbstractPosterior,
+    is_own: Bool[Array, ""],
+    free: Int[Array, " f"],
+    means: Float[Array, "m f"],
+    factors: Float[Array, "m f f"],
+    counts: Int[Array, " m"],
+    key: PRNGKeyArray,
+    index: Int[Array, ""],
+) -> tuple[Array, Array, Array]:
     """A draw of the posterior or of a proposal, and log densities of target and own."""
-    density, posterior, is_own, free, means, factors, counts, key = inputs
     key = fold_in(key, index)
     own = free_means(posterior.draw(key))
     other = draw_student(means, factors, counts, index, key, DF)

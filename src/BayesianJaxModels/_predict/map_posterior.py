@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from .._check import check_counts
 from .._compute import collect, fold_in, spread
@@ -122,12 +123,11 @@ def map_posterior_pure(
         ```
     """
     check_counts(num_samples=num_samples, batch_size=batch_size)
-    inputs = (fn, posterior, key)
-    take = _take_item if num_samples is None else _take_draw
+    of_index = _of_index(fn, posterior, key, num_samples)
     indices = jnp.arange(_count(posterior, num_samples))
     if batch_size is None:
-        return jax.vmap(lambda index: take(inputs, index))(indices)
-    return lax.map(lambda index: take(inputs, index), indices, batch_size=batch_size)
+        return jax.vmap(of_index)(indices)
+    return lax.map(of_index, indices, batch_size=batch_size)
 
 
 def stream_posterior(
@@ -179,8 +179,7 @@ def stream_posterior(
     check_counts(num_samples=num_samples, batch_size=batch_size)
     parameters = get_parameters(as_posterior(posterior).model).values()
     return spread(
-        _take_item if num_samples is None else _take_draw,
-        (fn, posterior, key),
+        _of_index(fn, posterior, key, num_samples),
         _count(posterior, num_samples),
         bytes_per_item=sum(parameter.mean.nbytes for parameter in parameters),
         batch_size=batch_size,
@@ -188,14 +187,22 @@ def stream_posterior(
     )
 
 
-def _take_draw(inputs: tuple, index: Any) -> PyTree:
-    fn, posterior, key = inputs
-    return fn(as_posterior(posterior).draw(fold_in(key, index)))
+def _of_index(
+    fn: Callable, posterior: PyTree, key: PRNGKeyArray, num_samples: int | None
+) -> Callable[[Int[Array, ""]], PyTree]:
+    """What is made of draw `i`, or of the one that stands there."""
+    posterior = as_posterior(posterior)
+    if num_samples is None:
+        return eqx.Partial(_of_item, fn, posterior)
+    return eqx.Partial(_of_draw, fn, posterior, key)
 
 
-def _take_item(inputs: tuple, index: Any) -> PyTree:
-    fn, posterior, _ = inputs
+def _of_item(fn, posterior, index):
     return fn(posterior.item(index))
+
+
+def _of_draw(fn, posterior, key, index):
+    return fn(posterior.draw(fold_in(key, index)))
 
 
 def _count(posterior: PyTree, num_samples: int | None) -> int:

@@ -8,7 +8,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree, Real
+from jaxtyping import Array, ArrayLike, Bool, PRNGKeyArray, PyTree, Real
 
 from .._compute import share_of_process
 from .._dynamics import Solve, Trajectory
@@ -38,7 +38,7 @@ REMEDIES = (
 def posterior_trajectories(
     posterior: PyTree,
     y0: PyTree | Callable,
-    ts: Float[ArrayLike, "*N T"],
+    ts: Real[ArrayLike, "*N T"],
     *,
     key: PRNGKeyArray,
     num_samples: int | None,
@@ -46,7 +46,7 @@ def posterior_trajectories(
     mask: Bool[ArrayLike, "..."] | None = None,
     args: Any = None,
     args_axes: PyTree = None,
-    jump_ts: Float[ArrayLike, "..."] | None = None,
+    jump_ts: Real[ArrayLike, "..."] | None = None,
     vector_field: Callable | None = None,
     solver: diffrax.AbstractSolver | None = None,
     rtol: float | None = None,

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -203,7 +204,8 @@ def importance(
     proposals, draws, log_densities = [], [], []
 
     def evaluate(proposal, index, unit):
-        inputs = (
+        of_index = eqx.Partial(
+            _evaluate,
             density,
             jnp.asarray(proposal.means, entries.dtype),
             jnp.asarray(proposal.factors, entries.dtype),
@@ -212,8 +214,7 @@ def importance(
             df,
         )
         return spread(
-            _evaluate,
-            inputs,
+            of_index,
             num_samples,
             bytes_per_item=entries.nbytes,
             batch_size=batch_size,
@@ -255,9 +256,16 @@ def importance(
     )
 
 
-def _evaluate(inputs: tuple, index: Int[Array, ""]) -> tuple[Array, Array]:
+def _evaluate(
+    density: FlatDensity,
+    means: Float[Array, "m d"],
+    factors: Float[Array, "m d d"],
+    counts: Int[Array, " m"],
+    key: PRNGKeyArray,
+    df: int,
+    index: Int[Array, ""],
+) -> tuple[Array, Array]:
     """A draw of the proposal and its log density."""
-    density, means, factors, counts, key, df = inputs
     vector = draw_student(means, factors, counts, index, fold_in(key, index), df)
     return vector, density(vector)
 
