@@ -63,7 +63,7 @@ class NeuralODE(bjm.Module):
 
     field: bjm.NeuralVectorField
     start: bjm.AbstractParameter
-    noise: bjm.NormalLikelihood
+    noise: bjm.likelihoods.NormalLikelihood
 
 
 def make_model():
@@ -71,7 +71,7 @@ def make_model():
     return NeuralODE(
         bjm.NeuralVectorField(2, width=WIDTH, depth=1, key=jax.random.key(0)),
         bjm.make_parameter(np.zeros(2)),
-        bjm.NormalLikelihood(log_scale=bjm.make_parameter(0.0)),
+        bjm.likelihoods.NormalLikelihood(log_scale=bjm.make_parameter(0.0)),
     )
 
 
@@ -82,12 +82,12 @@ def make_prior():
     """
     return bjm.Prior(
         {
-            "field.mlp.layers[0].W": bjm.Normal(0.0, 0.3),
-            "field.mlp.layers[0].b": bjm.Normal(0.0, 0.3),
-            "field.mlp.layers[1].W": bjm.Normal(0.0, 3.0),
-            "field.mlp.layers[1].b": bjm.Normal(0.0, 1.0),
-            "start": bjm.Normal(0.0, 3.0),
-            "noise.log_scale": bjm.Normal(-1.5, 0.5),
+            "field.mlp.layers[0].W": bjm.priors.Normal(0.0, 0.3),
+            "field.mlp.layers[0].b": bjm.priors.Normal(0.0, 0.3),
+            "field.mlp.layers[1].W": bjm.priors.Normal(0.0, 3.0),
+            "field.mlp.layers[1].b": bjm.priors.Normal(0.0, 1.0),
+            "start": bjm.priors.Normal(0.0, 3.0),
+            "noise.log_scale": bjm.priors.Normal(-1.5, 0.5),
         }
     )
 
@@ -219,7 +219,7 @@ def maximise_elbo(start, problem, key, num_steps, learning_rate):
         return learning_rate * (1 + jnp.cos(jnp.pi * count / num_steps)) / 2
 
     optimiser = optax.chain(
-        bjm.clip_finite_by_global_norm(LARGEST_GRADIENT), optax.adam(rate)
+        bjm.train.clip_finite_by_global_norm(LARGEST_GRADIENT), optax.adam(rate)
     )
     num_last = jnp.maximum(num_steps // 10, 1)
 

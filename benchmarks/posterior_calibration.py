@@ -76,7 +76,7 @@ class Density(eqx.Module):
 
     def __call__(self, drawn):
         """At a drawn model."""
-        likelihood = bjm.NormalLikelihood(NOISE)
+        likelihood = bjm.likelihoods.NormalLikelihood(NOISE)
         value = likelihood.log_prob(drawn.positions()[:-1], self.data)
         value = value + bjm.log_prior(drawn, self.prior)
         # The Jacobian of the exponential is the exponential.
@@ -86,9 +86,11 @@ class Density(eqx.Module):
 def make_model(engine):
     """The model that an engine is for, and its prior."""
     start, force = (bjm.make_parameter(np.zeros(size)) for size in (2, 1))
-    positive = bjm.OnNaturalScale(bjm.LogNormal(0.0, 1.0), jnp.exp, jnp.log)
+    positive = bjm.priors.OnNaturalScale(
+        bjm.priors.LogNormal(0.0, 1.0), jnp.exp, jnp.log
+    )
     rules = {"force": positive} if engine == "importance" else {}
-    prior = bjm.Prior(rules, default=bjm.Normal(0.0, 1.0))
+    prior = bjm.Prior(rules, default=bjm.priors.Normal(0.0, 1.0))
     return Oscillator(start, force, engine == "importance"), prior
 
 
@@ -102,7 +104,7 @@ def draw_truth(model, prior, key):
 def simulate(model, key, truth):
     """Noisy positions of the oscillator with these quantities."""
     drawn = bjm.unflatten_means(model, truth[:3])
-    return bjm.NormalLikelihood(NOISE).sample(key, drawn.positions()[:-1])
+    return bjm.likelihoods.NormalLikelihood(NOISE).sample(key, drawn.positions()[:-1])
 
 
 def infer(engine, fault, model, prior, key, data):
@@ -156,7 +158,7 @@ def calibrate(variant, seed, num_simulations):
         return bjm.map_posterior(quantities, posterior, key=keys[1], num_samples=count)
 
     start = time.perf_counter()
-    sbc = bjm.simulation_based_calibration(
+    sbc = bjm.calibration.simulation_based_calibration(
         lambda key: draw_truth(model, prior, key),
         lambda key, truth: simulate(model, key, truth),
         posterior_draws,
@@ -223,7 +225,9 @@ def picture(rows, path):
     grid = {"sharex": True, "sharey": True, "squeeze": False}
     panels = figure.subplots(len(rows) // 2, 2, **grid)
     for row, axes in zip(rows, panels.ravel(), strict=True):
-        sbc = bjm.SBC(np.array(row["ranks"]), row["num_ranks"], tuple(row["inside"]))
+        sbc = bjm.calibration.SBC(
+            np.array(row["ranks"]), row["num_ranks"], tuple(row["inside"])
+        )
         share = np.arange(1, sbc.num_ranks + 1) / sbc.num_ranks
         low, high = (end - share for end in sbc.band)
         label = f"{100 * sbc.level:g} % band"

@@ -61,12 +61,12 @@ def solve(field, y0, ts):
 
 def at_log(prior):
     """The prior of what a parameter holds the logarithm of."""
-    return bjm.OnNaturalScale(prior, jnp.exp, jnp.log)
+    return bjm.priors.OnNaturalScale(prior, jnp.exp, jnp.log)
 
 
 def positive_normal(mean, sd):
     """Normal above zero, for the exponential of a parameter."""
-    return at_log(bjm.TruncatedNormal(mean, sd, low=0.0))
+    return at_log(bjm.priors.TruncatedNormal(mean, sd, low=0.0))
 
 
 class LotkaVolterra(bjm.Module):
@@ -100,7 +100,7 @@ class LynxHareDensity(eqx.Module):
         """The log joint density, minus infinity where the solve failed."""
         trajectory = solve(drawn, drawn.log_start.mean, self.years)
         safe = jnp.where(trajectory.succeeded, trajectory.ys, 0.0)
-        likelihood = bjm.LogNormalLikelihood(jnp.exp(drawn.log_noise.mean))
+        likelihood = bjm.likelihoods.LogNormalLikelihood(jnp.exp(drawn.log_noise.mean))
         log_likelihood = likelihood.log_prob(jnp.exp(safe), self.counts)
         log_likelihood = jnp.where(trajectory.succeeded, log_likelihood, -jnp.inf)
         return log_likelihood + bjm.log_prior(drawn, self.prior)
@@ -118,8 +118,8 @@ def lynx_hare():
     prior = bjm.Prior(
         {
             "log_rates": rates,
-            "log_start": bjm.Normal(np.log(10.0), 1.0),
-            "log_noise": bjm.Normal(-1.0, 1.0),
+            "log_start": bjm.priors.Normal(np.log(10.0), 1.0),
+            "log_noise": bjm.priors.Normal(-1.0, 1.0),
         }
     )
 
@@ -169,7 +169,7 @@ class InfluenzaDensity(eqx.Module):
         infectious, succeeded = drawn.infectious(self.days)
         safe = jnp.where(succeeded, infectious, 1.0)
         dispersion = jnp.exp(-drawn.log_inverse_dispersion.mean)
-        likelihood = bjm.NegativeBinomialLikelihood(dispersion)
+        likelihood = bjm.likelihoods.NegativeBinomialLikelihood(dispersion)
         log_likelihood = likelihood.log_prob(safe, self.in_bed)
         log_likelihood = jnp.where(succeeded, log_likelihood, -jnp.inf)
         return log_likelihood + bjm.log_prior(drawn, self.prior)
@@ -186,7 +186,7 @@ def influenza():
         {
             "log_beta": positive_normal(2.0, 1.0),
             "log_gamma": positive_normal(0.4, 0.5),
-            "log_inverse_dispersion": at_log(bjm.Exponential(5.0)),
+            "log_inverse_dispersion": at_log(bjm.priors.Exponential(5.0)),
         }
     )
     days = jnp.asarray(reference["days"], float)
@@ -230,7 +230,7 @@ def skewed():
     mean = -np.sqrt(w) * np.sinh(ratio)
     sd = np.sqrt((w - 1) * (w * np.cosh(2 * ratio) + 1) / 2)
     reference = {"quantities": [["x", 0.0, 1.0], ["y", mean, sd]]}
-    prior = bjm.Prior(default=bjm.Normal(0.0, 1.0))
+    prior = bjm.Prior(default=bjm.priors.Normal(0.0, 1.0))
     return _case(
         "skewed", model, prior, skewed_log_density, bjm.flatten_means, reference
     )

@@ -121,10 +121,10 @@ def judge(trajectories, truth):
     near = np.asarray(trajectories.succeeded) & (np.abs(ys) < FAR).all(axis=(1, 2))
     ys, ahead = ys[near], slice(NUM_DATA, None)
     log_probs = norm.logpdf(truth, ys, NOISE_VARIANCE**0.5)
-    by_time = bjm.coverage(ys, truth, (MASS,)).by_time[0]
+    by_time = bjm.calibration.coverage(ys, truth, (MASS,)).by_time[0]
     return {
         "mse": float(np.mean((ys.mean(axis=0) - truth)[ahead] ** 2)),
-        "mnll": bjm.log_predictive_density(log_probs[:, ahead]).mnll,
+        "mnll": bjm.calibration.log_predictive_density(log_probs[:, ahead]).mnll,
         "coverage_in": float(by_time[:NUM_DATA].mean()),
         "coverage_out": float(by_time[ahead].mean()),
         "failed_draws": int(np.sum(~near)),

@@ -20,8 +20,7 @@ from core import describe_versions, print_aligned
 from sampling_cases import CASES, GIVEN
 from sampling_methods import DRIVER
 from sampling_peers import PEERS
-
-from BayesianJaxModels import plot
+from sampling_picture import draw as draw_picture
 
 # JAX finds no fault with a missing CUDA device if the CPU may take its place, and
 # diffrax needs the CPU beside the GPU.
@@ -202,7 +201,7 @@ def finish(report, json_file, picture):
         Path(json_file).parent.mkdir(parents=True, exist_ok=True)
         Path(json_file).write_text(json.dumps(report, indent=2) + "\n")
     if picture is not None and report["rows"]:
-        plot.sampling_cost(report).figure.savefig(picture)
+        draw_picture(report).figure.savefig(picture)
 
 
 def main(

@@ -40,6 +40,12 @@ NAMES = {
     for page in (ROOT / "docs" / "reference").glob("*.md")
     for identifier, name in REFERENCE.findall(page.read_text())
 }
+# By their last word too, but for those of `plot`, which are verbs.
+NAMES |= {
+    name.rpartition(".")[2]: identifier
+    for name, identifier in NAMES.items()
+    if not name.startswith("plot.")
+}
 ELSEWHERE = re.compile(r"<(?:script|link|img)\b[^>]*(?:src|href)=\"?https?:[^>]*>")
 
 

@@ -88,7 +88,10 @@ class LogDensity(eqx.Module):
     def __call__(self, drawn):
         """From a drawn model to a number, minus infinity where the solve fails."""
         ys = self.solve(drawn).ys
-        noise, data = bjm.NormalLikelihood(drawn.unknowns()[5]), self.percent @ BASIS
+        noise, data = (
+            bjm.likelihoods.NormalLikelihood(drawn.unknowns()[5]),
+            self.percent @ BASIS,
+        )
         of_data = noise.log_prob(ys @ BASIS, data, self.counts)
         return of_data + bjm.log_prior(drawn, self.prior)
 
@@ -101,7 +104,7 @@ def main(*, seed=0, num_samples=2_000, num_draws=500, output=HERE / "alpha_pinen
     model, percent = Kinetics(bjm.make_parameter(np.ones(6))), np.transpose(percent)
     solve = SOLVE.at(minutes)
     centre = np.log([10, 10, 10, 10, 10, 1.0])  # known within a factor of 7, or not
-    weak, flat = (bjm.Prior(default=bjm.Normal(centre, sd)) for sd in (1.0, 1e4))
+    weak, flat = (bjm.Prior(default=bjm.priors.Normal(centre, sd)) for sd in (1.0, 1e4))
     key = {"key": jax.random.key(seed)}
     search = {"num_starts": 6, "prior": weak, "tolerance": 1e-8, **key}
     size = {"num_samples": num_samples, "df": 3, **key}  # for the long tail of k3

@@ -30,7 +30,7 @@ SAMPLES = np.loadtxt(DATA / "theophylline_subject_4.csv", delimiter=",", skiprow
 SEEN, LATER = SAMPLES[1:8], SAMPLES[8:]  # hour and mg/l
 DOSE, HOURS = 4.40, np.linspace(0.0, 24.65, 60)
 CENTRES, SDS = np.log([1.0, 0.5, 0.04, 0.4]), np.array([1.0, 0.5, 1.0, 0.7])
-PRIOR = bjm.Prior(default=bjm.Normal(CENTRES, SDS))
+PRIOR = bjm.Prior(default=bjm.priors.Normal(CENTRES, SDS))
 SMALL = {"num_steps": 200, "num_samples": 200, "num_cells": 20}
 CLOSING = """
 Exactly, the band is {:.2f} to {:.2f} mg/l. Mean field has the middle nearly right (off
@@ -53,7 +53,7 @@ class OneCompartment(bjm.Module):
 
     def log_density(self):
         """Of samples and unknowns."""
-        noise = bjm.NormalLikelihood(jnp.exp(self.logs.mean[3]))
+        noise = bjm.likelihoods.NormalLikelihood(jnp.exp(self.logs.mean[3]))
         log_likelihood = noise.log_prob(self.concentration(SEEN[:, 0]), SEEN[:, 1])
         return log_likelihood + bjm.log_prior(self, PRIOR)
 

@@ -32,7 +32,9 @@ TIMES = np.arange(41, dtype=np.float32) / 2  # when force and position are recor
 MASK = TIMES[:, None] <= np.linspace(6, 16, 8)  # of runs padded to one length
 SIZES = [0.8, 1.3, 0.5, 1.1, 0.7, 1.3, 0.9, 1.2]  # rms of their forces, N/kg
 AT_REST = (np.zeros(8, np.float32), np.zeros(8, np.float32))
-PRIOR = bjm.Prior({"layers[1].W": bjm.Normal(0.0, 3.0)}, bjm.Normal(0.0, 1.0))
+PRIOR = bjm.Prior(
+    {"layers[1].W": bjm.priors.Normal(0.0, 3.0)}, bjm.priors.Normal(0.0, 1.0)
+)
 SMALL = {"num_steps": 50, "num_members": 4}
 CLOSING = """
 The band is the spread of {0} networks that all fit the runs. It holds {1:.0%} of the
@@ -91,7 +93,9 @@ def train(forces, seen, key, num_steps, num_members):
             dt0=0.5,
         ).ys
         pull = bjm.log_prior(jax.tree.map(jnp.subtract, member, anchor), PRIOR)
-        return -bjm.NormalLikelihood(NOISE).log_prob(ys[0], noisy, MASK) - pull
+        return (
+            -bjm.likelihoods.NormalLikelihood(NOISE).log_prob(ys[0], noisy, MASK) - pull
+        )
 
     @jax.jit
     def advance(carry, *data):
@@ -135,7 +139,9 @@ def main(*, seed=0, num_steps=600, num_members=30, output=PICTURE):
         given = {"args": forces, "vector_field": spring, **each}
         draws = bjm.posterior_trajectories(posterior, AT_REST, TIMES, **given).ys[0]
         truth = np.asarray(solve(field, AT_REST, TIMES, args=forces).ys[0])
-        held[kind] = bjm.coverage(draws, truth, [0.9], mask=mask).pointwise[0]
+        held[kind] = bjm.calibration.coverage(draws, truth, [0.9], mask=mask).pointwise[
+            0
+        ]
         reach[kind] = np.abs(truth[mask]).max()
         for place, run in shown.items():
             axes, at = panels[place], mask[:, run]

@@ -67,7 +67,9 @@ class LogDensity(eqx.Module):
         """From a drawn model to a number, minus infinity where the solve fails."""
         days, adjoint = np.arange(15.0), diffrax.ForwardMode()  # fast for few unknowns
         states = bjm.integrate(drawn, drawn.start(), days, adjoint=adjoint).ys
-        noise = bjm.NegativeBinomialLikelihood(jnp.exp(-drawn.log_excess.mean))
+        noise = bjm.likelihoods.NegativeBinomialLikelihood(
+            jnp.exp(-drawn.log_excess.mean)
+        )
         of_data = noise.log_prob(states[1:, 1:].sum(axis=1), self.in_bed, self.seen)
         return of_data + bjm.log_prior(drawn, self.prior)
 
@@ -87,7 +89,10 @@ def foretell(posterior, key, num_draws):
     times = np.linspace(0, 14, 57)
     trajectories = bjm.posterior_trajectories(posterior, SIR.start, times, **same)
     excess = bjm.map_posterior(SIR.unknowns, posterior, **same)[:, 2:3]
-    noise, key = bjm.NegativeBinomialLikelihood(1 / excess), jax.random.split(key)[0]
+    noise, key = (
+        bjm.likelihoods.NegativeBinomialLikelihood(1 / excess),
+        jax.random.split(key)[0],
+    )
     counts = noise.sample(key, trajectories.ys[..., 1:].sum(axis=-1))
     return bjm.summarise(replace(trajectories, ys=counts))
 
@@ -101,9 +106,11 @@ def main(*, seed=0, num_samples=4_000, num_draws=4_000, output=HERE / "influenza
     file = HERE / "data" / "influenza_1978.csv"  # its first lines say where it is from
     day, in_bed, _ = np.loadtxt(file, delimiter=",", skiprows=4).T
     key, later = jax.random.key(seed), day > LAST_SEEN
-    rates = bjm.TruncatedNormal(np.array([2.0, 0.4]), np.array([1.0, 0.5]))
-    priors = {"log_rates": rates, "log_excess": bjm.Exponential(5.0)}
-    natural = {k: bjm.OnNaturalScale(p, jnp.exp, jnp.log) for k, p in priors.items()}
+    rates = bjm.priors.TruncatedNormal(np.array([2.0, 0.4]), np.array([1.0, 0.5]))
+    priors = {"log_rates": rates, "log_excess": bjm.priors.Exponential(5.0)}
+    natural = {
+        k: bjm.priors.OnNaturalScale(p, jnp.exp, jnp.log) for k, p in priors.items()
+    }
     densities = [LogDensity(bjm.Prior(natural), in_bed, x) for x in (~later, day > 0)]
     figure = Figure(figsize=(10.5, 4.2), layout="constrained")
     *panels, right = figure.subplots(1, 3, width_ratios=(4, 4, 3))

@@ -29,11 +29,11 @@ The bands hold what the counts leave open if equations and noise are right. The 
 rates are {:.2f} sd off at most, but with {:.2f} to {:.2f} of the sds: how far one goes
 while the others stay. The noise is {:.2f} and {:.2f} sd too low: that of one curve."""
 SMALL = {"num_steps": 20, "num_draws": 400}
-RATES = bjm.TruncatedNormal([1.0, 0.05, 1.0, 0.05], [0.5, 0.05, 0.5, 0.05])
+RATES = bjm.priors.TruncatedNormal([1.0, 0.05, 1.0, 0.05], [0.5, 0.05, 0.5, 0.05])
 RULES = {
-    "log_rates": bjm.OnNaturalScale(RATES, jnp.exp, jnp.log),
-    "log_start": bjm.Normal(np.log(10), 1.0),
-    "log_noise": bjm.Normal(-1.0, 1.0),
+    "log_rates": bjm.priors.OnNaturalScale(RATES, jnp.exp, jnp.log),
+    "log_start": bjm.priors.Normal(np.log(10), 1.0),
+    "log_noise": bjm.priors.Normal(-1.0, 1.0),
 }
 PRIOR = bjm.Prior(RULES)
 
@@ -75,7 +75,7 @@ class LogDensity(eqx.Module):
         """The log joint density of pelts and unknowns; a failed solve has none."""
         solved = self.solve(drawn)
         populations = jnp.exp(jnp.where(solved.succeeded, solved.ys, 0.0))
-        noise = bjm.LogNormalLikelihood(jnp.exp(drawn.log_noise.mean))
+        noise = bjm.likelihoods.LogNormalLikelihood(jnp.exp(drawn.log_noise.mean))
         value = noise.log_prob(populations, self.pelts) + bjm.log_prior(drawn, PRIOR)
         return jnp.where(solved.succeeded, value, -jnp.inf)
 

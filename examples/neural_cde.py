@@ -27,7 +27,7 @@ import BayesianJaxModels as bjm
 PICTURE = Path(__file__).with_suffix(".png")
 SPAN, GAP, NUM_TIMES, NOISE, DAMPING = 10.0, 2.5, 24, 0.1, 0.15  # s, s, points, m, 1/s
 FASTEST, SHOWN = 2.0, 3  # omega in training (rad/s, either sign), series drawn
-HIDDEN, WIDTH, BATCH, PRIOR = 8, 24, 64, bjm.Prior(default=bjm.Normal(0.0, 0.5))
+HIDDEN, WIDTH, BATCH, PRIOR = 8, 24, 64, bjm.Prior(default=bjm.priors.Normal(0.0, 0.5))
 SMALL = {"num_steps": 30, "num_series": 60, "num_draws": 10}
 CLOSING = """
 After all points the network errs by {0:.2f} rad/s (rms), exact Bayes by {6:.2f}: its
@@ -93,7 +93,7 @@ def train(rng, key, num_steps):
         # Each step has new series, so its share of the prior is that of one step.
         mean, sd = jax.vmap(bjm.sample_all_parameters(model, key).judge)(paths)
         truth = jnp.broadcast_to(omega[:, None], mean.shape)
-        fit = bjm.NormalLikelihood(sd).log_prob(mean, truth) / NUM_TIMES
+        fit = bjm.likelihoods.NormalLikelihood(sd).log_prob(mean, truth) / NUM_TIMES
         return bjm.kl_to_prior(model, PRIOR) / num_steps - fit
 
     @jax.jit
@@ -123,7 +123,9 @@ def main(*, seed=0, num_steps=2_000, num_series=500, num_draws=50, output=PICTUR
     figure = Figure(figsize=(11, 5.5), layout="constrained")
     above, right, below = figure.subplot_mosaic("AAC;BBC").values()
     for colour, part in {"C0": np.arange(n), "C1": np.arange(n, 2 * n)}.items():
-        found = bjm.coverage(draws[:, part], truth[part], [0.9], time_axis=1)
+        found = bjm.calibration.coverage(
+            draws[:, part], truth[part], [0.9], time_axis=1
+        )
         error = np.mean((median - truth)[part, -1] ** 2) ** 0.5
         results += [error, found.pointwise[0], np.mean((high - low)[part])]
         some = part[::5]

@@ -31,7 +31,7 @@ NAMES = ("g / l, 1/s^2", "damping, 1/s", "q at 0, rad", "v at 0, rad/s", "noise,
 IS_LOG = np.array([True, True, False, False, True])
 TRUTH = np.array([np.log(9.81), np.log(0.15), 1.6, 0.0, np.log(0.2)])
 CENTRE, WIDTH = [np.log(10), np.log(0.1), 0, 0, np.log(0.1)], [1.0, 1, 2, 2, 1]
-PRIOR = bjm.Prior(default=bjm.Normal(np.array(CENTRE), np.array(WIDTH)))
+PRIOR = bjm.Prior(default=bjm.priors.Normal(np.array(CENTRE), np.array(WIDTH)))
 END, BLIND = 10.0, (4.0, 6.5)  # when the camera stops, and when it sees nothing
 MODELS = {
     "right": ("The right equation: sin q", "#0072B2"),
@@ -85,7 +85,9 @@ class LogDensity(eqx.Module):
             adjoint=diffrax.ForwardMode(),  # five unknowns: the faster way round
         ).ys
         # Of the state, angle and velocity, the first is observed.
-        noise = bjm.NormalLikelihood(drawn.unknowns()[4], observe=itemgetter(0))
+        noise = bjm.likelihoods.NormalLikelihood(
+            drawn.unknowns()[4], observe=itemgetter(0)
+        )
         log_likelihood = noise.log_prob(states, self.angles, ~jnp.isnan(self.angles))
         return log_likelihood + bjm.log_prior(drawn, PRIOR)
 
@@ -120,7 +122,9 @@ def main(*, seed=0, num_samples=4_000, num_draws=2_000, output=HERE / "pendulum.
         draws["vector_field"] = bjm.SecondOrderVectorField  # makes one of a draw
         future = bjm.posterior_trajectories(posterior, Pendulum.start, times, **draws)
         held = [
-            bjm.coverage(ys[:, times > END], true[times > END], [0.9]).pointwise[0]
+            bjm.calibration.coverage(
+                ys[:, times > END], true[times > END], [0.9]
+            ).pointwise[0]
             for ys, true in zip(future.ys, truth, strict=True)
         ]
         evidence = posterior.diagnostics.log_evidence

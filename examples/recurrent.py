@@ -27,7 +27,9 @@ import BayesianJaxModels as bjm
 
 DATA, PICTURE = Path(__file__).parent / "data", Path(__file__).with_suffix(".png")
 WIDTH, NUM_SEEN, SKIPPED = 4, 100, 2  # hidden units, years to learn from, no memory yet
-PRIOR = bjm.Prior({"noise.log_scale": bjm.Normal(-1, 1)}, default=bjm.Normal(0, 0.5))
+PRIOR = bjm.Prior(
+    {"noise.log_scale": bjm.priors.Normal(-1, 1)}, default=bjm.priors.Normal(0, 0.5)
+)
 SMALL = {"num_steps": 300, "num_draws": 50}
 CLOSING = """Of the variance after 14 years {:.0%} is what a hundred years leave open
 about the weights, the rest what each year brings. {} of 14 years in the band is one
@@ -41,7 +43,7 @@ class Network(bjm.Module):
 
     cell: bjm.Bayesian
     readout: bjm.BayesianLinear
-    noise: bjm.NormalLikelihood
+    noise: bjm.likelihoods.NormalLikelihood
 
     def advance(self, hidden, x):
         """Read one value; the new state, and the mean of the next value."""
@@ -105,7 +107,7 @@ def main(*, seed=0, num_steps=4_000, num_draws=500, output=PICTURE):
     seen, truth = np.split(np.log10(count), [NUM_SEEN])
     series = jnp.asarray((seen - seen.mean()) / seen.std(), jnp.float32)
     cell = bjm.Bayesian(eqx.nn.GRUCell(1, WIDTH, key=keys[0]))
-    noise = bjm.NormalLikelihood(log_scale=bjm.make_parameter(-1.0))
+    noise = bjm.likelihoods.NormalLikelihood(log_scale=bjm.make_parameter(-1.0))
     network = Network(cell, bjm.BayesianLinear(WIDTH, 1, key=keys[1]), noise)
     # All correlations: independent widths blame on noise what weights do together.
     fit = train(bjm.JointPosterior.full(network, 0.05), series, keys[2], num_steps)
@@ -124,8 +126,8 @@ def main(*, seed=0, num_steps=4_000, num_draws=500, output=PICTURE):
     panels, ahead = figure.subplots(1, 2, sharey=True), year[NUM_SEEN:]
     print("1921 to 1934   CRPS of log10 furs   years in the 90 % band")
     for axes, (name, values) in zip(panels, forecasts.items(), strict=True):
-        crps = bjm.crps(values, truth).mean()
-        inside = int(bjm.coverage(values, truth, [0.9]).by_time.sum())
+        crps = bjm.calibration.crps(values, truth).mean()
+        inside = int(bjm.calibration.coverage(values, truth, [0.9]).by_time.sum())
         print(f"{name:15}{crps:12.3f}{inside:20}")
         low, median, high = 10 ** np.quantile(values, (0.05, 0.5, 0.95), axis=0)
         results[name] = {"inside": inside, "factor": high[-1] / low[-1], "crps": crps}

@@ -28,7 +28,7 @@ PICTURE = Path(__file__).with_suffix(".png")
 WIDTH, NUM_DATA, NOISE = 32, 13, 0.15
 TIMES = np.arange(33) / 4  # years
 STARTS = np.array([[1, 2.5], [3, 1], [0.5, 0.5], [4, 3], [2, 4], [5, 1.5]])
-PRIOR = bjm.Prior(default=bjm.Normal(0.0, 2.0))
+PRIOR = bjm.Prior(default=bjm.priors.Normal(0.0, 2.0))
 SMALL = {"num_starts": 1, "num_samples": 200, "num_draws": 50}
 GRID = np.linspace(0.0, 6.0, 61)  # hundreds, of either
 CUTS = np.stack([[GRID, 0 * GRID + 1.5], [0 * GRID + 2, GRID]]).swapaxes(1, 2)
@@ -80,7 +80,7 @@ class LogDensity(eqx.Module):
 
     def __call__(self, drawn):
         """From a network to a number, minus infinity where a solve fails."""
-        noise = bjm.NormalLikelihood(NOISE)
+        noise = bjm.likelihoods.NormalLikelihood(NOISE)
         return noise.log_prob(self.predict(drawn), self.ys) + self.prior(drawn)
 
     def predict(self, drawn):
@@ -124,7 +124,9 @@ def main(*, seed=0, num_starts=4, num_samples=20_000, num_draws=1_000, output=PI
     at = jnp.concatenate([states.reshape(-1, 2), *CUTS])
     terms = bjm.map_posterior(lambda d: d(0, at, None), posterior, **each)
     there, terms = terms[:, :-122], terms[:, -122:].reshape(-1, 2, 61, 2)
-    held = bjm.coverage(there, meet(states).reshape(-1, 2), [0.9]).pointwise[0]
+    held = bjm.calibration.coverage(
+        there, meet(states).reshape(-1, 2), [0.9]
+    ).pointwise[0]
     low, middle, high = np.quantile(terms, (0.05, 0.5, 0.95), axis=0)
 
     figure = Figure(figsize=(11, 6.5), layout="constrained")

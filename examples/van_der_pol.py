@@ -30,8 +30,13 @@ N, H, NOISE, CHUNK = 50, 1 / 7, 0.05**0.5, 50  # points, spacing, sd, training s
 TIMES = np.arange(2 * N) * H
 # With narrower weights behind the tanh the best network is a flat line, the rest noise.
 SCALES = {"[0].W": 0.3, "[0].b": 0.3, "[1].W": 3.0, "[1].b": 1.0}
-RULES = {f"field.mlp.layers{end}": bjm.Normal(0.0, sd) for end, sd in SCALES.items()}
-RULES |= {"start": bjm.Normal(0.0, 3.0), "noise.log_scale": bjm.Normal(-1.5, 0.5)}
+RULES = {
+    f"field.mlp.layers{end}": bjm.priors.Normal(0.0, sd) for end, sd in SCALES.items()
+}
+RULES |= {
+    "start": bjm.priors.Normal(0.0, 3.0),
+    "noise.log_scale": bjm.priors.Normal(-1.5, 0.5),
+}
 PRIOR = bjm.Prior(RULES)
 SMALL = {"effort": (3, 20, 2, 50, 60)}
 CLOSING = """
@@ -45,7 +50,7 @@ class NeuralODE(bjm.Module):
 
     field: bjm.NeuralVectorField
     start: bjm.AbstractParameter
-    noise: bjm.NormalLikelihood
+    noise: bjm.likelihoods.NormalLikelihood
 
     def solve(self, num_times=2 * N):
         """The states at the first of `TIMES`, one step of the solver from each."""
@@ -81,7 +86,7 @@ class LogDensity(eqx.Module):
 def find_members(density, key, num_starts, num_search, num_members):
     """Narrow ones (wide draws leave the data) at the best modes, by their curvature."""
     field = bjm.NeuralVectorField(2, width=16, depth=1, key=key)
-    noise = bjm.NormalLikelihood(log_scale=bjm.make_parameter(0.0))
+    noise = bjm.likelihoods.NormalLikelihood(log_scale=bjm.make_parameter(0.0))
     model, members = NeuralODE(field, bjm.make_parameter([0.0, 0.0]), noise), []
     settings = {"num_starts": num_starts, "max_steps": num_search, "prior": PRIOR}
     warnings.simplefilter("ignore")  # near a mode will do: training moves on
@@ -97,7 +102,7 @@ def find_members(density, key, num_starts, num_search, num_members):
 def train(members, density, key, num_steps):
     """Maximise the ELBOs of all members side by side; returns them and their ELBOs."""
     adam = optax.adam(optax.cosine_decay_schedule(0.005, num_steps))
-    optimiser = optax.chain(bjm.clip_finite_by_global_norm(100.0), adam)
+    optimiser = optax.chain(bjm.train.clip_finite_by_global_norm(100.0), adam)
 
     def loss(joint, member, key):
         posterior = bjm.JointPosterior(member.model, joint, member.basis)
@@ -132,7 +137,7 @@ def main(*, seed=0, effort=(32, 1_000, 4, 1_500, 400), output=PICTURE):
     posterior = bjm.ensemble(members, weights=jax.nn.softmax(elbos))
     settings = {"key": keys[2], "num_samples": effort[4]}
     draws = bjm.map_posterior(NeuralODE.solve, posterior, **settings)
-    ahead, coverage = np.arange(2 * N) >= N, bjm.coverage(draws, truth)
+    ahead, coverage = np.arange(2 * N) >= N, bjm.calibration.coverage(draws, truth)
     held = coverage.by_time[coverage.levels.index(0.9)]
     mse = np.mean((bjm.summarise(draws).mean - truth)[ahead] ** 2)
     found = {"seen": held[~ahead].mean(), "foretold": held[ahead].mean(), "mse": mse}
@@ -143,7 +148,7 @@ def main(*, seed=0, effort=(32, 1_000, 4, 1_500, 400), output=PICTURE):
         axes.plot(TIMES, values, "k--", lw=1, label="truth")
     style = {"data": (TIMES[:N], data), "forecast_from": 7.0, "draws": 0}
     plot.trajectories(draws, ax=top, labels=["position x", "velocity v"], **style)
-    pit = bjm.pit(draws, truth, key=keys[3])
+    pit = bjm.calibration.pit(draws, truth, key=keys[3])
     plot.calibration(coverage, pit.ravel(), ts=TIMES, ax=below)
     figure.suptitle(f"Learnt from 50 points; mean squared error ahead {mse:.3f}")
     figure.savefig(output, dpi=100)

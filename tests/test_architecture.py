@@ -30,6 +30,11 @@ WINGS = [
     "_calibrate",
     "_export",
     "plot",
+    "priors",
+    "likelihoods",
+    "train",
+    "calibration",
+    "_moved",
     "__init__",
 ]
 STRANGERS = {

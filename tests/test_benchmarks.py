@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy import stats
 from scipy.integrate import solve_ivp
 
@@ -354,3 +355,29 @@ def test_calibration_small(load, monkeypatch, tmp_path, x64):
     rows[1]["passes"] = True
     [sentence] = calibration.missed_bars({"engines": rows})
     assert "outside wanted" in sentence
+
+
+def test_the_picture_of_the_cost(load):
+    draw = load("sampling_picture").draw
+    rows = [
+        {"case": "small", "method": "ours", "median_s": 0.1, "draws_per_s": 1e4},
+        {"case": "small", "method": "theirs", "median_s": 1.0, "draws_per_s": 1e3},
+        {"case": "large", "method": "ours", "median_s": 1.0, "draws_per_s": 500.0},
+        {"case": "import", "method": "ours", "median_s": 1.0},
+    ]
+    report = {"device": "two cores", "versions": {}, "rows": rows}
+    ax = draw(report)
+    assert ax.get_xscale() == "log"
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["small", "large"]
+    assert ax.get_legend_handles_labels()[1] == ["ours", "theirs"]
+    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
+    assert widths == [[1e4, 500.0], [1e3]]
+    assert [text.get_text() for text in ax.texts] == ["10,000", "500", "1,000"]
+    assert ax.get_title() == "two cores"
+    ax.figure.canvas.draw()
+    given = Figure().subplots()
+    assert draw(report, ax=given) is given
+    with pytest.raises(ValueError, match="same case and method"):
+        draw(report | {"rows": rows[:1] * 2})
+    with pytest.raises(ValueError, match='no row with "draws_per_s"'):
+        draw(report | {"rows": rows[3:]})

@@ -42,7 +42,10 @@ def test_every_page_is_in_the_navigation():
 
 
 def test_the_reference_names_every_public_name_once():
-    public = [f"plot.{name}" for name in public_names(plot)] + public_names(bjm)
+    public = public_names(bjm)
+    for module in (plot, bjm.priors, bjm.likelihoods, bjm.train, bjm.calibration):
+        prefix = module.__name__.removeprefix("BayesianJaxModels.")
+        public += [f"{prefix}.{name}" for name in public_names(module)]
     pages = "".join((DOCS / page).read_text() for page in PAGES)
     named = re.findall(r"^::: BayesianJaxModels\.(\S+)$", pages, flags=re.MULTILINE)
     assert sorted(named) == sorted(public)

@@ -57,7 +57,7 @@ def test_groups_and_divergences(own):
         jnp.zeros(2), jnp.diag(normal.stdv**2)
     )
     np.testing.assert_allclose(bjm.kl_divergence(own, joint), expected, rtol=1e-7)
-    prior = bjm.Prior(default=bjm.Normal(0.0, normal.stdv))
+    prior = bjm.Prior(default=bjm.priors.Normal(0.0, normal.stdv))
     np.testing.assert_allclose(bjm.kl_to_prior(own, prior), expected, rtol=1e-7)
 
 
@@ -67,7 +67,7 @@ def test_every_bound(own, target, key):
     gap, variances = MEAN - centre, (SCALE * np.pi / 3**0.5) ** 2
     square = gap @ precision @ gap + np.diagonal(precision) @ variances
     exact = -0.5 * (square + np.log(np.linalg.det(2 * np.pi * COVARIANCE)))
-    prior = bjm.Prior(default=bjm.Normal(0.0, 1.0))
+    prior = bjm.Prior(default=bjm.priors.Normal(0.0, 1.0))
 
     @eqx.filter_jit
     def bounds(own, key):
@@ -178,7 +178,7 @@ def test_a_posterior_of_ones_own(x64, key):
     assert np.all(np.abs(gradient.model.mean) < 1)
     with pytest.raises(NotImplementedError, match="A Mirrored has no `noise_size`"):
         bjm.elbo(posterior, target, prior=None, key=key, num_samples=4, draws="sobol")
-    normal = bjm.Prior(default=bjm.Normal(0.0, 1.0))
+    normal = bjm.Prior(default=bjm.priors.Normal(0.0, 1.0))
     with pytest.raises(NotImplementedError, match="no `mean_log_prior`"):
         bjm.elbo(posterior, target, prior=normal, key=key, num_samples=4, kl="analytic")
     found = bjm.diagnose(target, posterior, key=key, num_samples=400, num_searches=0)

@@ -9,12 +9,13 @@ import pytest
 from diffrax import RESULTS
 from jaxtyping import config
 
-from BayesianJaxModels import coverage, pit, plot
+from BayesianJaxModels import plot
 from BayesianJaxModels._calibrate.sbc import SBC
 from BayesianJaxModels._dynamics.event import End
 from BayesianJaxModels._dynamics.trajectory import Trajectory
 from BayesianJaxModels._predict.running_summary import RunningSummary
 from BayesianJaxModels._predict.summary import summarise
+from BayesianJaxModels.calibration import coverage, pit
 
 matplotlib.use("Agg")
 
@@ -211,30 +212,3 @@ def test_matplotlib_is_missing(trajectory, monkeypatch):
     message = r'pip install "BayesianJaxModels\[examples\]"'
     with pytest.raises(ImportError, match=message):
         plot.trajectories(trajectory)
-    with pytest.raises(ImportError, match=message):
-        plot.sampling_cost({"rows": []})
-
-
-def test_sampling_cost():
-    rows = [
-        {"case": "small", "method": "ours", "median_s": 0.1, "draws_per_s": 1e4},
-        {"case": "small", "method": "theirs", "median_s": 1.0, "draws_per_s": 1e3},
-        {"case": "large", "method": "ours", "median_s": 1.0, "draws_per_s": 500.0},
-        {"case": "import", "method": "ours", "median_s": 1.0},
-    ]
-    report = {"device": "two cores", "versions": {}, "rows": rows}
-    ax = plot.sampling_cost(report)
-    assert ax.get_xscale() == "log"
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["small", "large"]
-    assert labels_of(ax) == ["ours", "theirs"]
-    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
-    assert widths == [[1e4, 500.0], [1e3]]
-    assert [text.get_text() for text in ax.texts] == ["10,000", "500", "1,000"]
-    assert ax.get_title() == "two cores"
-    ax.figure.canvas.draw()
-    given = pyplot.subplots()[1]
-    assert plot.sampling_cost(report, ax=given) is given
-    with pytest.raises(ValueError, match="same case and method"):
-        plot.sampling_cost(report | {"rows": rows[:1] * 2})
-    with pytest.raises(ValueError, match='no row with "draws_per_s"'):
-        plot.sampling_cost(report | {"rows": rows[3:]})

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 
 import BayesianJaxModels as bjm
+from BayesianJaxModels._moved import NAMESPACES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -28,8 +29,15 @@ def test_blocks_run(tmp_path, monkeypatch):
 
 
 def test_the_tables_name_every_public_name():
-    everything = inspect.getmembers(bjm, lambda thing: not inspect.ismodule(thing))
-    public = {name for name, _ in everything if not name.startswith("_")}
+    modules = [bjm, *(getattr(bjm, namespace) for namespace in NAMESPACES)]
+    public = {
+        name
+        for module in modules
+        for name, _ in inspect.getmembers(
+            module, lambda thing: not inspect.ismodule(thing)
+        )
+        if not name.startswith("_")
+    }
     in_tables = set(re.findall(r"^\| `(\w+)", README, flags=re.MULTILINE))
     assert in_tables == public
     assert len(BLOCKS) >= 8

@@ -1,17 +1,10 @@
 """Models whose weights are distributions, for ODEs and sequences in JAX."""
 
-from ._calibrate import (
-    SBC as SBC,
-    Coverage as Coverage,
-    LogPredictiveDensity as LogPredictiveDensity,
-    coverage as coverage,
-    crps as crps,
-    energy_score as energy_score,
-    leave_future_out as leave_future_out,
-    log_predictive_density as log_predictive_density,
-    pit as pit,
-    rank_band as rank_band,
-    simulation_based_calibration as simulation_based_calibration,
+from . import (
+    calibration as calibration,
+    likelihoods as likelihoods,
+    priors as priors,
+    train as train,
 )
 from ._dynamics import (
     AbstractVectorField as AbstractVectorField,
@@ -52,20 +45,8 @@ from ._layer import (
     BayesianLinear as BayesianLinear,
     BayesianMLP as BayesianMLP,
 )
-from ._likelihood import (
-    AbstractLikelihood as AbstractLikelihood,
-    Censored as Censored,
-    IntervalCensored as IntervalCensored,
-    LogNormalLikelihood as LogNormalLikelihood,
-    MultivariateNormalLikelihood as MultivariateNormalLikelihood,
-    NegativeBinomialLikelihood as NegativeBinomialLikelihood,
-    NormalLikelihood as NormalLikelihood,
-    PoissonLikelihood as PoissonLikelihood,
-    StudentTLikelihood as StudentTLikelihood,
-)
 from ._model import (
     Module as Module,
-    ParameterRow as ParameterRow,
     ParameterTable as ParameterTable,
     compute_prior as compute_prior,
     entropy as entropy,
@@ -86,6 +67,7 @@ from ._model import (
     unflatten_means as unflatten_means,
     unfreeze_all as unfreeze_all,
 )
+from ._moved import __getattr__ as __getattr__
 from ._parameter import (
     AbstractParameter as AbstractParameter,
     DeterministicParameter as DeterministicParameter,
@@ -114,31 +96,9 @@ from ._predict import (
     summarise as summarise,
 )
 from ._prior import (
-    AbstractPrior as AbstractPrior,
-    Beta as Beta,
-    Exponential as Exponential,
-    Gamma as Gamma,
-    HalfCauchy as HalfCauchy,
-    HalfNormal as HalfNormal,
-    InverseGamma as InverseGamma,
-    Laplace as Laplace,
-    LogNormal as LogNormal,
-    Normal as Normal,
-    OnNaturalScale as OnNaturalScale,
     Prior as Prior,
-    StudentT as StudentT,
-    TruncatedNormal as TruncatedNormal,
-    Uniform as Uniform,
     kl_to_prior as kl_to_prior,
     log_prior as log_prior,
     sample_prior as sample_prior,
-)
-from ._train import (
-    ClipState as ClipState,
-    ShootingSegments as ShootingSegments,
-    clip_finite_by_global_norm as clip_finite_by_global_norm,
-    continuity_gaps as continuity_gaps,
-    growing_horizon as growing_horizon,
-    shooting_segments as shooting_segments,
 )
 from ._version import __version__ as __version__

@@ -7,9 +7,10 @@ import pytest
 from diffrax import RESULTS
 from scipy.special import ndtr, ndtri
 
-from BayesianJaxModels import Trajectory, coverage, pit
+from BayesianJaxModels import Trajectory
 from BayesianJaxModels._calibrate.sbc import pit_ranks
 from BayesianJaxModels._dynamics.event import End
+from BayesianJaxModels.calibration import coverage, pit
 
 LEVELS = (0.1, 0.5, 0.9)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from BayesianJaxModels import SBC, rank_band, simulation_based_calibration
+from BayesianJaxModels.calibration import SBC, rank_band, simulation_based_calibration
 
 
 @eqx.filter_jit

@@ -8,14 +8,14 @@ from diffrax import RESULTS
 from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
-from BayesianJaxModels import (
-    Trajectory,
+from BayesianJaxModels import Trajectory
+from BayesianJaxModels._dynamics.event import End
+from BayesianJaxModels.calibration import (
     crps,
     energy_score,
     leave_future_out,
     log_predictive_density,
 )
-from BayesianJaxModels._dynamics.event import End
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_a_loss_over_what_was_reached():
     def differentiate(rate):
         trajectory = solve(rate)
         square = jnp.where(trajectory.is_reached, (trajectory.ys - data) ** 2, 0.0)
-        noise = bjm.NormalLikelihood(rate)
+        noise = bjm.likelihoods.NormalLikelihood(rate)
         log_prob = noise.log_prob(data, trajectory.ys, mask=trajectory.is_reached)
         loss = jnp.stack([jnp.sum(square), jnp.sum(log_prob)])
         return loss, loss

@@ -73,12 +73,12 @@ def test_rows_of_dates_with_padding_and_a_mask_known_late():
 
 def test_dates_go_through_whatever_takes_them():
     ts, rate = CLOCKS["Unix seconds, each minute"]
-    segments = bjm.shooting_segments(ts, np.exp(-rate * (ts - ts[0])), 2)
+    segments = bjm.train.shooting_segments(ts, np.exp(-rate * (ts - ts[0])), 2)
     pieces = integrate(
         decay, segments.observations[:, 0], segments.ts, args=rate, batched=True
     )
     np.testing.assert_allclose(pieces.ys, segments.observations, rtol=2e-4)
-    counts = bjm.growing_horizon(1, 2, ts, initial_share=0.2)
+    counts = bjm.train.growing_horizon(1, 2, ts, initial_share=0.2)
     np.testing.assert_array_equal(counts, np.arange(11) <= 6)
 
     draws = bjm.posterior_trajectories(

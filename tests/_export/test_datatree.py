@@ -132,7 +132,7 @@ def test_leave_one_out_is_that_of_the_conjugate_posterior(key):
     posterior = bjm.MultivariateGaussianParameter.from_covariance(
         jnp.asarray(mean, float), jnp.asarray(covariance, float)
     )
-    likelihood = bjm.NormalLikelihood(noise)
+    likelihood = bjm.likelihoods.NormalLikelihood(noise)
 
     def pointwise(drawn):
         prediction = jnp.asarray(design, float) @ drawn.mean

@@ -12,12 +12,13 @@ import scipy.stats
 from jax import random
 
 import BayesianJaxModels as bjm
-from BayesianJaxModels import JointPosterior, Normal, Prior, elbo
+from BayesianJaxModels import JointPosterior, Prior, elbo
 from BayesianJaxModels._infer.structured import (
     antithetic_noise,
     sobol_noise,
 )
 from BayesianJaxModels._model import draw_from_noise, noise_size
+from BayesianJaxModels.priors import Normal
 
 from ..registry import PARAMETERS, LogisticParameter
 
@@ -486,7 +487,7 @@ def test_failed_draws_have_weight_zero_in_the_importance_weighted_bound(key, x64
 
 
 def test_a_prior_without_density_at_a_draw_is_a_failure(key):
-    prior = Prior({}, default=bjm.HalfNormal(1.0))
+    prior = Prior({}, default=bjm.priors.HalfNormal(1.0))
 
     @jax.jit
     def count(key):
@@ -620,7 +621,7 @@ def test_mistakes_are_named(key):
         call(own, draws="antithetic")
     with pytest.raises(NotImplementedError, match="A DrawsPosterior has no `draw_an"):
         call(bjm.DrawsPosterior(model, jnp.zeros((2, 3))))
-    heavy = Prior({}, default=bjm.StudentT(3.0))
+    heavy = Prior({}, default=bjm.priors.StudentT(3.0))
     for posterior in (model, JointPosterior.full(model, 0.1)):
         with pytest.raises(NotImplementedError, match="StudentT"):
             call(posterior, prior=heavy, kl="analytic")

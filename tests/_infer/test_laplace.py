@@ -33,7 +33,7 @@ def test_second_derivatives_of_a_curved_density(x64):
 def test_gauss_newton_of_linear_residuals_is_exact(key, x64):
     design, data = random.normal(key, (20, 3)), jnp.linspace(-1, 1, 20)
     model = {"w": bjm.GaussianParameter(jnp.zeros(3), jnp.ones(3))}
-    prior = bjm.Prior({}, default=bjm.Normal(0.0, 2.0))
+    prior = bjm.Prior({}, default=bjm.priors.Normal(0.0, 2.0))
 
     def residuals(drawn):
         return (data - design @ drawn["w"].mean) / 0.3

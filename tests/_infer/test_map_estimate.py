@@ -26,7 +26,7 @@ def two_modes(drawn):
 
 def test_best_of_many_starts(key):
     model = {"x": bjm.GaussianParameter(jnp.zeros(()), jnp.ones(()))}
-    prior = bjm.Prior({}, default=bjm.Normal(0.0, 2.0))
+    prior = bjm.Prior({}, default=bjm.priors.Normal(0.0, 2.0))
     found = bjm.map_estimate(two_modes, model, key=key, num_starts=12, prior=prior)
     np.testing.assert_allclose(found.model["x"].mean, -2, atol=1e-3)
     near_best = np.abs(found.ends[:, 0] + 2) < 0.01
@@ -92,7 +92,7 @@ def test_entries_of_very_different_sizes(key, dtype, x64):
 
     model = bjm.GaussianParameter(zeros, jnp.ones(3, dtype))
     narrow = bjm.GaussianParameter(zeros, jnp.full(3, 1e-2, dtype))
-    prior = bjm.Prior(default=bjm.Normal(zeros, jnp.asarray(5 * scale, dtype)))
+    prior = bjm.Prior(default=bjm.priors.Normal(zeros, jnp.asarray(5 * scale, dtype)))
     for start, spread in ((model, prior), (narrow, None)):
         found = bjm.map_estimate(density, start, key=key, num_starts=8, prior=spread)
         assert found.converged.all()

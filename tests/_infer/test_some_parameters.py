@@ -101,17 +101,19 @@ def test_draws_may_have_columns_of_what_is_known():
 
 
 def test_a_prior_need_not_speak_of_what_is_known(key):
-    prior = bjm.Prior({"a": bjm.Normal(0.0, 1.0)})
+    prior = bjm.Prior({"a": bjm.priors.Normal(0.0, 1.0)})
     np.testing.assert_allclose(
         bjm.log_prior(MODEL, prior), -0.5 - 0.5 * np.log(2 * np.pi), rtol=1e-6
     )
     assert bjm.sample_prior(MODEL, prior, key).known.mean == 2.0
     assert bjm.kl_to_prior(MODEL, prior) == bjm.kl_to_prior(
-        {"a": MODEL.a}, bjm.Prior(default=bjm.Normal(0.0, 1.0))
+        {"a": MODEL.a}, bjm.Prior(default=bjm.priors.Normal(0.0, 1.0))
     )
     with pytest.raises(ValueError, match="says nothing of.*known"):
         bjm.log_prior(UNKNOWN, prior)
     # Rules for the whole model serve one half of a partition of it.
-    both = bjm.Prior({"a": bjm.Normal(0.0, 1.0), "known": bjm.Normal(0.0, 1.0)})
+    both = bjm.Prior(
+        {"a": bjm.priors.Normal(0.0, 1.0), "known": bjm.priors.Normal(0.0, 1.0)}
+    )
     half, _ = bjm.freeze_params(UNKNOWN, ["known"])
     assert list(both.of_parameters(half)) == ["a"]

@@ -15,11 +15,11 @@ import BayesianJaxModels as bjm
 Z = np.array([-300.0, -37.5, -6.0, -5.0, -1.0, 0.0, 0.25, 3.0, 5.0, 8.0, 37.5, 300.0])
 
 
-class Logistic(bjm.AbstractLikelihood):
+class Logistic(bjm.likelihoods.AbstractLikelihood):
     """One of a user's own."""
 
     observe = None
-    support = bjm.NormalLikelihood.support
+    support = bjm.likelihoods.NormalLikelihood.support
     noise = {}
 
     def log_density(self, prediction, observation, noise):
@@ -38,17 +38,17 @@ class Logistic(bjm.AbstractLikelihood):
 # How each is made, its distribution around a prediction, and a way from z to a value.
 CASES = {
     "normal": (
-        bjm.NormalLikelihood(0.5),
+        bjm.likelihoods.NormalLikelihood(0.5),
         lambda mean: scipy.stats.norm(mean, 0.5),
         lambda z: 2 + 0.5 * z,
     ),
     "Student t": (
-        bjm.StudentTLikelihood(3.0, 0.5),
+        bjm.likelihoods.StudentTLikelihood(3.0, 0.5),
         lambda mean: scipy.stats.t(3.0, mean, 0.5),
         lambda z: 2 + 0.5 * z,
     ),
     "log-normal": (
-        bjm.LogNormalLikelihood(0.25),
+        bjm.likelihoods.LogNormalLikelihood(0.25),
         lambda mean: scipy.stats.lognorm(0.25, scale=mean),
         lambda z: 2 * np.exp(0.25 * z),
     ),
@@ -97,7 +97,9 @@ def test_limits_are_those_of_scipy(name, x64):
     lower, upper, data, expected = (
         np.stack(column) for column in zip(*cases, strict=True)
     )
-    agree(bjm.Censored(likelihood, lower, upper), data, expected, rtol=1e-11)
+    agree(
+        bjm.likelihoods.Censored(likelihood, lower, upper), data, expected, rtol=1e-11
+    )
 
 
 @every_likelihood
@@ -115,7 +117,9 @@ def test_intervals_are_those_of_scipy(name, x64):
     points = low[..., None] + half * (nodes + 1)
     terms = distribution(2.0).logpdf(points) + np.log(weights * half)
     expected = scipy.special.logsumexp(terms, axis=-1)
-    agree(bjm.IntervalCensored(likelihood, width), middle, expected, rtol=1e-8)
+    agree(
+        bjm.likelihoods.IntervalCensored(likelihood, width), middle, expected, rtol=1e-8
+    )
 
 
 def test_tails_of_the_t_distribution(x64):
@@ -124,7 +128,9 @@ def test_tails_of_the_t_distribution(x64):
     limits = np.append(z, -z)
 
     def log_survival(df):
-        noise = bjm.Censored(bjm.StudentTLikelihood(df, 1.0), upper=limits)
+        noise = bjm.likelihoods.Censored(
+            bjm.likelihoods.StudentTLikelihood(df, 1.0), upper=limits
+        )
         return noise.log_prob_each(jnp.zeros(10), np.full(10, 100.0))
 
     dfs = np.array([0.3, 1.0, 2.5, 30.0, 1e4])
@@ -140,12 +146,12 @@ def test_tails_of_the_t_distribution(x64):
 
 def test_limits_for_each_entry_masks_and_failures():
     """NaN and infinity are no limit; what is masked or fails has finite gradients."""
-    noise = bjm.NormalLikelihood(0.5)
+    noise = bjm.likelihoods.NormalLikelihood(0.5)
     lower, upper = (
         np.array([1.0, np.nan, -np.inf, 1.0]),
         np.array([2.0, 3.0, np.inf, 5]),
     )
-    censored = bjm.Censored(noise, lower, upper)
+    censored = bjm.likelihoods.Censored(noise, lower, upper)
     prediction, data = jnp.array([0.5, 2.5, 2.5, 0.5]), np.array([0.0, 2.0, 9.0, 8.0])
     # Beyond a limit anything may be written down, infinity too.
     beyond = np.array([-np.inf, 2.0, 9.0, np.inf])
@@ -160,7 +166,10 @@ def test_limits_for_each_entry_masks_and_failures():
     ]
     np.testing.assert_allclose(each, expected, rtol=1e-5)
     np.testing.assert_allclose(of_beyond, each)
-    both = bjm.Censored(bjm.IntervalCensored(bjm.LogNormalLikelihood(0.5), 0.5), 0.2)
+    both = bjm.likelihoods.Censored(
+        bjm.likelihoods.IntervalCensored(bjm.likelihoods.LogNormalLikelihood(0.5), 0.5),
+        0.2,
+    )
     for likelihood in (censored, both):
         mask = np.array([True, False, True, True])
         seen = np.where(mask, data, np.nan)
@@ -185,7 +194,9 @@ def test_limits_for_each_entry_masks_and_failures():
 
 
 def test_draws_are_at_limits_and_in_steps(key):
-    censored = bjm.Censored(bjm.NormalLikelihood(0.5, observe=1), 0.0, 1.0)
+    censored = bjm.likelihoods.Censored(
+        bjm.likelihoods.NormalLikelihood(0.5, observe=1), 0.0, 1.0
+    )
     states = jnp.broadcast_to(jnp.array([9.0, 0.3]), (20_000, 2))
     draws = np.asarray(eqx.filter_jit(censored.sample)(key, states))
     assert draws.shape == (20_000,)
@@ -193,7 +204,9 @@ def test_draws_are_at_limits_and_in_steps(key):
     for limit, share in ((0.0, exact.cdf(0.0)), (1.0, exact.sf(1.0))):
         np.testing.assert_allclose(np.mean(draws == limit), share, atol=0.015)
     assert np.all((draws >= 0) & (draws <= 1))
-    rounded = bjm.IntervalCensored(bjm.NormalLikelihood(0.5), 0.25)
+    rounded = bjm.likelihoods.IntervalCensored(
+        bjm.likelihoods.NormalLikelihood(0.5), 0.25
+    )
     draws = np.asarray(eqx.filter_jit(rounded.sample)(key, jnp.full(20_000, 0.3)))
     np.testing.assert_array_equal(draws * 4, np.round(draws * 4))
     share = exact.cdf(0.375) - exact.cdf(0.125)
@@ -207,9 +220,13 @@ def test_posterior_of_a_mean_of_which_most_is_not_detected(x64):
     is_seen = data > limit
 
     def log_density(drawn):
-        noise = bjm.Censored(bjm.NormalLikelihood(0.5), lower=limit)
+        noise = bjm.likelihoods.Censored(
+            bjm.likelihoods.NormalLikelihood(0.5), lower=limit
+        )
         fit = noise.log_prob(jnp.full(8, drawn.mean), data)
-        return fit + bjm.log_prior(drawn, bjm.Prior(default=bjm.Normal(0.0, 2.0)))
+        return fit + bjm.log_prior(
+            drawn, bjm.Prior(default=bjm.priors.Normal(0.0, 2.0))
+        )
 
     grid = np.linspace(-3, 3, 2_001)
     exact = scipy.stats.norm(grid, 0.5)
@@ -228,15 +245,15 @@ def test_posterior_of_a_mean_of_which_most_is_not_detected(x64):
 
 
 def test_mistakes_are_named():
-    normal, prediction = bjm.NormalLikelihood(0.5), jnp.ones(2)
+    normal, prediction = bjm.likelihoods.NormalLikelihood(0.5), jnp.ones(2)
     for wrap in (
-        lambda it: bjm.Censored(it, 1.0),
-        lambda it: bjm.Censored(it, upper=1.0),
-        lambda it: bjm.IntervalCensored(it, 1.0),
+        lambda it: bjm.likelihoods.Censored(it, 1.0),
+        lambda it: bjm.likelihoods.Censored(it, upper=1.0),
+        lambda it: bjm.likelihoods.IntervalCensored(it, 1.0),
     ):
         with pytest.raises(TypeError, match="`likelihood` must be one such as"):
             wrap(0.5)
-        counted = wrap(bjm.PoissonLikelihood())
+        counted = wrap(bjm.likelihoods.PoissonLikelihood())
         with pytest.raises(
             NotImplementedError, match="`PoissonLikelihood` has no `log_"
         ):
@@ -244,25 +261,29 @@ def test_mistakes_are_named():
     with pytest.raises(
         ValueError, match="`lower` must be below `upper`, but got 2.0 an"
     ):
-        bjm.Censored(normal, 2.0, np.array([3.0, 1.0]))
+        bjm.likelihoods.Censored(normal, 2.0, np.array([3.0, 1.0]))
     with pytest.raises(ValueError, match="`width` must be positive"):
-        bjm.IntervalCensored(normal, 0.0)
+        bjm.likelihoods.IntervalCensored(normal, 0.0)
     with pytest.raises(ValueError, match=r"`upper` has shape \(3,\)"):
-        bjm.Censored(normal, upper=np.ones(3)).log_prob(prediction, np.ones(2))
+        bjm.likelihoods.Censored(normal, upper=np.ones(3)).log_prob(
+            prediction, np.ones(2)
+        )
     for bad in (np.nan, np.inf):
         data, message = (
             np.array([1.0, bad]),
             "`observation` must be finite, or beyond a",
         )
         with pytest.raises(ValueError, match=message):
-            bjm.Censored(normal, 0.0).log_prob(prediction, data)
-    low = bjm.Censored(bjm.LogNormalLikelihood(0.5), upper=4.0)
+            bjm.likelihoods.Censored(normal, 0.0).log_prob(prediction, data)
+    low = bjm.likelihoods.Censored(bjm.likelihoods.LogNormalLikelihood(0.5), upper=4.0)
     with pytest.raises(ValueError, match="finite and positive, or beyond a limit"):
         low.log_prob(prediction, np.array([0.0, 1.0]))
 
     @jax.jit
     def log_prob(lower):
-        return bjm.Censored(normal, lower, 2.0).log_prob(prediction, jnp.ones(2))
+        return bjm.likelihoods.Censored(normal, lower, 2.0).log_prob(
+            prediction, jnp.ones(2)
+        )
 
     assert log_prob(2.5) == -np.inf
     assert np.isfinite(log_prob(0.5))
@@ -270,7 +291,9 @@ def test_mistakes_are_named():
 
 def test_intervals_that_begin_below_the_support(key):
     """The bin around 0 of what is positive: it is drawn, so it must be possible."""
-    likelihood = bjm.IntervalCensored(bjm.LogNormalLikelihood(0.3), 1.0)
+    likelihood = bjm.likelihoods.IntervalCensored(
+        bjm.likelihoods.LogNormalLikelihood(0.3), 1.0
+    )
     prediction = jnp.array([0.2, 1.0, 0.3])
 
     @jax.jit

@@ -24,7 +24,7 @@ def test_negative_binomial_over_dispersions(x64):
     mean, counts = np.array([0.5, 7.0, 300.0]), np.array([2.0, 10.0, 250.0])
 
     def log_prob_each(dispersion):
-        likelihood = bjm.NegativeBinomialLikelihood(dispersion)
+        likelihood = bjm.likelihoods.NegativeBinomialLikelihood(dispersion)
         return likelihood.log_prob_each(jnp.asarray(mean), counts)
 
     density, slopes = jax.jit(
@@ -41,13 +41,16 @@ def test_negative_binomial_over_dispersions(x64):
     limit = scipy.stats.poisson(mean).logpmf(counts)
     first_order = ((counts - mean) ** 2 - counts) / (2 * 1e10)
     np.testing.assert_allclose(density[-1], limit + first_order, rtol=1e-11)
-    near_limit = bjm.NegativeBinomialLikelihood(1e6)
+    near_limit = bjm.likelihoods.NegativeBinomialLikelihood(1e6)
     single = eqx.filter_jit(near_limit.log_prob_each)(np.float32(mean), counts)
     expected = limit + ((counts - mean) ** 2 - counts) / (2 * 1e6)
     np.testing.assert_allclose(single, expected, atol=3e-4)
 
 
-EVERY = [bjm.PoissonLikelihood(), bjm.NegativeBinomialLikelihood(5.0)]
+EVERY = [
+    bjm.likelihoods.PoissonLikelihood(),
+    bjm.likelihoods.NegativeBinomialLikelihood(5.0),
+]
 
 
 @pytest.mark.parametrize("likelihood", EVERY, ids=["Poisson", "negative binomial"])
@@ -92,11 +95,11 @@ def test_a_mean_of_none(likelihood, dtype, x64):
 def test_extremes_of_the_dispersion(x64):
     """Infinite it is Poisson; near 0 nearly all is at 0, and a draw that is 0 fails."""
     mean, count = jnp.array([0.0, 0.3, 7.0, 1e6]), np.array([0.0, 2.0, 0.0, 1e6 + 500])
-    given = bjm.NegativeBinomialLikelihood(np.inf)
+    given = bjm.likelihoods.NegativeBinomialLikelihood(np.inf)
 
     @jax.jit
     def run_infinite(mean):
-        kinds = (bjm.PoissonLikelihood(), given)
+        kinds = (bjm.likelihoods.PoissonLikelihood(), given)
         draws = given.sample(random.key(0), jnp.full(4_000, 7.0))
         return *[kind.log_prob_each(mean, count) for kind in kinds], draws
 
@@ -106,7 +109,7 @@ def test_extremes_of_the_dispersion(x64):
     @jax.vmap
     def run(dispersion):
         def log_prob_each(dispersion):
-            likelihood = bjm.NegativeBinomialLikelihood(dispersion)
+            likelihood = bjm.likelihoods.NegativeBinomialLikelihood(dispersion)
             return likelihood.log_prob_each(mean.astype(dispersion.dtype), count)
 
         value, slope = jax.jvp(
@@ -135,11 +138,11 @@ def test_large_counts_in_single_precision():
     mean = np.array([1e4, 1e6, 1e8, 1e8], np.float32)
     count = np.array([10_100, 1e6, 1e8 + 8_000, 5e7], np.float32)
     wide, exact = mean.astype(float), count.astype(float)
-    found = jax.jit(bjm.PoissonLikelihood().log_prob_each)(mean, count)
+    found = jax.jit(bjm.likelihoods.PoissonLikelihood().log_prob_each)(mean, count)
     expected = scipy.stats.poisson(wide).logpmf(exact)
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-3)
     for dispersion in (0.5, 1e3):
-        likelihood = bjm.NegativeBinomialLikelihood(dispersion)
+        likelihood = bjm.likelihoods.NegativeBinomialLikelihood(dispersion)
         found = eqx.filter_jit(likelihood.log_prob_each)(mean, count)
         expected = negative_binomial(wide, dispersion).logpmf(exact)
         np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-3)
@@ -148,14 +151,14 @@ def test_large_counts_in_single_precision():
 def test_small_counts_in_single_precision():
     """Each at its own mean, where nothing but the constants of the counts is left."""
     count = np.arange(1, 30, dtype=np.float32)
-    found = jax.jit(bjm.PoissonLikelihood().log_prob_each)(count, count)
+    found = jax.jit(bjm.likelihoods.PoissonLikelihood().log_prob_each)(count, count)
     expected = scipy.stats.poisson(count.astype(float)).logpmf(count)
     np.testing.assert_allclose(found, expected, atol=7e-7)
 
 
 def test_draws_of_failed_and_huge_rates():
     rates = jnp.array([jnp.nan, -1.0, 1e10, 0.0, 3.0])
-    drawn = jax.jit(bjm.PoissonLikelihood().sample)(random.key(0), rates)
+    drawn = jax.jit(bjm.likelihoods.PoissonLikelihood().sample)(random.key(0), rates)
     np.testing.assert_array_equal(np.isfinite(drawn), [False] * 3 + [True] * 2)
 
 
@@ -168,7 +171,7 @@ def test_an_epidemic_that_starts_from_none(x64):
         infected = jnp.exp(spread * days)
         recovered = (infected - 1) / spread - 1e-9  # by a rounding below 0 on day 0
         means = jnp.stack([infected, recovered], axis=-1)
-        return bjm.PoissonLikelihood().log_prob(means, jnp.floor(counts))
+        return bjm.likelihoods.PoissonLikelihood().log_prob(means, jnp.floor(counts))
 
     days, spread = np.arange(12.0), np.exp(-1.0)
     means = np.exp(spread * days)
@@ -183,7 +186,11 @@ def test_an_epidemic_that_starts_from_none(x64):
 
 
 @pytest.mark.parametrize(
-    "likelihood", [bjm.PoissonLikelihood(), bjm.NegativeBinomialLikelihood(2.0)]
+    "likelihood",
+    [
+        bjm.likelihoods.PoissonLikelihood(),
+        bjm.likelihoods.NegativeBinomialLikelihood(2.0),
+    ],
 )
 def test_slopes_at_means_that_decay_to_nothing_in_single_precision(likelihood):
     """Counts late in a decay: the square of the mean is below what float32 holds."""
@@ -198,7 +205,7 @@ def test_slopes_at_means_that_decay_to_nothing_in_single_precision(likelihood):
     def exact(rate):  # of the log of a mean, the slope is what a mean adds to the odds
         times, means = np.arange(5.0), 100 * np.exp(-rate * np.arange(5.0))
         weight = 1.0
-        if isinstance(likelihood, bjm.NegativeBinomialLikelihood):
+        if isinstance(likelihood, bjm.likelihoods.NegativeBinomialLikelihood):
             weight = 2.0 / (2.0 + means)
         return np.sum(-times * (counts - means) * weight)
 

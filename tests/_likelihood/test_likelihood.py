@@ -23,23 +23,23 @@ def negative_binomial(mean, dispersion):
 
 CASES = {
     "normal": (
-        lambda observe=None: bjm.NormalLikelihood(SCALE, observe),
+        lambda observe=None: bjm.likelihoods.NormalLikelihood(SCALE, observe),
         lambda mean: scipy.stats.norm(mean, SCALE),
         VALUES,
     ),
     "Student t": (
-        lambda observe=None: bjm.StudentTLikelihood(4.0, SCALE, observe),
+        lambda observe=None: bjm.likelihoods.StudentTLikelihood(4.0, SCALE, observe),
         lambda mean: scipy.stats.t(4.0, mean, SCALE),
         VALUES,
     ),
     "log-normal": (
-        lambda observe=None: bjm.LogNormalLikelihood(SCALE, observe),
+        lambda observe=None: bjm.likelihoods.LogNormalLikelihood(SCALE, observe),
         lambda mean: scipy.stats.lognorm(SCALE, scale=mean),
         VALUES,
     ),
-    "Poisson": (bjm.PoissonLikelihood, scipy.stats.poisson, COUNTS),
+    "Poisson": (bjm.likelihoods.PoissonLikelihood, scipy.stats.poisson, COUNTS),
     "negative binomial": (
-        lambda observe=None: bjm.NegativeBinomialLikelihood(SCALE, observe),
+        lambda observe=None: bjm.likelihoods.NegativeBinomialLikelihood(SCALE, observe),
         lambda mean: negative_binomial(mean, SCALE),
         COUNTS,
     ),
@@ -127,14 +127,18 @@ def test_masks_and_failures(name):
 
 def test_partial_observation():
     states = jnp.asarray(MEAN, jnp.float32)
-    whole = bjm.NormalLikelihood(0.5).log_prob_each(states, VALUES)
-    of_one = bjm.NormalLikelihood(0.5, observe=1).log_prob_each(states, VALUES[:, 1])
+    whole = bjm.likelihoods.NormalLikelihood(0.5).log_prob_each(states, VALUES)
+    of_one = bjm.likelihoods.NormalLikelihood(0.5, observe=1).log_prob_each(
+        states, VALUES[:, 1]
+    )
     np.testing.assert_array_equal(of_one, whole[:, 1])
-    swapped = bjm.NormalLikelihood(0.5, observe=(-1, 0))
+    swapped = bjm.likelihoods.NormalLikelihood(0.5, observe=(-1, 0))
     found = swapped.log_prob_each(states, VALUES[:, ::-1])
     np.testing.assert_array_equal(found, whole[:, ::-1])
     assert swapped.sample(random.key(0), states).shape == (3, 2)
-    of_part = bjm.NormalLikelihood(0.5, observe=lambda state: state["x"][:, 0])
+    of_part = bjm.likelihoods.NormalLikelihood(
+        0.5, observe=lambda state: state["x"][:, 0]
+    )
     found = of_part.log_prob({"x": states, "v": None}, VALUES[:, 0])
     np.testing.assert_allclose(found, whole[:, 0].sum(), rtol=1e-6)
 
@@ -142,10 +146,10 @@ def test_partial_observation():
 @pytest.mark.parametrize(
     ("kind", "width"),
     [
-        (bjm.NormalLikelihood, "scale"),
-        (lambda **kwargs: bjm.StudentTLikelihood(4.0, **kwargs), "scale"),
-        (bjm.LogNormalLikelihood, "scale"),
-        (bjm.NegativeBinomialLikelihood, "dispersion"),
+        (bjm.likelihoods.NormalLikelihood, "scale"),
+        (lambda **kwargs: bjm.likelihoods.StudentTLikelihood(4.0, **kwargs), "scale"),
+        (bjm.likelihoods.LogNormalLikelihood, "scale"),
+        (bjm.likelihoods.NegativeBinomialLikelihood, "dispersion"),
     ],
 )
 def test_learnt_widths(kind, width, x64):
@@ -185,13 +189,17 @@ def test_learnt_widths(kind, width, x64):
 
 def test_mistakes_are_named():
     prediction = jnp.asarray(MEAN, jnp.float32)
-    normal = bjm.NormalLikelihood(0.5)
+    normal = bjm.likelihoods.NormalLikelihood(0.5)
     for likelihood, value, words in [
         (normal, np.nan, "finite"),
         (normal, np.inf, "finite"),
-        (bjm.LogNormalLikelihood(0.5), 0.0, "finite and positive"),
-        (bjm.PoissonLikelihood(), -1.0, "a whole number, 0 or more"),
-        (bjm.NegativeBinomialLikelihood(2.0), 2.5, "a whole number, 0 or more"),
+        (bjm.likelihoods.LogNormalLikelihood(0.5), 0.0, "finite and positive"),
+        (bjm.likelihoods.PoissonLikelihood(), -1.0, "a whole number, 0 or more"),
+        (
+            bjm.likelihoods.NegativeBinomialLikelihood(2.0),
+            2.5,
+            "a whole number, 0 or more",
+        ),
     ]:
         bad = np.where(MEAN == 30, value, COUNTS + 1)
         message = f"`observation` must be {words} wherever it counts"
@@ -205,21 +213,23 @@ def test_mistakes_are_named():
         with pytest.raises(ValueError, match=r"`mask` has shape .* leading axes"):
             normal.log_prob(prediction, VALUES, mask)
     with pytest.raises(ValueError, match=r"`scale` has shape \(3,\), .* to \(3, 2\)"):
-        bjm.NormalLikelihood(np.ones(3)).log_prob(prediction, VALUES)
+        bjm.likelihoods.NormalLikelihood(np.ones(3)).log_prob(prediction, VALUES)
     for scale in (0.0, -1.0, np.nan):
         with pytest.raises(ValueError, match="`scale` must be positive, but got"):
-            bjm.NormalLikelihood(scale)
+            bjm.likelihoods.NormalLikelihood(scale)
     with pytest.raises(ValueError, match="`df` must be positive"):
-        bjm.StudentTLikelihood(0.0, 1.0)
+        bjm.likelihoods.StudentTLikelihood(0.0, 1.0)
     for widths in ({}, {"scale": 1.0, "log_scale": bjm.make_parameter(0.0)}):
         with pytest.raises(ValueError, match="Give `scale` as a number or `log_scale`"):
-            bjm.NormalLikelihood(**widths)
+            bjm.likelihoods.NormalLikelihood(**widths)
     with pytest.raises(TypeError, match="`log_dispersion` must be a parameter"):
-        bjm.NegativeBinomialLikelihood(log_dispersion=0.0)
+        bjm.likelihoods.NegativeBinomialLikelihood(log_dispersion=0.0)
     with pytest.raises(ValueError, match=r"`observe` is 2, .* 2 entries"):
-        bjm.NormalLikelihood(0.5, observe=2).log_prob(prediction, VALUES[:, 0])
+        bjm.likelihoods.NormalLikelihood(0.5, observe=2).log_prob(
+            prediction, VALUES[:, 0]
+        )
     for observe in ("x", 1.0, True, (), [0]):
         with pytest.raises(TypeError, match="`observe` must be an index"):
-            bjm.PoissonLikelihood(observe)
+            bjm.likelihoods.PoissonLikelihood(observe)
     with pytest.raises(TypeError, match="`observe` holds arrays"):
-        bjm.PoissonLikelihood(eqx.nn.Linear(2, 2, key=random.key(0)))
+        bjm.likelihoods.PoissonLikelihood(eqx.nn.Linear(2, 2, key=random.key(0)))

@@ -32,9 +32,11 @@ def test_density_is_that_of_scipy_with_and_without_gaps(x64):
     whole = [of_the_rest(row) for row in range(3)]
     gaps = [of_the_rest(row, MASK[row]) for row in range(3)]
     holes = np.where(MASK, VALUES, np.nan)
-    by_scale = bjm.MultivariateNormalLikelihood(SCALE, CORRELATION)
-    by_covariance = bjm.MultivariateNormalLikelihood.from_covariance(COVARIANCE)
-    learnt = bjm.MultivariateNormalLikelihood(
+    by_scale = bjm.likelihoods.MultivariateNormalLikelihood(SCALE, CORRELATION)
+    by_covariance = bjm.likelihoods.MultivariateNormalLikelihood.from_covariance(
+        COVARIANCE
+    )
+    learnt = bjm.likelihoods.MultivariateNormalLikelihood(
         log_scale=bjm.make_parameter(np.log(SCALE)), correlation=CORRELATION
     )
 
@@ -64,7 +66,7 @@ def test_density_is_that_of_scipy_with_and_without_gaps(x64):
     stacked = by_scale.log_prob_each(jnp.asarray([MEAN] * 2), np.array([VALUES] * 2))
     np.testing.assert_allclose(stacked, [whole] * 2, rtol=1e-11)
     scales = np.stack([SCALE, 2 * SCALE, SCALE])
-    wide = bjm.MultivariateNormalLikelihood(scales, CORRELATION)
+    wide = bjm.likelihoods.MultivariateNormalLikelihood(scales, CORRELATION)
     each = wide.log_prob_each(jnp.asarray(MEAN), VALUES)
     np.testing.assert_allclose(each[::2], whole[::2], rtol=1e-11)
     normal = scipy.stats.multivariate_normal(MEAN[1], 4 * COVARIANCE)
@@ -79,7 +81,7 @@ def test_gradients_by_differences(x64):
         prediction, scale, raw = vector[:9].reshape(3, 3), vector[9:12], vector[12:]
         rows = jnp.eye(3).at[1, 0].set(raw[0]).at[2, :2].set(raw[1:])
         rows = rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
-        noise = bjm.MultivariateNormalLikelihood(scale, rows @ rows.T)
+        noise = bjm.likelihoods.MultivariateNormalLikelihood(scale, rows @ rows.T)
         return noise.log_prob(prediction, rest, MASK)
 
     start = np.concatenate([MEAN.ravel(), [0.5, 2.0, 0.1], [0.5, -0.3, 0.4]])
@@ -103,11 +105,11 @@ def test_a_draw_that_is_no_correlation(x64):
     def run(entries, prediction):
         def log_prob(entries, prediction):
             matrix = entries.reshape(2, 2)
-            noise = bjm.MultivariateNormalLikelihood(0.5, matrix)
+            noise = bjm.likelihoods.MultivariateNormalLikelihood(0.5, matrix)
             return noise.log_prob(prediction, VALUES[:2, :2])
 
         slopes = jax.grad(log_prob, (0, 1))(entries, prediction)
-        noise = bjm.MultivariateNormalLikelihood(0.5, entries.reshape(2, 2))
+        noise = bjm.likelihoods.MultivariateNormalLikelihood(0.5, entries.reshape(2, 2))
         draw = noise.sample(random.key(0), prediction)
         return log_prob(entries, prediction), slopes, draw
 
@@ -132,7 +134,9 @@ def test_a_draw_that_is_no_correlation(x64):
 
 
 def test_draws_have_the_covariance(key):
-    likelihood = bjm.MultivariateNormalLikelihood.from_covariance(COVARIANCE[:2, :2])
+    likelihood = bjm.likelihoods.MultivariateNormalLikelihood.from_covariance(
+        COVARIANCE[:2, :2]
+    )
     draws = likelihood.sample(key, jnp.full((40_000, 2), 3.0))
     np.testing.assert_allclose(draws.mean(0), 3.0, atol=4 * 2 / 200)
     found = np.cov(np.asarray(draws, float).T) / COVARIANCE[:2, :2]
@@ -142,20 +146,20 @@ def test_draws_have_the_covariance(key):
 def test_pointwise_terms_of_many_draws():
     """One for each row that has an entry, over the draws; what leaves rows out."""
     predictions = jnp.asarray(np.array([MEAN, MEAN + 0.1]), jnp.float32)
-    likelihood = bjm.MultivariateNormalLikelihood(1.0, CORRELATION)
+    likelihood = bjm.likelihoods.MultivariateNormalLikelihood(1.0, CORRELATION)
     each = jax.vmap(lambda p: likelihood.log_prob_each(p, VALUES, MASK))(predictions)
     assert each.shape == (2, 3)
     np.testing.assert_array_equal(each[:, 1], 0)
     assert np.all(each[:, MASK.any(axis=1)] != 0)
     normal = jax.vmap(
-        lambda p: bjm.NormalLikelihood(1.0).log_prob_each(p, VALUES, MASK)
+        lambda p: bjm.likelihoods.NormalLikelihood(1.0).log_prob_each(p, VALUES, MASK)
     )
     assert normal(predictions)[:, MASK].shape == (2, MASK.sum())
     assert np.all(normal(predictions)[:, ~MASK] == 0)
 
 
 def test_mistakes_are_named():
-    make = bjm.MultivariateNormalLikelihood
+    make = bjm.likelihoods.MultivariateNormalLikelihood
     for matrix in (2 * np.eye(2), [[1, 2], [2, 1]], [[1, 0.5], [0.4, 1]]):
         with pytest.raises(ValueError, match="(?s)`correlation` must be sym.*from_cov"):
             make(1.0, np.array(matrix, float))

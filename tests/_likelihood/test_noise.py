@@ -13,18 +13,28 @@ import BayesianJaxModels as bjm
 MEAN, VALUES = np.array([0.5, 2.0, 7.25]), np.array([1.0, 2.0, 9.0])
 # What one positive number makes of each likelihood, and whether it may be infinite.
 KINDS = {
-    "normal": (bjm.NormalLikelihood, False),
-    "t of a scale": (lambda scale: bjm.StudentTLikelihood(4.0, scale), False),
-    "t of a df": (lambda df: bjm.StudentTLikelihood(df, 0.5), True),
-    "log-normal": (bjm.LogNormalLikelihood, False),
-    "negative binomial": (bjm.NegativeBinomialLikelihood, True),
-    "censored": (lambda scale: bjm.Censored(bjm.NormalLikelihood(scale), 1.0), False),
+    "normal": (bjm.likelihoods.NormalLikelihood, False),
+    "t of a scale": (
+        lambda scale: bjm.likelihoods.StudentTLikelihood(4.0, scale),
+        False,
+    ),
+    "t of a df": (lambda df: bjm.likelihoods.StudentTLikelihood(df, 0.5), True),
+    "log-normal": (bjm.likelihoods.LogNormalLikelihood, False),
+    "negative binomial": (bjm.likelihoods.NegativeBinomialLikelihood, True),
+    "censored": (
+        lambda scale: bjm.likelihoods.Censored(
+            bjm.likelihoods.NormalLikelihood(scale), 1.0
+        ),
+        False,
+    ),
     "interval": (
-        lambda width: bjm.IntervalCensored(bjm.NormalLikelihood(1.0), width),
+        lambda width: bjm.likelihoods.IntervalCensored(
+            bjm.likelihoods.NormalLikelihood(1.0), width
+        ),
         False,
     ),
     "multivariate": (
-        lambda scale: bjm.MultivariateNormalLikelihood(scale, np.eye(3)),
+        lambda scale: bjm.likelihoods.MultivariateNormalLikelihood(scale, np.eye(3)),
         False,
     ),
 }
@@ -79,7 +89,9 @@ def test_observations_that_only_a_compiled_function_knows():
     @jax.vmap
     def run(observation, mask):
         def log_prob(prediction):
-            return bjm.LogNormalLikelihood(0.5).log_prob(prediction, observation, mask)
+            return bjm.likelihoods.LogNormalLikelihood(0.5).log_prob(
+                prediction, observation, mask
+            )
 
         return jax.value_and_grad(log_prob)(jnp.asarray(MEAN, jnp.float32))
 
@@ -126,17 +138,17 @@ def test_noise_of_what_was_not_measured(kind):
 
 def test_a_covariance_is_no_scale():
     with pytest.raises(ValueError, match=r"but got .*\n.*from_covariance"):
-        bjm.NormalLikelihood(np.array([[0.04, -0.01], [-0.01, 0.09]]))
+        bjm.likelihoods.NormalLikelihood(np.array([[0.04, -0.01], [-0.01, 0.09]]))
     with pytest.warns(
         UserWarning, match=r"`scale` has shape \(2, 2\) and is sym.*from_"
     ):
-        taken = bjm.NormalLikelihood(np.array([[0.4, 0.1], [0.1, 0.9]]))
+        taken = bjm.likelihoods.NormalLikelihood(np.array([[0.4, 0.1], [0.1, 0.9]]))
     np.testing.assert_allclose(taken.noise["scale"], [[0.4, 0.1], [0.1, 0.9]])
     # Neither is one of these: no warning.
     for scale in ([[0.1, 0.2], [0.2, 0.1]], [[0.4, 0.1], [0.2, 0.9]], [[0.3]]):
-        bjm.NormalLikelihood(np.array(scale))
+        bjm.likelihoods.NormalLikelihood(np.array(scale))
     with pytest.warns(UserWarning, match="is symmetric and positive definite"):
-        diagonal = bjm.NormalLikelihood(np.diag([0.04, 0.09]))
+        diagonal = bjm.likelihoods.NormalLikelihood(np.diag([0.04, 0.09]))
     with pytest.raises(ValueError, match="`scale` must be positive .* is 0.0 at"):
         diagonal.log_prob(jnp.zeros((2, 2)), np.zeros((2, 2)))
 
@@ -145,12 +157,16 @@ def test_infinite_degrees_of_freedom_are_normal():
     z = jnp.array([0.0, -1.5, 4.0, 30.0])
     expected = scipy.stats.norm.logpdf(np.asarray(z, float))
     for df in (np.inf, 1e12):
-        found = bjm.StudentTLikelihood(df, 1.0).log_prob_each(jnp.zeros(4), z)
+        found = bjm.likelihoods.StudentTLikelihood(df, 1.0).log_prob_each(
+            jnp.zeros(4), z
+        )
         np.testing.assert_allclose(found, expected, rtol=1e-6)
     exact = scipy.stats.t(1e5).logpdf(np.asarray(z, float))
-    found = bjm.StudentTLikelihood(1e5, 1.0).log_prob_each(jnp.zeros(4), z)
+    found = bjm.likelihoods.StudentTLikelihood(1e5, 1.0).log_prob_each(jnp.zeros(4), z)
     np.testing.assert_allclose(found, exact, rtol=1e-6)
-    drawn = bjm.StudentTLikelihood(np.inf, 1.0).sample(random.key(0), jnp.zeros(9))
+    drawn = bjm.likelihoods.StudentTLikelihood(np.inf, 1.0).sample(
+        random.key(0), jnp.zeros(9)
+    )
     assert np.all(np.isfinite(drawn))
 
 
@@ -163,10 +179,10 @@ def test_engines_go_on_past_a_negative_noise(x64):
     """Those draws are failed ones, and the rest gives the posterior of a grid."""
     ts = np.arange(9) / 2
     data = np.array([1.02, 0.77, 0.63, 0.45, 0.38, 0.27, 0.24, 0.16, 0.15])
-    prior = bjm.Prior(default=bjm.HalfNormal(0.5))
+    prior = bjm.Prior(default=bjm.priors.HalfNormal(0.5))
 
     def log_density(drawn):
-        noise = bjm.NormalLikelihood(drawn.noise.mean)
+        noise = bjm.likelihoods.NormalLikelihood(drawn.noise.mean)
         fit = noise.log_prob(jnp.exp(-drawn.rate.mean * ts), data)
         return fit + bjm.log_prior(drawn, prior)
 

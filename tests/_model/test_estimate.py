@@ -10,7 +10,7 @@ import BayesianJaxModels as bjm
 COVARIANCE = np.array([[0.04, 0.03, 0.0], [0.03, 0.09, 0.0], [0.0, 0.0, 4.0]])
 DRAWS = np.array([[0.4, 1.9, 30.0], [0.5, 2.0, 31.0], [0.7, 2.6, 29.0]])
 WEIGHTS = np.array([0.25, 0.5, 0.25])
-PRIOR = bjm.Prior(default=bjm.Normal(0.0, 1.0))
+PRIOR = bjm.Prior(default=bjm.priors.Normal(0.0, 1.0))
 
 
 def model_of(shift=0.0):

@@ -16,42 +16,46 @@ import BayesianJaxModels as bjm
 
 from ..registry import LogisticParameter
 
-LOG_OF_HALF_NORMAL = bjm.OnNaturalScale(bjm.HalfNormal(2.0), jnp.exp, jnp.log)
-LOG_OF_LOG_NORMAL = bjm.OnNaturalScale(bjm.LogNormal(0.25, 0.5), jnp.exp, jnp.log)
+LOG_OF_HALF_NORMAL = bjm.priors.OnNaturalScale(
+    bjm.priors.HalfNormal(2.0), jnp.exp, jnp.log
+)
+LOG_OF_LOG_NORMAL = bjm.priors.OnNaturalScale(
+    bjm.priors.LogNormal(0.25, 0.5), jnp.exp, jnp.log
+)
 
 
 def log_of_exponential(rate):
-    return bjm.OnNaturalScale(bjm.Exponential(rate), jnp.exp, jnp.log)
+    return bjm.priors.OnNaturalScale(bjm.priors.Exponential(rate), jnp.exp, jnp.log)
 
 
 # Every number is one of float32, so that double precision sees the same.
 PRIORS = {
-    "normal": (bjm.Normal(0.5, 2.0), scipy.stats.norm(0.5, 2.0)),
-    "Laplace": (bjm.Laplace(0.5, 2.0), scipy.stats.laplace(0.5, 2.0)),
-    "Student t": (bjm.StudentT(4.0, 0.5, 2.0), scipy.stats.t(4.0, 0.5, 2.0)),
-    "half-normal": (bjm.HalfNormal(2.0), scipy.stats.halfnorm(scale=2.0)),
+    "normal": (bjm.priors.Normal(0.5, 2.0), scipy.stats.norm(0.5, 2.0)),
+    "Laplace": (bjm.priors.Laplace(0.5, 2.0), scipy.stats.laplace(0.5, 2.0)),
+    "Student t": (bjm.priors.StudentT(4.0, 0.5, 2.0), scipy.stats.t(4.0, 0.5, 2.0)),
+    "half-normal": (bjm.priors.HalfNormal(2.0), scipy.stats.halfnorm(scale=2.0)),
     "truncated normal": (
-        bjm.TruncatedNormal(0.5, 2.0, high=4.5),
+        bjm.priors.TruncatedNormal(0.5, 2.0, high=4.5),
         scipy.stats.truncnorm(-0.25, 2.0, 0.5, 2.0),
     ),
     "normal above 0": (
-        bjm.TruncatedNormal(0.5, 2.0),
+        bjm.priors.TruncatedNormal(0.5, 2.0),
         scipy.stats.truncnorm(-0.25, np.inf, 0.5, 2.0),
     ),
-    "half-Cauchy": (bjm.HalfCauchy(2.0), scipy.stats.halfcauchy(scale=2.0)),
+    "half-Cauchy": (bjm.priors.HalfCauchy(2.0), scipy.stats.halfcauchy(scale=2.0)),
     "log-normal": (
-        bjm.LogNormal(0.25, 0.5),
+        bjm.priors.LogNormal(0.25, 0.5),
         scipy.stats.lognorm(0.5, scale=np.exp(0.25)),
     ),
-    "exponential": (bjm.Exponential(2.0), scipy.stats.expon(scale=0.5)),
-    "gamma": (bjm.Gamma(2.5, 2.0), scipy.stats.gamma(2.5, scale=0.5)),
-    "gamma of one": (bjm.Gamma(1.0, 2.0), scipy.stats.expon(scale=0.5)),
+    "exponential": (bjm.priors.Exponential(2.0), scipy.stats.expon(scale=0.5)),
+    "gamma": (bjm.priors.Gamma(2.5, 2.0), scipy.stats.gamma(2.5, scale=0.5)),
+    "gamma of one": (bjm.priors.Gamma(1.0, 2.0), scipy.stats.expon(scale=0.5)),
     "inverse gamma": (
-        bjm.InverseGamma(2.5, 2.0),
+        bjm.priors.InverseGamma(2.5, 2.0),
         scipy.stats.invgamma(2.5, scale=2.0),
     ),
-    "uniform": (bjm.Uniform(-1.0, 3.0), scipy.stats.uniform(-1.0, 4.0)),
-    "beta": (bjm.Beta(2.5, 1.0), scipy.stats.beta(2.5, 1.0)),
+    "uniform": (bjm.priors.Uniform(-1.0, 3.0), scipy.stats.uniform(-1.0, 4.0)),
+    "beta": (bjm.priors.Beta(2.5, 1.0), scipy.stats.beta(2.5, 1.0)),
     "log of exponential": (
         log_of_exponential(2.0),
         scipy.stats.loggamma(1.0, loc=-np.log(2.0)),
@@ -104,8 +108,8 @@ def test_truncation_far_out_and_to_narrow_windows(dtype, key, x64):
     like = jnp.zeros((20_000, len(WINDOWS)), dtype)
 
     def draw(fields):
-        draws = bjm.TruncatedNormal(*fields.T).sample(key, like)
-        return draws, bjm.TruncatedNormal(*fields.T).log_density(draws)
+        draws = bjm.priors.TruncatedNormal(*fields.T).sample(key, like)
+        return draws, bjm.priors.TruncatedNormal(*fields.T).log_density(draws)
 
     @jax.jit
     def draw_and_slopes(fields):
@@ -138,7 +142,7 @@ def test_draws_of_a_truncated_normal_follow_its_ends(key, x64):
 
     @jax.jit
     def draws(fields):
-        return bjm.TruncatedNormal(*fields).sample(key, like)
+        return bjm.priors.TruncatedNormal(*fields).sample(key, like)
 
     for fields in ([-6.0, 1.0, 0.0, 0.5], [0.2, 0.5, -0.25, 1.0], [0.0, 1.0, -4, -3]):
         check_grads(draws, (jnp.array(fields),), 1, ["fwd", "rev"])
@@ -166,26 +170,28 @@ def test_overflow_of_the_natural_scale_is_outside_the_support(prior, differentia
 LOGIT = (jax.nn.sigmoid, jax.scipy.special.logit)
 HEAVY = [
     *[prior for prior, _ in PRIORS.values()],
-    bjm.StudentT(0.05, 0.0, 0.1),
-    bjm.StudentT(0.05, 0.0, 10.0),
-    bjm.HalfCauchy(1e35),
-    bjm.LogNormal(0.0, 60.0),
-    bjm.Exponential(1e-37),
-    bjm.Gamma(0.01, 3.0),
-    bjm.InverseGamma(0.01, 3.0),
-    bjm.Beta(0.02, 0.02),
-    bjm.Uniform(-3e38, 3e38),
-    bjm.Uniform(1e6, 1e6 + 1),
-    bjm.OnNaturalScale(bjm.Gamma(0.01), jnp.exp, jnp.log),
-    bjm.OnNaturalScale(bjm.InverseGamma(0.01), jnp.exp, jnp.log),
-    bjm.OnNaturalScale(bjm.Beta(0.02, 0.02), *LOGIT),
-    bjm.OnNaturalScale(bjm.Uniform(), *LOGIT),
+    bjm.priors.StudentT(0.05, 0.0, 0.1),
+    bjm.priors.StudentT(0.05, 0.0, 10.0),
+    bjm.priors.HalfCauchy(1e35),
+    bjm.priors.LogNormal(0.0, 60.0),
+    bjm.priors.Exponential(1e-37),
+    bjm.priors.Gamma(0.01, 3.0),
+    bjm.priors.InverseGamma(0.01, 3.0),
+    bjm.priors.Beta(0.02, 0.02),
+    bjm.priors.Uniform(-3e38, 3e38),
+    bjm.priors.Uniform(1e6, 1e6 + 1),
+    bjm.priors.OnNaturalScale(bjm.priors.Gamma(0.01), jnp.exp, jnp.log),
+    bjm.priors.OnNaturalScale(bjm.priors.InverseGamma(0.01), jnp.exp, jnp.log),
+    bjm.priors.OnNaturalScale(bjm.priors.Beta(0.02, 0.02), *LOGIT),
+    bjm.priors.OnNaturalScale(bjm.priors.Uniform(), *LOGIT),
 ]
 
 
 # JAX draws gamma numbers one by one. The heavy ones leave single precision in .9 % of
 # the draws (the narrow Student t) to 42 %.
-MADE_OF_GAMMA = bjm.StudentT | bjm.Gamma | bjm.InverseGamma | bjm.Beta
+MADE_OF_GAMMA = (
+    bjm.priors.StudentT | bjm.priors.Gamma | bjm.priors.InverseGamma | bjm.priors.Beta
+)
 
 
 def test_every_prior_knows_its_own_draws(key):
@@ -201,12 +207,14 @@ def test_every_prior_knows_its_own_draws(key):
         return draws, density, *pull_back(jnp.ones_like(density))
 
     for prior in HEAVY:
-        drawn = prior.prior if isinstance(prior, bjm.OnNaturalScale) else prior
+        drawn = prior.prior if isinstance(prior, bjm.priors.OnNaturalScale) else prior
         num = 20_000 if isinstance(drawn, MADE_OF_GAMMA) else 100_000
         for found in judge(prior, num):
             assert jnp.all(jnp.isfinite(found)), prior
     # The slope of this one overflows where JAX squares an inverse.
-    overflowing = bjm.OnNaturalScale(bjm.Normal(0.0, 60.0), jnp.log, jnp.exp)
+    overflowing = bjm.priors.OnNaturalScale(
+        bjm.priors.Normal(0.0, 60.0), jnp.log, jnp.exp
+    )
     for found in judge(overflowing, 100_000)[:2]:
         assert jnp.all(jnp.isfinite(found))
 
@@ -215,9 +223,9 @@ def test_priors_of_shares_and_of_small_numbers_on_other_scales(x64):
     """A logit of a beta number, a logarithm of a gamma number: densities of mass 1."""
     x = jnp.linspace(-60.0, 60.0, 20_001)
     for prior in (
-        bjm.OnNaturalScale(bjm.Beta(0.5, 3.0), *LOGIT),
-        bjm.OnNaturalScale(bjm.Gamma(0.5, 3.0), jnp.exp, jnp.log),
-        bjm.OnNaturalScale(bjm.InverseGamma(2.0, 3.0), jnp.exp, jnp.log),
+        bjm.priors.OnNaturalScale(bjm.priors.Beta(0.5, 3.0), *LOGIT),
+        bjm.priors.OnNaturalScale(bjm.priors.Gamma(0.5, 3.0), jnp.exp, jnp.log),
+        bjm.priors.OnNaturalScale(bjm.priors.InverseGamma(2.0, 3.0), jnp.exp, jnp.log),
     ):
         mass = jnp.trapezoid(jnp.exp(prior.log_density(x)), x)
         np.testing.assert_allclose(mass, 1, rtol=1e-9)
@@ -225,23 +233,23 @@ def test_priors_of_shares_and_of_small_numbers_on_other_scales(x64):
 
 # Of each kind one that has no density, as a draw of its fields may be.
 NOWHERE = [
-    (bjm.Normal, (np.nan, 1.0)),
-    (bjm.Normal, (0.0, 0.0)),
-    (bjm.Laplace, (0.0, 0.0)),
-    (bjm.StudentT, (np.inf, 0.0, 1.0)),
-    (bjm.HalfNormal, (0.0,)),
-    (bjm.HalfCauchy, (np.nan,)),
-    (bjm.LogNormal, (0.0, np.inf)),
-    (bjm.Exponential, (0.0,)),
-    (bjm.Gamma, (0.0, 1.0)),
-    (bjm.InverseGamma, (1.0, np.nan)),
-    (bjm.Uniform, (1.0, 0.0)),
-    (bjm.Uniform, (0.0, np.nan)),
-    (bjm.Beta, (0.0, 1.0)),
-    (bjm.TruncatedNormal, (0.0, 0.0, 0.0, 1.0)),
-    (bjm.TruncatedNormal, (np.nan, 1.0, 0.0, 1.0)),
-    (bjm.TruncatedNormal, (0.0, 1.0, 1.0, 0.0)),
-    (bjm.TruncatedNormal, (0.0, 1.0, np.nan, 1.0)),
+    (bjm.priors.Normal, (np.nan, 1.0)),
+    (bjm.priors.Normal, (0.0, 0.0)),
+    (bjm.priors.Laplace, (0.0, 0.0)),
+    (bjm.priors.StudentT, (np.inf, 0.0, 1.0)),
+    (bjm.priors.HalfNormal, (0.0,)),
+    (bjm.priors.HalfCauchy, (np.nan,)),
+    (bjm.priors.LogNormal, (0.0, np.inf)),
+    (bjm.priors.Exponential, (0.0,)),
+    (bjm.priors.Gamma, (0.0, 1.0)),
+    (bjm.priors.InverseGamma, (1.0, np.nan)),
+    (bjm.priors.Uniform, (1.0, 0.0)),
+    (bjm.priors.Uniform, (0.0, np.nan)),
+    (bjm.priors.Beta, (0.0, 1.0)),
+    (bjm.priors.TruncatedNormal, (0.0, 0.0, 0.0, 1.0)),
+    (bjm.priors.TruncatedNormal, (np.nan, 1.0, 0.0, 1.0)),
+    (bjm.priors.TruncatedNormal, (0.0, 1.0, 1.0, 0.0)),
+    (bjm.priors.TruncatedNormal, (0.0, 1.0, np.nan, 1.0)),
 ]
 
 
@@ -261,7 +269,7 @@ def test_fields_that_are_known_only_when_compiled_code_runs():
         assert all(slope == 0 for slope in jax.tree.leaves(slopes)), (kind, fields)
     for prior, _ in PRIORS.values():
         kind, fields = type(prior), tuple(jax.tree.leaves(prior))
-        if kind is bjm.OnNaturalScale:
+        if kind is bjm.priors.OnNaturalScale:
             kind = log_of_exponential
         for value in (jnp.float32(np.nan), jnp.float32(np.inf)):
             density, (_, slope) = density_and_slopes(kind, fields, value)
@@ -271,10 +279,10 @@ def test_fields_that_are_known_only_when_compiled_code_runs():
 @pytest.mark.parametrize(
     ("prior", "value", "expected"),
     [
-        (bjm.HalfCauchy(1.0), 1e25, scipy.stats.halfcauchy),
-        (bjm.StudentT(0.5), 1e25, scipy.stats.t(0.5)),
-        (bjm.Normal(0.0, 1e-25), 2e-25, scipy.stats.norm(0.0, 1e-25)),
-        (bjm.Beta(2.0, 1e6), 3e-6, scipy.stats.beta(2.0, 1e6)),
+        (bjm.priors.HalfCauchy(1.0), 1e25, scipy.stats.halfcauchy),
+        (bjm.priors.StudentT(0.5), 1e25, scipy.stats.t(0.5)),
+        (bjm.priors.Normal(0.0, 1e-25), 2e-25, scipy.stats.norm(0.0, 1e-25)),
+        (bjm.priors.Beta(2.0, 1e6), 3e-6, scipy.stats.beta(2.0, 1e6)),
     ],
 )
 def test_squares_that_single_precision_does_not_hold(prior, value, expected):
@@ -296,10 +304,10 @@ def is_bias(name, parameter):
 
 
 RULES = {
-    bjm.LaplacianParameter: bjm.Laplace(0.0, 0.5),
-    is_bias: bjm.Normal(0.0, 3.0),
-    "['rates']": bjm.Normal(np.array([0.0, 1.0]), 2.0),
-    "['sigma']": bjm.HalfNormal(1.0),
+    bjm.LaplacianParameter: bjm.priors.Laplace(0.0, 0.5),
+    is_bias: bjm.priors.Normal(0.0, 3.0),
+    "['rates']": bjm.priors.Normal(np.array([0.0, 1.0]), 2.0),
+    "['sigma']": bjm.priors.HalfNormal(1.0),
 }
 
 
@@ -308,18 +316,18 @@ def test_names_decide_first_then_the_others_in_their_order(key):
     found = bjm.Prior(RULES).of_parameters(model)
     kinds = {name: type(prior) for name, prior in found.items()}
     assert kinds == {
-        "['net'].W": bjm.Laplace,
-        "['net'].b": bjm.Laplace,
-        "['rates']": bjm.Normal,
-        "['sigma']": bjm.HalfNormal,
+        "['net'].W": bjm.priors.Laplace,
+        "['net'].b": bjm.priors.Laplace,
+        "['rates']": bjm.priors.Normal,
+        "['sigma']": bjm.priors.HalfNormal,
     }
-    everything = {bjm.AbstractParameter: bjm.StudentT(3.0), **RULES}
-    found = bjm.Prior({is_bias: bjm.Normal(), **everything}).of_parameters(model)
+    everything = {bjm.AbstractParameter: bjm.priors.StudentT(3.0), **RULES}
+    found = bjm.Prior({is_bias: bjm.priors.Normal(), **everything}).of_parameters(model)
     assert [type(prior) for prior in found.values()] == [
-        bjm.StudentT,
-        bjm.Normal,
-        bjm.Normal,
-        bjm.HalfNormal,
+        bjm.priors.StudentT,
+        bjm.priors.Normal,
+        bjm.priors.Normal,
+        bjm.priors.HalfNormal,
     ]
 
 
@@ -379,7 +387,7 @@ class Decay(bjm.AbstractVectorField):
 def test_prior_predictive_trajectories(key):
     """Draws of exp(-rate t) have the log-normal quantiles of the rate."""
     field = Decay(bjm.make_parameter(0.0))
-    prior = bjm.Prior(default=bjm.Normal(-1.0, 0.5))
+    prior = bjm.Prior(default=bjm.priors.Normal(-1.0, 0.5))
     ts = jnp.array([0.0, 1.0])
     trajectories = bjm.posterior_trajectories(
         bjm.PriorDraws(field, prior), jnp.ones(()), ts, key=key, num_samples=1_000
@@ -397,7 +405,7 @@ def test_divergence_from_the_prior(key):
         ),
         "own": LogisticParameter(jnp.array([0.3, 1.0]), jnp.array([0.9, 0.5])),
     }
-    prior = bjm.Prior(RULES, default=bjm.Normal(0.5, 1.5))
+    prior = bjm.Prior(RULES, default=bjm.priors.Normal(0.5, 1.5))
 
     @jax.jit
     @jax.vmap
@@ -414,11 +422,11 @@ def test_divergence_from_the_prior(key):
 @pytest.mark.parametrize("sd", [1e-6, 1e-4, 1e3])
 def test_divergence_from_narrow_and_wide_priors(sd, x64):
     q = bjm.GaussianParameter(jnp.array(2e-4), jnp.array(0.01))
-    of_normal = bjm.kl_to_prior(q, bjm.Prior(default=bjm.Normal(1e-4, sd)))
+    of_normal = bjm.kl_to_prior(q, bjm.Prior(default=bjm.priors.Normal(1e-4, sd)))
     expected = np.log(sd / 2e-4) + (2e-4**2 + 1e-4**2) / (2 * sd**2) - 0.5
     np.testing.assert_allclose(of_normal, expected, rtol=1e-11)
     q = bjm.LaplacianParameter(jnp.array(2e-4), jnp.array(0.01))
-    of_laplace = bjm.kl_to_prior(q, bjm.Prior(default=bjm.Laplace(1e-4, sd)))
+    of_laplace = bjm.kl_to_prior(q, bjm.Prior(default=bjm.priors.Laplace(1e-4, sd)))
     expected = np.log(sd / 2e-4) + (2e-4 * np.exp(-0.5) + 1e-4) / sd - 1
     np.testing.assert_allclose(of_laplace, expected, rtol=1e-11)
 
@@ -426,27 +434,34 @@ def test_divergence_from_narrow_and_wide_priors(sd, x64):
 def test_mistakes_are_named(key):
     model = model_of(key)
     with pytest.raises(ValueError, match=r"says nothing of .*\['net'\].W.*`default`"):
-        bjm.log_prior(model, bjm.Prior({"['rates']": bjm.Normal()}))
+        bjm.log_prior(model, bjm.Prior({"['rates']": bjm.priors.Normal()}))
     with pytest.raises(ValueError, match=r"'rats'.*Near matches: .*rates"):
-        bjm.log_prior(model, bjm.Prior({"rats": bjm.Normal()}, bjm.Normal()))
+        bjm.log_prior(
+            model, bjm.Prior({"rats": bjm.priors.Normal()}, bjm.priors.Normal())
+        )
     for rule in (3, float):
         with pytest.raises(TypeError, match="A rule must be a name, a type"):
-            bjm.Prior({rule: bjm.Normal()})
+            bjm.Prior({rule: bjm.priors.Normal()})
     with pytest.raises(TypeError, match="must lead to a prior"):
         bjm.Prior({"rates": 1.0})
     for width in (-1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match=f"`sd` must be positive, but got {width}"):
-            bjm.Normal(0.0, width)
-    for kind in (bjm.TruncatedNormal, bjm.Uniform):
+            bjm.priors.Normal(0.0, width)
+    for kind in (bjm.priors.TruncatedNormal, bjm.priors.Uniform):
         with pytest.raises(ValueError, match="`low` must be below `high`"):
             kind(low=1.0, high=0.5)
     for kind, fields in NOWHERE:
         with pytest.raises(ValueError, match=r"`\w+` must be (positive|finite|below)"):
             kind(*fields)
-    wide = bjm.Prior(default=bjm.Normal(jnp.zeros(3)))
+    wide = bjm.Prior(default=bjm.priors.Normal(jnp.zeros(3)))
     with pytest.raises(ValueError, match=r"`mean` has shape \(3,\), .* to \(2,\)"):
         bjm.log_prior({"rates": model["rates"]}, wide)
-    for other in (bjm.StudentT(3.0), bjm.Gamma(3.0), bjm.Uniform(), bjm.Beta(1, 2)):
+    for other in (
+        bjm.priors.StudentT(3.0),
+        bjm.priors.Gamma(3.0),
+        bjm.priors.Uniform(),
+        bjm.priors.Beta(1, 2),
+    ):
         wanted = rf"Gaussian.* {type(other).__name__}\) of `\['x'\]"
         with pytest.raises(NotImplementedError, match=wanted):
             bjm.kl_to_prior(model | {"x": model["rates"]}, bjm.Prior(RULES, other))
@@ -455,16 +470,24 @@ def test_mistakes_are_named(key):
 @pytest.mark.parametrize(
     ("prior", "exact", "values"),
     [
-        (bjm.Gamma(1e6, 1e6), scipy.stats.gamma(1e6, scale=1e-6), [0.999, 1.0, 1.001]),
-        (bjm.Gamma(1e4, 2e4), scipy.stats.gamma(1e4, scale=5e-5), [0.49, 0.5, 0.52]),
         (
-            bjm.InverseGamma(1e5, 1e5),
+            bjm.priors.Gamma(1e6, 1e6),
+            scipy.stats.gamma(1e6, scale=1e-6),
+            [0.999, 1.0, 1.001],
+        ),
+        (
+            bjm.priors.Gamma(1e4, 2e4),
+            scipy.stats.gamma(1e4, scale=5e-5),
+            [0.49, 0.5, 0.52],
+        ),
+        (
+            bjm.priors.InverseGamma(1e5, 1e5),
             scipy.stats.invgamma(1e5, scale=1e5),
             [0.999, 1.0, 1.001],
         ),
-        (bjm.Beta(1e5, 1e5), scipy.stats.beta(1e5, 1e5), [0.499, 0.5, 0.501]),
-        (bjm.Beta(2.0, 1e5), scipy.stats.beta(2, 1e5), [1e-6, 1e-5, 1e-4]),
-        (bjm.Beta(1e5, 1.0), scipy.stats.beta(1e5, 1), [0.9999, 0.99999, 1.0]),
+        (bjm.priors.Beta(1e5, 1e5), scipy.stats.beta(1e5, 1e5), [0.499, 0.5, 0.501]),
+        (bjm.priors.Beta(2.0, 1e5), scipy.stats.beta(2, 1e5), [1e-6, 1e-5, 1e-4]),
+        (bjm.priors.Beta(1e5, 1.0), scipy.stats.beta(1e5, 1), [0.9999, 0.99999, 1.0]),
     ],
 )
 def test_large_concentrations_in_single_precision(prior, exact, values):
@@ -478,8 +501,12 @@ def test_large_concentrations_in_single_precision(prior, exact, values):
 
 def test_what_is_known_is_drawn_by_a_rule_about_it_alone(key):
     model = {"a": bjm.make_parameter(0.0), "b": bjm.DeterministicParameter(7.0)}
-    of_all = bjm.sample_prior(model, bjm.Prior(default=bjm.Normal(0.0, 1.0)), key)
+    of_all = bjm.sample_prior(
+        model, bjm.Prior(default=bjm.priors.Normal(0.0, 1.0)), key
+    )
     assert float(of_all["b"].mean) == 7
     assert float(of_all["a"].mean) != 0
-    named = bjm.Prior({"['b']": bjm.Normal(0.0, 1.0)}, bjm.Normal(0.0, 1.0))
+    named = bjm.Prior(
+        {"['b']": bjm.priors.Normal(0.0, 1.0)}, bjm.priors.Normal(0.0, 1.0)
+    )
     assert float(bjm.sample_prior(model, named, key)["b"].mean) != 7

@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from BayesianJaxModels import clip_finite_by_global_norm
+from BayesianJaxModels.train import clip_finite_by_global_norm
 
 
 @pytest.fixture

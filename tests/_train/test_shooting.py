@@ -8,12 +8,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import BayesianJaxModels as bjm
-from BayesianJaxModels import (
-    continuity_gaps,
-    growing_horizon,
-    integrate,
-    shooting_segments,
-)
+from BayesianJaxModels import integrate
+from BayesianJaxModels.train import continuity_gaps, growing_horizon, shooting_segments
 
 CONSTANT_STEPS = {
     "stepsize_controller": diffrax.ConstantStepSize(),

@@ -98,7 +98,7 @@ def test_density_is_the_models(pinene, data, case):
     expected += -0.5 * np.sum(residuals**2) / 0.8**2
     expected -= 8 * dimension * np.log(0.8 * np.sqrt(2 * np.pi))
 
-    prior = bjm.Prior(default=bjm.Normal(centre, 1.0))
+    prior = bjm.Prior(default=bjm.priors.Normal(centre, 1.0))
     solve = pinene.SOLVE.at(minutes)
     density = pinene.LogDensity(prior, solve, percent, pinene.CASES[case][2])
     model = pinene.Kinetics(bjm.make_parameter(jnp.asarray(theta)))

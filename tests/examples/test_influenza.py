@@ -56,8 +56,10 @@ def test_density_is_the_models(num_stages):
         bjm.make_parameter(np.log(excess)),
         num_stages,
     )
-    rates = bjm.TruncatedNormal(np.array([2.0, 0.4]), np.array([1.0, 0.5]))
-    priors = {"log_rates": rates, "log_excess": bjm.Exponential(5.0)}
-    prior = {k: bjm.OnNaturalScale(p, jnp.exp, jnp.log) for k, p in priors.items()}
+    rates = bjm.priors.TruncatedNormal(np.array([2.0, 0.4]), np.array([1.0, 0.5]))
+    priors = {"log_rates": rates, "log_excess": bjm.priors.Exponential(5.0)}
+    prior = {
+        k: bjm.priors.OnNaturalScale(p, jnp.exp, jnp.log) for k, p in priors.items()
+    }
     density = influenza.LogDensity(bjm.Prior(prior), counts, seen)
     np.testing.assert_allclose(eqx.filter_jit(density)(model), expected, atol=2e-3)

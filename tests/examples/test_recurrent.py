@@ -37,7 +37,7 @@ def test_likelihood_is_that_of_a_plain_loop(recurrent):
     network = recurrent.Network(
         bjm.Bayesian(eqx.nn.GRUCell(1, recurrent.WIDTH, key=keys[0])),
         bjm.BayesianLinear(recurrent.WIDTH, 1, key=keys[1]),
-        bjm.NormalLikelihood(log_scale=bjm.make_parameter(-0.7)),
+        bjm.likelihoods.NormalLikelihood(log_scale=bjm.make_parameter(-0.7)),
     )
     series = np.random.default_rng(0).normal(size=12).astype(np.float32)
     cell = network.cell.to_equinox()

@@ -24,7 +24,7 @@ def test_density_is_the_models():
     """Half the squares and the rest make the density, written out again."""
     van_der_pol = importlib.import_module("examples.van_der_pol")
     field = bjm.NeuralVectorField(2, width=16, depth=1, key=jax.random.key(0))
-    noise = bjm.NormalLikelihood(log_scale=bjm.make_parameter(-1.2))
+    noise = bjm.likelihoods.NormalLikelihood(log_scale=bjm.make_parameter(-1.2))
     model = van_der_pol.NeuralODE(field, bjm.make_parameter([1.0, -0.5]), noise)
     ys = np.random.default_rng(0).normal(size=(50, 2))
     density = van_der_pol.LogDensity(jnp.asarray(ys))

@@ -37,7 +37,7 @@ class Coverage(eqx.Module):
         ```python
         rng = np.random.default_rng(0)
         draws, truth = rng.normal(size=(400, 30)), rng.normal(size=30)  # of 30 times
-        found = bjm.coverage(draws, truth, levels=(0.5, 0.9))
+        found = bjm.calibration.coverage(draws, truth, levels=(0.5, 0.9))
         found.pointwise  # [0.5, 0.9]
         found.by_time.shape  # (2, 30)
         found.simultaneous  # [1.0, 1.0]
@@ -95,7 +95,7 @@ def coverage(
         rates, ts = rng.normal(0.5, 0.1, (500, 1, 1)), np.linspace(0.0, 4.0, 9)
         draws = np.exp(-rates * ts)  # of a decay from 1, for one series
         truth = np.exp(-0.6 * ts)[None]
-        found = bjm.coverage(draws, truth, levels=(0.5, 0.9), time_axis=1)
+        found = bjm.calibration.coverage(draws, truth, levels=(0.5, 0.9), time_axis=1)
         found.pointwise  # [0.11, 1.0]
         ```
 
@@ -194,7 +194,7 @@ def pit(
         ```python
         rng = np.random.default_rng(0)
         replicated, counts = rng.poisson(5.0, (500, 200)), rng.poisson(5.0, 200)
-        values = bjm.pit(replicated, counts, key=jax.random.key(0))
+        values = bjm.calibration.pit(replicated, counts, key=jax.random.key(0))
         np.quantile(values, [0.25, 0.5, 0.75])  # [0.30, 0.53, 0.77]
         ```
 

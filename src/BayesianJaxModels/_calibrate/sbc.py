@@ -29,7 +29,7 @@ class SBC(eqx.Module):
         ```python
         rng = np.random.default_rng(0)
         ranks = rng.integers(0, 21, (200, 1))  # as they should be, of 20 draws each
-        found = bjm.SBC(ranks, num_ranks=21, names=("rate",))
+        found = bjm.calibration.SBC(ranks, num_ranks=21, names=("rate",))
         found.passes  # True
         found.ecdf.shape  # (21, 1)
         ```
@@ -120,7 +120,7 @@ def simulation_based_calibration(
 
     Example:
         ```python
-        found = bjm.simulation_based_calibration(
+        found = bjm.calibration.simulation_based_calibration(
             lambda key: jax.random.normal(key, (1,)),
             lambda key, theta: theta + jax.random.normal(key, (1,)),
             lambda key, y: y / 2 + jax.random.normal(key, (50, 1)) / 2**0.5,
@@ -226,7 +226,8 @@ def rank_band(
 
     Example:
         ```python
-        low, high = bjm.rank_band(100, 5)  # of 100 simulations with 4 draws each
+        # Of 100 simulations with 4 draws each.
+        low, high = bjm.calibration.rank_band(100, 5)
         low  # [0.11, 0.29, 0.49, 0.7, 1.0]
         ```
 

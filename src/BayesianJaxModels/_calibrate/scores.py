@@ -46,7 +46,7 @@ def crps(
         ```python
         rng = np.random.default_rng(0)
         replicated, counts = rng.poisson(5.0, (200, 9)), rng.poisson(5.0, 9)
-        bjm.crps(replicated, counts).mean()  # 1.185
+        bjm.calibration.crps(replicated, counts).mean()  # 1.185
         ```
 
     References:
@@ -110,7 +110,7 @@ def energy_score(
         rng = np.random.default_rng(0)
         rates, ts = rng.normal(0.5, 0.1, (200, 1)), np.linspace(0.0, 2.0, 5)
         draws = np.exp(-rates * ts) + rng.normal(0.0, 0.05, (200, 5))
-        bjm.energy_score(draws, np.exp(-0.6 * ts), joint=True)  # 0.073
+        bjm.calibration.energy_score(draws, np.exp(-0.6 * ts), joint=True)  # 0.073
         ```
 
     References:
@@ -184,7 +184,7 @@ class LogPredictiveDensity(eqx.Module):
         ```python
         rates, counts = np.array([[4.0], [5.0], [6.0]]), np.array([3, 7, 5])
         log_probs = jax.scipy.stats.poisson.logpmf(counts, rates)  # (3, 3)
-        found = bjm.log_predictive_density(log_probs)
+        found = bjm.calibration.log_predictive_density(log_probs)
         found.pointwise.shape  # (3,)
         found.elpd, found.standard_error  # (-6.06, 0.44)
         ```
@@ -223,7 +223,7 @@ def log_predictive_density(
         rates, ts = np.array([[0.4], [0.5], [0.6]]), np.linspace(0.0, 2.0, 5)
         data = np.array([1.05, 0.7, 0.65, 0.5, 0.3])
         log_probs = jax.scipy.stats.norm.logpdf(data, np.exp(-rates * ts), 0.1)
-        bjm.log_predictive_density(log_probs).mnll  # -1.15
+        bjm.calibration.log_predictive_density(log_probs).mnll  # -1.15
         ```
 
     References:
@@ -294,10 +294,14 @@ def leave_future_out(
         ```python
         counts, elpd = np.array([4, 6, 5, 7, 3, 5, 6, 4, 5, 5]), np.zeros(3)
         rng = np.random.default_rng(0)
-        for train, test in bjm.leave_future_out(np.arange(10), min_train=5, horizon=3):
+        splits = bjm.calibration.leave_future_out(
+            np.arange(10), min_train=5, horizon=3
+        )
+        for train, test in splits:
             rates = rng.gamma(1 + counts[train].sum(), 1 / train.sum(), (500, 1))
             log_probs = jax.scipy.stats.poisson.logpmf(counts, rates)
-            elpd += bjm.log_predictive_density(log_probs, test).pointwise[test]
+            found = bjm.calibration.log_predictive_density(log_probs, test)
+            elpd += found.pointwise[test]
         elpd / 3  # [-1.87, -1.88, -1.82]
         ```
 

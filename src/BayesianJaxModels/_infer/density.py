@@ -119,7 +119,8 @@ class ForwardGradient(eqx.Module):
         def log_density(drawn):
             decay = lambda t, y, rate: -rate * y
             ys = bjm.integrate(decay, 1.0, ts, args=drawn.mean, adjoint=adjoint).ys
-            return bjm.NormalLikelihood(0.1).log_prob(ys, jnp.exp(-0.5 * ts))
+            noise = bjm.likelihoods.NormalLikelihood(0.1)
+            return noise.log_prob(ys, jnp.exp(-0.5 * ts))
 
         rate = bjm.make_parameter(0.5)
         jax.jit(jax.grad(bjm.ForwardGradient(log_density)))(rate).mean  # 0.0

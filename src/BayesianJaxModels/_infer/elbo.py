@@ -39,7 +39,7 @@ class ELBO(eqx.Module):
     Example:
         ```python
         rate = bjm.make_parameter(0.5, init_raw_stdv=0.5)
-        prior, key = bjm.Prior(default=bjm.Normal(0.0, 1.0)), jax.random.key(0)
+        prior, key = bjm.Prior(default=bjm.priors.Normal(0.0, 1.0)), jax.random.key(0)
 
         def log_likelihood(drawn):
             return -8 * (drawn.mean - 0.6) ** 2
@@ -128,10 +128,11 @@ def elbo(
 
     Example:
         ```python
-        x, prior = jnp.linspace(0.0, 1.0, 20), bjm.Prior(default=bjm.Normal(0.0, 1.0))
+        x = jnp.linspace(0.0, 1.0, 20)
+        prior = bjm.Prior(default=bjm.priors.Normal(0.0, 1.0))
 
         def log_likelihood(drawn):
-            return bjm.NormalLikelihood(0.1).log_prob(drawn.mean * x, 2 * x)
+            return bjm.likelihoods.NormalLikelihood(0.1).log_prob(drawn.mean * x, 2 * x)
 
         def loss(slope, key):
             bound = bjm.elbo(slope, log_likelihood, prior=prior, key=key, num_samples=8)

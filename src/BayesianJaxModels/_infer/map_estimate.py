@@ -226,8 +226,9 @@ def map_estimate(
 
     Example:
         ```python
-        ts, likelihood = jnp.linspace(0.0, 4.0, 9), bjm.NormalLikelihood(0.1)
-        prior = bjm.Prior(default=bjm.LogNormal(0.0, 1.0))
+        ts = jnp.linspace(0.0, 4.0, 9)
+        likelihood = bjm.likelihoods.NormalLikelihood(0.1)
+        prior = bjm.Prior(default=bjm.priors.LogNormal(0.0, 1.0))
 
         def log_density(drawn):
             fit = likelihood.log_prob(jnp.exp(-drawn.mean * ts), jnp.exp(-0.5 * ts))

@@ -38,9 +38,9 @@ class AbstractLikelihood(eqx.Module):
 
     Example:
         ```python
-        class LaplaceLikelihood(bjm.AbstractLikelihood):
+        class LaplaceLikelihood(bjm.likelihoods.AbstractLikelihood):
             observe = None
-            support = bjm.NormalLikelihood.support  # any real number
+            support = bjm.likelihoods.NormalLikelihood.support  # any real number
             noise = {}
 
             def log_density(self, prediction, observation, noise):

@@ -42,7 +42,8 @@ class Censored(AbstractLikelihood):
 
     Example:
         ```python
-        likelihood = bjm.Censored(bjm.NormalLikelihood(0.2), lower=0.1)
+        normal = bjm.likelihoods.NormalLikelihood(0.2)
+        likelihood = bjm.likelihoods.Censored(normal, lower=0.1)
         prediction = jnp.array([0.5, 0.2, 0.05])
         data = jnp.array([0.6, 0.1, 0.0])  # two were not detected, by either sign of it
         likelihood.log_prob_each(prediction, data)  # [0.565, -1.176, -0.513]
@@ -126,7 +127,8 @@ class IntervalCensored(AbstractLikelihood):
 
     Example:
         ```python
-        likelihood = bjm.IntervalCensored(bjm.NormalLikelihood(0.3), width=1.0)
+        normal = bjm.likelihoods.NormalLikelihood(0.3)
+        likelihood = bjm.likelihoods.IntervalCensored(normal, width=1.0)
         prediction = jnp.array([2.4, 2.4])
         likelihood.log_prob_each(prediction, jnp.array([2.0, 3.0]))  # [-0.463, -0.996]
         ```

@@ -34,7 +34,7 @@ class LogNormalLikelihood(AbstractLikelihood):
 
     Example:
         ```python
-        likelihood = bjm.LogNormalLikelihood(0.2)  # errors of some 20 %
+        likelihood = bjm.likelihoods.LogNormalLikelihood(0.2)  # errors of some 20 %
         concentration = jnp.array([8.0, 4.0, 2.0])
         likelihood.log_prob(concentration, jnp.array([7.0, 4.4, 2.0]))  # -2.386
         ```

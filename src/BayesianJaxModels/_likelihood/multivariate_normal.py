@@ -51,7 +51,7 @@ class MultivariateNormalLikelihood(AbstractLikelihood):
     Example:
         ```python
         correlation = jnp.array([[1.0, 0.8], [0.8, 1.0]])
-        likelihood = bjm.MultivariateNormalLikelihood(0.5, correlation)
+        likelihood = bjm.likelihoods.MultivariateNormalLikelihood(0.5, correlation)
         prediction = jnp.zeros((2, 2))  # 2 times, 2 states
         data = jnp.array([[0.5, 0.5], [0.5, jnp.nan]])
         likelihood.log_prob_each(prediction, data, ~jnp.isnan(data))  # [-0.496, -0.726]

@@ -36,7 +36,7 @@ class NegativeBinomialLikelihood(AbstractLikelihood):
 
     Example:
         ```python
-        likelihood = bjm.NegativeBinomialLikelihood(10.0)
+        likelihood = bjm.likelihoods.NegativeBinomialLikelihood(10.0)
         infected = jnp.array([3.0, 25.0, 75.0])  # in bed, by the model, on three days
         likelihood.log_prob(infected, jnp.array([3, 22, 78]))  # -8.94
         ```

@@ -33,7 +33,7 @@ class NormalLikelihood(AbstractLikelihood):
         ```python
         ys = jnp.array([[1.0, 9.0], [0.6, 8.0], [0.4, 7.0]])  # 3 times, 2 states
         data = jnp.array([1.1, 0.6, jnp.nan])  # of the first state
-        likelihood = bjm.NormalLikelihood(0.1, observe=0)
+        likelihood = bjm.likelihoods.NormalLikelihood(0.1, observe=0)
         likelihood.log_prob(ys, data, mask=jnp.array([True, True, False]))  # 2.27
         ```
     """

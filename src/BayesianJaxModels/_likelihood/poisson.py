@@ -27,7 +27,8 @@ class PoissonLikelihood(AbstractLikelihood):
     Example:
         ```python
         infected = jnp.array([3.0, 25.0, 75.0])  # in bed, by the model, on three days
-        bjm.PoissonLikelihood().log_prob(infected, jnp.array([3, 22, 78]))  # -7.309
+        likelihood = bjm.likelihoods.PoissonLikelihood()
+        likelihood.log_prob(infected, jnp.array([3, 22, 78]))  # -7.309
         ```
     """
 

@@ -32,7 +32,7 @@ class StudentTLikelihood(AbstractLikelihood):
 
     Example:
         ```python
-        likelihood = bjm.StudentTLikelihood(df=4, scale=0.1)
+        likelihood = bjm.likelihoods.StudentTLikelihood(df=4, scale=0.1)
         prediction, data = jnp.ones(3), jnp.array([1.0, 1.1, 3.0])  # an outlier
         likelihood.log_prob_each(prediction, data)  # [1.32, 0.76, -10.22]
         ```

@@ -20,7 +20,7 @@ class PriorDraws(AbstractPosterior):
     Example:
         ```python
         rate, ts = bjm.make_parameter(1.0), jnp.linspace(0.0, 1.0, 5)
-        prior = bjm.Prior(default=bjm.LogNormal(0.0, 0.5))
+        prior = bjm.Prior(default=bjm.priors.LogNormal(0.0, 0.5))
         before_any_data = bjm.map_posterior(
             lambda drawn: jnp.exp(-drawn.mean * ts),
             bjm.PriorDraws(rate, prior),

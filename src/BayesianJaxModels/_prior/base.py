@@ -17,7 +17,7 @@ class AbstractPrior(eqx.Module):
 
     Example:
         ```python
-        class Uniform(bjm.AbstractPrior):
+        class Uniform(bjm.priors.AbstractPrior):
             def log_density(self, value):
                 return jnp.where((value >= 0) & (value <= 1), 0.0, -jnp.inf)
 

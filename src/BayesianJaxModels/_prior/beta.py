@@ -30,7 +30,7 @@ class Beta(AbstractPrior):
 
     Example:
         ```python
-        prior = bjm.Beta(alpha=2.0, beta=5.0)
+        prior = bjm.priors.Beta(alpha=2.0, beta=5.0)
         prior.log_density(jnp.array([0.0, 0.2, 0.9]))  # [-inf, 0.899, -5.914]
         ```
     """

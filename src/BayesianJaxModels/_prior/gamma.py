@@ -26,7 +26,7 @@ class Exponential(AbstractPrior):
 
     Example:
         ```python
-        prior = bjm.Exponential(rate=5.0)
+        prior = bjm.priors.Exponential(rate=5.0)
         prior.log_density(jnp.array([0.0, 0.2]))  # [1.609, 0.609]
         ```
     """
@@ -69,7 +69,7 @@ class Gamma(AbstractPrior):
 
     Example:
         ```python
-        prior = bjm.Gamma(concentration=2.0, rate=0.1)
+        prior = bjm.priors.Gamma(concentration=2.0, rate=0.1)
         prior.log_density(jnp.array([0.0, 10.0, 30.0]))  # [-inf, -3.303, -4.204]
         ```
     """
@@ -119,7 +119,7 @@ class InverseGamma(AbstractPrior):
 
     Example:
         ```python
-        prior = bjm.InverseGamma(concentration=3.0, scale=1.0)
+        prior = bjm.priors.InverseGamma(concentration=3.0, scale=1.0)
         prior.log_density(jnp.array([0.0, 0.25, 1.0]))  # [-inf, 0.852, -1.693]
         ```
     """

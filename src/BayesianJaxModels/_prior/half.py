@@ -26,7 +26,7 @@ class HalfNormal(AbstractPrior):
     Example:
         ```python
         noise = bjm.make_parameter(0.2)
-        bjm.log_prior(noise, bjm.Prior(default=bjm.HalfNormal(0.5)))  # 0.387
+        bjm.log_prior(noise, bjm.Prior(default=bjm.priors.HalfNormal(0.5)))  # 0.387
         ```
     """
 
@@ -63,7 +63,7 @@ class HalfCauchy(AbstractPrior):
 
     Example:
         ```python
-        prior = bjm.HalfCauchy(0.1)  # of how far groups differ: little, or much
+        prior = bjm.priors.HalfCauchy(0.1)  # of how far groups differ: little, or much
         prior.log_density(jnp.array([0.1, 1.0]))  # [1.158, -2.764]
         ```
     """

@@ -24,7 +24,8 @@ class Laplace(AbstractPrior):
 
     Example:
         ```python
-        prior = bjm.Laplace(scale=0.1)  # for coefficients of which most are small
+        # For coefficients of which most are small.
+        prior = bjm.priors.Laplace(scale=0.1)
         prior.log_density(jnp.array([0.0, 0.5]))  # [1.609, -3.391]
         ```
     """

@@ -28,7 +28,7 @@ class LogNormal(AbstractPrior):
     Example:
         ```python
         rate = bjm.make_parameter(0.03)
-        prior = bjm.Prior(default=bjm.LogNormal(mean=np.log(0.05), sd=1.0))
+        prior = bjm.Prior(default=bjm.priors.LogNormal(mean=np.log(0.05), sd=1.0))
         bjm.log_prior(rate, prior)  # 2.457
         ```
     """

@@ -27,7 +27,7 @@ class OnNaturalScale(AbstractPrior):
     Example:
         ```python
         # The parameter holds the logarithm of a rate whose prior is half-normal.
-        prior = bjm.OnNaturalScale(bjm.HalfNormal(0.5), jnp.exp, jnp.log)
+        prior = bjm.priors.OnNaturalScale(bjm.priors.HalfNormal(0.5), jnp.exp, jnp.log)
         prior.log_density(jnp.log(jnp.array([0.5])))  # [-0.726]
         ```
     """

@@ -23,7 +23,7 @@ class Normal(AbstractPrior):
 
     Example:
         ```python
-        prior = bjm.Normal(mean=0.5, sd=[0.1, 1.0])
+        prior = bjm.priors.Normal(mean=0.5, sd=[0.1, 1.0])
         prior.log_density(jnp.array([0.5, 0.5]))  # [1.384, -0.919]
         ```
     """

@@ -47,8 +47,11 @@ class Prior(eqx.Module):
             log_stiffness: bjm.GaussianParameter
             start: bjm.GaussianParameter
 
-        positive = bjm.OnNaturalScale(bjm.HalfNormal(2.0), jnp.exp, jnp.log)
-        prior = bjm.Prior({"log_stiffness": positive}, default=bjm.Normal(0.0, 1.0))
+        half = bjm.priors.HalfNormal(2.0)
+        prior = bjm.Prior(
+            {"log_stiffness": bjm.priors.OnNaturalScale(half, jnp.exp, jnp.log)},
+            default=bjm.priors.Normal(0.0, 1.0),
+        )
         model = Oscillator(bjm.make_parameter(0.0), bjm.make_parameter([1.0, 0.0]))
         bjm.log_prior(model, prior)  # -3.382
         ```
@@ -148,7 +151,7 @@ def log_prior(drawn: PyTree, prior: Prior) -> Float[Array, ""]:
         ```python
         model = [bjm.make_parameter([0.5, 2.0]), bjm.make_parameter(0.1)]
         drawn = bjm.sample_all_parameters(model, jax.random.key(0))
-        bjm.log_prior(drawn, bjm.Prior(default=bjm.Normal(0.0, 1.0)))  # -4.89
+        bjm.log_prior(drawn, bjm.Prior(default=bjm.priors.Normal(0.0, 1.0)))  # -4.89
         ```
     """
     distributions = prior.of_parameters(drawn)
@@ -179,7 +182,7 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
     Example:
         ```python
         rates = bjm.make_parameter([0.5, 2.0])
-        prior = bjm.Prior(default=bjm.LogNormal(0.0, 0.5))
+        prior = bjm.Prior(default=bjm.priors.LogNormal(0.0, 0.5))
         keys = jax.random.split(jax.random.key(0), 100)
         draws = jax.vmap(lambda key: bjm.sample_prior(rates, prior, key).mean)(keys)
         draws.shape  # (100, 2)
@@ -222,7 +225,7 @@ def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
     Example:
         ```python
         rates = bjm.make_parameter([0.0, 1.0], init_raw_stdv=0.5)  # sd .25
-        bjm.kl_to_prior(rates, bjm.Prior(default=bjm.Normal(0.0, 1.0)))  # 2.334
+        bjm.kl_to_prior(rates, bjm.Prior(default=bjm.priors.Normal(0.0, 1.0)))  # 2.334
         ```
     """
     parameters = get_parameters(model)

@@ -30,7 +30,7 @@ class StudentT(AbstractPrior):
 
     Example:
         ```python
-        prior = bjm.StudentT(df=3, scale=2.5)
+        prior = bjm.priors.StudentT(df=3, scale=2.5)
         prior.log_density(jnp.array([0.0, 10.0]))  # [-1.917, -5.609]
         ```
     """

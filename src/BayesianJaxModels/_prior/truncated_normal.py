@@ -32,7 +32,7 @@ class TruncatedNormal(AbstractPrior):
 
     Example:
         ```python
-        prior = bjm.TruncatedNormal(mean=0.0, sd=1.0, low=0.0)
+        prior = bjm.priors.TruncatedNormal(mean=0.0, sd=1.0, low=0.0)
         prior.log_density(jnp.array([-1.0, 1.0]))  # [-inf, -0.726]
         ```
     """

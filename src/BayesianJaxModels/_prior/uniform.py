@@ -28,11 +28,12 @@ class Uniform(AbstractPrior):
 
     Example:
         ```python
-        prior = bjm.Uniform(low=0.0, high=4.0)
+        prior = bjm.priors.Uniform(low=0.0, high=4.0)
         prior.log_density(jnp.array([-1.0, 0.0, 3.0]))  # [-inf, -1.386, -1.386]
         # The parameter holds the logit of a share that may be anything.
         logit = jax.scipy.special.logit
-        prior = bjm.OnNaturalScale(bjm.Uniform(0.0, 1.0), jax.nn.sigmoid, logit)
+        share = bjm.priors.Uniform(0.0, 1.0)
+        prior = bjm.priors.OnNaturalScale(share, jax.nn.sigmoid, logit)
         prior.log_density(jnp.array([0.0]))  # [-1.386]
         ```
     """

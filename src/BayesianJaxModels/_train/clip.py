@@ -19,7 +19,7 @@ class ClipState(eqx.Module):
 
     Example:
         ```python
-        clip = bjm.clip_finite_by_global_norm(1.0)
+        clip = bjm.train.clip_finite_by_global_norm(1.0)
         state = clip.init(jnp.ones(2))
         _, state = clip.update(jnp.array([0.5, jnp.nan]), state)
         state.num_left_out  # 1
@@ -54,7 +54,7 @@ def clip_finite_by_global_norm(max_norm: float) -> optax.GradientTransformation:
     Example:
         ```python
         optimiser = optax.chain(
-            bjm.clip_finite_by_global_norm(1.0), optax.adam(1e-2)
+            bjm.train.clip_finite_by_global_norm(1.0), optax.adam(1e-2)
         )
         rates = jnp.ones(2)
         state = optimiser.init(rates)

@@ -39,8 +39,8 @@ def growing_horizon(
     Example:
         ```python
         ts = np.linspace(0.0, 8.0, 5)
-        bjm.growing_horizon(0, 1_000, ts)  # [True, True, False, False, False]
-        bjm.growing_horizon(500, 1_000, ts)  # [True, True, True, False, False]
+        bjm.train.growing_horizon(0, 1_000, ts)  # [True, True, False, False, False]
+        bjm.train.growing_horizon(500, 1_000, ts)  # [True, True, True, False, False]
         ```
     """
     elapsed = read_clock(ts).begin().elapsed

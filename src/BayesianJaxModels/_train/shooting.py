@@ -27,7 +27,7 @@ class ShootingSegments(eqx.Module):
     Example:
         ```python
         hours = np.arange(5.0)
-        segments = bjm.shooting_segments(hours, np.exp(-hours), 2)
+        segments = bjm.train.shooting_segments(hours, np.exp(-hours), 2)
         segments.ts  # [[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]]
         segments.counts  # [[True, True, False], [True, True, True]]
         ```
@@ -75,7 +75,7 @@ def shooting_segments(
     Example:
         ```python
         ts = np.linspace(0.0, 4.0, 9)
-        segments = bjm.shooting_segments(ts, np.exp(-0.5 * ts)[:, None], 4)
+        segments = bjm.train.shooting_segments(ts, np.exp(-0.5 * ts)[:, None], 4)
 
 
         @jax.jit
@@ -88,8 +88,8 @@ def shooting_segments(
                 args=rate,
                 batched=True,
             )
-            gaps = bjm.continuity_gaps(pieces)
-            log_likelihood = bjm.NormalLikelihood(0.1).log_prob(
+            gaps = bjm.train.continuity_gaps(pieces)
+            log_likelihood = bjm.likelihoods.NormalLikelihood(0.1).log_prob(
                 pieces.ys, segments.observations, segments.counts
             )
             return jnp.sum((gaps / scale) ** 2) / 2 - log_likelihood
@@ -157,7 +157,7 @@ def continuity_gaps(trajectory: Trajectory) -> PyTree[Float[Array, "..."]]:
         ts = np.array([[0.0, 1.0], [1.0, 2.0]])
         starts = np.array([1.0, 0.0])
         pieces = bjm.integrate(lambda t, y, args: 0.0 * y, starts, ts, batched=True)
-        bjm.continuity_gaps(pieces)  # [1.0]: one ends at 1, the next starts at 0
+        bjm.train.continuity_gaps(pieces)  # [1.0]: one ends at 1, the next starts at 0
         ```
     """
     axis = trajectory.num_steps.ndim - 1

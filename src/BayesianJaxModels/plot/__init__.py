@@ -1,5 +1,4 @@
-"""What one sees: bands of trajectories, and what draws cost. Needs matplotlib."""
+"""What one sees: bands of trajectories, and how honest they are. Needs matplotlib."""
 
 from .bands import trajectories as trajectories
 from .reliability import calibration as calibration
-from .speed import sampling_cost as sampling_cost

@@ -20,11 +20,13 @@ def calibration(
     """Draw how honest bands are: coverage by level and by time, and PIT or SBC ranks.
 
     Args:
-        coverage: From `bjm.coverage`, or several by name. The first axes have it by
-            level, of points and of whole trajectories (dashed); the second by time.
-        pit: Values from `bjm.pit`, or an `SBC`, or several of either by name. The third
-            axes have their ECDF less the uniform one (an `SBC` has a line for each
-            quantity) and its simultaneous 95 % band for independent values.
+        coverage: From `bjm.calibration.coverage`, or several by name. The first axes
+            have it by level, of points and of whole trajectories (dashed); the second
+            by time.
+        pit: Values from `bjm.calibration.pit`, or an `SBC`, or several of either by
+            name. The third axes have their ECDF less the uniform one (an `SBC` has a
+            line for each quantity) and its simultaneous 95 % band for independent
+            values.
         level: The level of the coverage by time, the nearest there is.
         ts: The times, of shape `(T,)`; numbers from 0 if `None`.
         ax: Three matplotlib axes to draw into.
@@ -40,8 +42,8 @@ def calibration(
         ```python
         rng = np.random.default_rng(0)
         truth, draws = rng.normal(size=(40, 5)), rng.normal(size=(100, 40, 5))
-        found = bjm.coverage(draws, truth, time_axis=1)
-        values = bjm.pit(draws[..., 0], truth[:, 0], key=jax.random.key(0))
+        found = bjm.calibration.coverage(draws, truth, time_axis=1)
+        values = bjm.calibration.pit(draws[..., 0], truth[:, 0], key=jax.random.key(0))
         by_level, by_time, ecdf = plot.calibration(found, values, level=0.8)
         by_time.get_ylabel()  # 'coverage of 80 % intervals'
         ```

@@ -368,7 +368,7 @@ def test_calibration_with_two_modes():
             pick = generator.choice(800, 50, p=weights / weights.sum())
             return np.asarray(found.draws)[pick]
 
-        return bjm.simulation_based_calibration(
+        return bjm.calibration.simulation_based_calibration(
             lambda key: random.normal(key, (1,)),
             lambda key, theta: theta[0] ** 2 + 0.3 * random.normal(key, ()),
             posterior_draws,

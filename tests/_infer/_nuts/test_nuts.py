@@ -175,7 +175,7 @@ def test_r_hat_sees_two_modes(key):
     assert found.num_modes == 2
 
 
-PRIOR = bjm.Prior(default=bjm.Normal(0.0, 5.0))
+PRIOR = bjm.Prior(default=bjm.priors.Normal(0.0, 5.0))
 
 
 @pytest.mark.parametrize("stdv", [None, 1.0])
@@ -300,7 +300,7 @@ def test_chains_start_at_spread_draws_of_the_start(key):
     assert not np.any(z[0] == z[1])
     np.testing.assert_allclose(found.covariance, 9 * np.diag(stdv**2), rtol=1e-6)
     # Of half-Cauchy numbers the widths are those of the middle two thirds.
-    heavy = bjm.Prior(default=bjm.HalfCauchy(2.0))
+    heavy = bjm.Prior(default=bjm.priors.HalfCauchy(2.0))
     found = find_starts(wide, 2, 3.0, heavy, key)
     exact = stats.halfcauchy(scale=2)
     assert stats.kstest(np.ravel(found.points), exact.cdf).pvalue > 0.01
@@ -500,7 +500,7 @@ def test_bad_starts(key):
     point = Model(bjm.DeterministicParameter(jnp.zeros(D)))
     with pytest.raises(ValueError, match="no parameter to infer"):
         bjm.nuts(target(GAUSSIAN), point, key=key)
-    rule = bjm.Prior({"y": bjm.Normal(0.0, 1.0)})
+    rule = bjm.Prior({"y": bjm.priors.Normal(0.0, 1.0)})
     with pytest.raises(ValueError, match="no parameter of that name"):
         bjm.nuts(target(GAUSSIAN), start(), key=key, prior=rule)
     unknown = bjm.PriorDraws(start(), PRIOR)

@@ -104,8 +104,10 @@ def test_a_flat_end_far_away_is_told():
 
     def log_density(drawn):
         size, rate = drawn["size"].mean, drawn["rate"].mean
-        fitted = bjm.NormalLikelihood(0.05).log_prob(size * -jnp.expm1(-rate * t), data)
-        none = bjm.NormalLikelihood(0.05).log_prob(data - 0.3, data)
+        fitted = bjm.likelihoods.NormalLikelihood(0.05).log_prob(
+            size * -jnp.expm1(-rate * t), data
+        )
+        none = bjm.likelihoods.NormalLikelihood(0.05).log_prob(data - 0.3, data)
         off = jax.nn.sigmoid(10 * (size - 50))
         return (1 - off) * fitted + off * none
 

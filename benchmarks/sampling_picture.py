@@ -1,11 +1,11 @@
-"""What draws cost."""
+"""The picture of what draws cost."""
 
 from typing import Any
 
-from .axes import pyplot_or_error
+from matplotlib import pyplot
 
 
-def sampling_cost(report: dict[str, Any], *, ax: Any = None) -> Any:
+def draw(report: dict[str, Any], *, ax: Any = None) -> Any:
     """Draw what a benchmark measured: draws per second, by case and method.
 
     Args:
@@ -18,20 +18,8 @@ def sampling_cost(report: dict[str, Any], *, ax: Any = None) -> Any:
         The axes.
 
     Raises:
-        ImportError: If matplotlib is missing.
         ValueError: If no row has `"draws_per_s"`, or two have the same case and method.
-
-    Example:
-        ```python
-        rows = [
-            {"case": "2 states", "method": "one batch", "draws_per_s": 1.1e5},
-            {"case": "2 states", "method": "chunks", "draws_per_s": 2.3e5},
-        ]
-        axes = plot.sampling_cost({"device": "2 cores", "rows": rows})
-        axes.get_xscale()  # 'log'
-        ```
     """
-    pyplot = pyplot_or_error()
     rows = [row for row in report["rows"] if row.get("draws_per_s") is not None]
     if not rows:
         raise ValueError('`report` has no row with "draws_per_s", so nothing to draw.')
