@@ -212,7 +212,7 @@ GAMMA, DELTA = -2.0, 1.5
 
 
 def skewed_log_density(drawn):
-    """`x` and `z` are standard normal, with correlation .6; `y` stretches `z`."""
+    """`x` and `z` are standard normal, with correlation 0.6; `y` stretches `z`."""
     x, y = drawn.x.mean, drawn.y.mean
     z = GAMMA + DELTA * jnp.arcsinh(y)
     slope = DELTA / jnp.sqrt(1 + y**2)

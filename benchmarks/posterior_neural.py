@@ -3,7 +3,7 @@
 From fifty noisy points of the Van der Pol oscillator on [0, 7] learn the vector field,
 a network, with initial state and noise, and foretell the oscillator up to t = 14, with
 the posterior of `neural_mixture.py`. A Gaussian process did that with a mean squared
-error of .13 (Hegde, Yildiz, Lahdesmaki, Kaski & Heinonen 2022, arXiv:2106.10905).
+error of 0.13 (Hegde, Yildiz, Lahdesmaki, Kaski & Heinonen 2022, arXiv:2106.10905).
 """
 
 import time

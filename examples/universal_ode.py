@@ -1,9 +1,9 @@
 """A universal differential equation: known rates, a learnt interaction with its band.
 
 Six enclosures are stocked with known numbers of prey `x` and predators `y`, in
-hundreds, and counted quarterly for three years. The counts are simulated: `x' = .9 x -
-.5 x y`, `y' = -.7 y + .35 x y` and noise of sd .15. Growth and death are known; how the
-two meet is left to a network, `x' = .9 x + U(x, y)` and `y' = -.7 y + V(x, y)`
+hundreds, and counted quarterly for three years. The counts are simulated: `x' = 0.9 x -
+0.5 x y`, `y' = -0.7 y + 0.35 x y` and noise of sd 0.15. Growth and death are known; how
+the two meet is left to a network, `x' = 0.9 x + U(x, y)` and `y' = -0.7 y + V(x, y)`
 (Rackauckas et al. 2020, arXiv:2001.04385). Its hidden layer of 32 tanh is drawn once
 and stays; the posterior is that of the output layer, by importance sampling.
 

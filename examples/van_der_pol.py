@@ -2,7 +2,7 @@
 
 Fifty noisy points of `x' = v, v' = (1 - x^2) v / 2 - x` on [0, 7], simulated as by
 Hegde et al. 2022 (arXiv:2106.10905), who predicted it up to t = 14 with a mean squared
-error of .13. The field is a network of 16 tanh. A normal distribution of its weights,
+error of 0.13. The field is a network of 16 tanh. A normal distribution of its weights,
 start and noise is trained around each of the best modes; they are mixed by `exp(ELBO)`.
 
     python examples/van_der_pol.py

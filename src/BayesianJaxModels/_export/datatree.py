@@ -64,7 +64,7 @@ def posterior_to_datatree(
         ```python
         data = jnp.array([1.1, 0.4, 0.9, 1.6])
         noise = bjm.likelihoods.NormalLikelihood(0.5)
-        model = bjm.make_parameter(1.0, init_raw_stdv=0.5)  # sd .25, the posterior's
+        model = bjm.make_parameter(1.0, init_raw_stdv=0.5)  # sd 0.25, the posterior's
         tree = bjm.posterior_to_datatree(
             model,
             lambda drawn: {"level": drawn.mean},

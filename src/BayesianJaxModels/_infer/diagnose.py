@@ -57,8 +57,9 @@ class Diagnosis(eqx.Module):
         sd_ratio: The standard deviation of each entry over the right one, alike.
         error: The largest Monte Carlo error (one standard error) in `z` and `sd_ratio`.
         k_hat: The shape of the tail of the posterior's own weights (`pareto_smooth` of
-            target over posterior at draws of it). Above .7 weights alone cannot correct
-            it. It is told because it is widely known; the verdict does not rest on it.
+            target over posterior at draws of it). Above 0.7 weights alone cannot
+            correct it. It is told because it is widely known; the verdict does not rest
+            on it.
         reference_k_hat: The same of the weights behind `z` and `sd_ratio`.
         ess: How many draws of equal weight those are worth.
         num_failed: For how many of the posterior's own draws, a quarter of all, the log
@@ -71,7 +72,7 @@ class Diagnosis(eqx.Module):
 
     Example:
         ```python
-        rates = bjm.make_parameter([0.5, 2.0], init_raw_stdv=0.3)  # sd .09
+        rates = bjm.make_parameter([0.5, 2.0], init_raw_stdv=0.3)  # sd 0.09
         found = bjm.diagnose(
             lambda drawn: -jnp.sum((drawn.mean - rates.mean) ** 2) / (2 * 0.09**2),
             rates,
@@ -101,10 +102,10 @@ class Diagnosis(eqx.Module):
         """`"fault found"`, `"no fault found"` or `"cannot tell"`.
 
         A fault is a mean that is off by more than a quarter of a standard deviation, a
-        standard deviation outside of .8 to 1.25 of the right one, or another mode. It
+        standard deviation outside of 0.8 to 1.25 of the right one, or another mode. It
         cannot be told
-        where the weights are poor: `reference_k_hat` above .7 (or `1 - 1 / log10(n)`
-        for fewer draws) or `error` above .1, unless a fault is twice `error` beyond
+        where the weights are poor: `reference_k_hat` above 0.7 (or `1 - 1 / log10(n)`
+        for fewer draws) or `error` above 0.1, unless a fault is twice `error` beyond
         those limits.
         """
         if self.other_modes:

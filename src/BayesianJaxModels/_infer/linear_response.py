@@ -69,7 +69,7 @@ def linear_response(
         def log_density(drawn):  # of two rates of which the data know the sum
             return -2 * (jnp.sum(drawn.mean) - 1) ** 2 - jnp.sum(drawn.mean**2) / 2
 
-        # Its mean-field fit: sd (1 + 4)**-.5, where the right ones are .745.
+        # Its mean-field fit: sd (1 + 4)**-0.5, where the right ones are 0.745.
         fit = bjm.make_parameter([0.444, 0.444], init_raw_stdv=0.669)
         bjm.linear_response(log_density, fit).stdv  # [0.745, 0.745]
         ```

@@ -79,7 +79,7 @@ class MAPEstimate(AbstractEstimate):
             found for them, or they ended where the log density overflows or is flat.
         converged: Which searches ended at a maximum, alike: a Newton step with the
             curvature measured there promises less than `tolerance`, or less than the
-            noise of the log density where that is more, up to .1 nats. Beyond 64
+            noise of the log density where that is more, up to 0.1 nats. Beyond 64
             entries: the search came to the same end again after it had forgotten the
             curvatures it had met.
         outcomes: Why each search ended: `"converged"`, `"out of steps"`, `"stuck in

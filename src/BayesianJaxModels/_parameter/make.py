@@ -30,9 +30,9 @@ def make_parameter(
         stdv: The standard deviation, in the unit of `value`: one number, or an array
             that broadcasts to the shape of `value` where scales differ. Above 1e-4, the
             least that there is (`sqrt(2)` times as much for a `LaplacianParameter`).
-        init_raw_stdv: The unconstrained width instead, in a shape as above; .01 if
+        init_raw_stdv: The unconstrained width instead, in a shape as above; 0.01 if
             neither is given. The standard deviation (the scale, for a
-            `LaplacianParameter`) is `init_raw_stdv**2 + 1e-4`, so 2e-4 for .01.
+            `LaplacianParameter`) is `init_raw_stdv**2 + 1e-4`, so 2e-4 for 0.01.
 
     Returns:
         A parameter with `mean` equal to `value`.

@@ -56,7 +56,7 @@ class Gamma(AbstractPrior):
     Stan's `gamma(alpha, beta)` and NumPyro's `Gamma(concentration, rate)`. At 0 the
     density of a `concentration` below 1 is infinite; there the log density is minus
     infinity, so that no search ends there. A draw too small for its dtype, as most are
-    where `concentration` is below .01, is the smallest that it holds.
+    where `concentration` is below 0.01, is the smallest that it holds.
 
     Attributes:
         concentration: The shape, Stan's `alpha`, above 0.

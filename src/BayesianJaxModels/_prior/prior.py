@@ -224,7 +224,7 @@ def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
 
     Example:
         ```python
-        rates = bjm.make_parameter([0.0, 1.0], init_raw_stdv=0.5)  # sd .25
+        rates = bjm.make_parameter([0.0, 1.0], init_raw_stdv=0.5)  # sd 0.25
         bjm.kl_to_prior(rates, bjm.Prior(default=bjm.priors.Normal(0.0, 1.0)))  # 2.334
         ```
     """

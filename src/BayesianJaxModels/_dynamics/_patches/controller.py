@@ -1,4 +1,10 @@
-"""Step size control that finds back from a step which went too far."""
+"""Step size control that finds back from a step which went too far.
+
+diffrax rejects a step whose error is NaN (pull request 152,
+https://github.com/patrick-kidger/diffrax/pull/152), but not one that leads to infinity
+(https://github.com/patrick-kidger/diffrax/issues/223). Seen in diffrax 0.7.2. It can go
+when its test passes without it.
+"""
 
 from collections.abc import Callable
 from typing import Any

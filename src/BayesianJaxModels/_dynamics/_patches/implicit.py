@@ -1,4 +1,11 @@
-"""Tangents of a vector field that implicit methods can always solve with."""
+"""Tangents of a vector field that implicit methods can always solve with.
+
+One NaN in the linear system of a step raises for the whole batch on the way back
+(https://github.com/patrick-kidger/diffrax/issues/368 and
+https://github.com/patrick-kidger/lineax/issues/82). Seen in diffrax 0.7.2 with Lineax
+0.1.1. It can go when its test passes without it: when a linear solve with `throw=False`
+passes a result, and no error, through its derivatives.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,10 @@
-"""The linear systems of implicit methods, without LAPACK where they are small."""
+"""The linear systems of implicit methods, without LAPACK where they are small.
+
+JAX calls LAPACK once for each matrix of a batch, which takes longer than the few
+operations of a small system (https://github.com/jax-ml/jax/issues/36927). Seen in jax
+0.10.2. It can go when `jnp.linalg.solve` of a batch of such systems, in two threads, is
+as fast as `invert`: benchmarks/sampling_cases.py has a stiff case.
+"""
 
 import math
 from typing import Any

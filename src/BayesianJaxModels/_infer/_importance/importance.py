@@ -36,7 +36,7 @@ class ImportanceDiagnostics(AbstractDiagnostics):
     """How far importance sampling can be trusted; NumPy scalars.
 
     Attributes:
-        k_hat: The shape of the weights' tail (`pareto_smooth`). It warns above .7, or
+        k_hat: The shape of the weights' tail (`pareto_smooth`). It warns above 0.7, or
             below that with few draws; a small one certifies nothing about regions that
             no draw has reached.
         ess: How many draws of equal weight are worth as much.
@@ -45,7 +45,7 @@ class ImportanceDiagnostics(AbstractDiagnostics):
         num_evaluations: How many draws were evaluated, over all rounds.
         log_evidence: The logarithm of the integral of `exp(log_density)`, in nats.
         noise: How much the log density scatters over a few hundredths of a standard
-            deviation, in nats: by a solver's tolerance as a rule. It warns above .1.
+            deviation, in nats: by a solver's tolerance as a rule. It warns above 0.1.
             NaN where too few values are finite there.
 
     Example:
@@ -73,9 +73,9 @@ class ImportanceDiagnostics(AbstractDiagnostics):
     def complaints(self) -> list[str]:
         """What is wrong, one sentence each; empty where no fault was found.
 
-        A k-hat above .7 (or `1 - 1 / log10(n)` for fewer than 2,200 draws, Vehtari et
+        A k-hat above 0.7 (or `1 - 1 / log10(n)` for fewer than 2,200 draws, Vehtari et
         al. 2024); fewer than 400 effective draws; and fewer than 15 % of all draws, or
-        than 25 % where k-hat is above .5; and a log density that is not smooth.
+        than 25 % where k-hat is above 0.5; and a log density that is not smooth.
         """
         return self.of_weights() + noise_complaint(float(self.noise))
 

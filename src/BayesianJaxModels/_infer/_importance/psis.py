@@ -27,8 +27,8 @@ def pareto_smooth(
             infinity for draws that do not count.
 
     Returns:
-        The smoothed weights, which sum to 1, and k-hat, the shape of the tail: below .7
-        averages over these weights converge, and from 1 on the weights have no mean.
+        The smoothed weights, which sum to 1, and k-hat, the shape of the tail: below
+        0.7 averages over these weights converge, from 1 on the weights have no mean.
         Infinite where too few weights stand out to fit a tail, and minus infinity where
         none does: the largest are equal, or all within a thousandth of the largest.
 
@@ -38,7 +38,7 @@ def pareto_smooth(
     Example:
         ```python
         draws = np.random.default_rng(0).normal(size=1_000)  # of N(0, 1)
-        log_weights = -((draws - 0.3) ** 2) / 2 + draws**2 / 2  # towards N(.3, 1)
+        log_weights = -((draws - 0.3) ** 2) / 2 + draws**2 / 2  # towards N(0.3, 1)
         weights, k_hat = bjm.pareto_smooth(log_weights)
         weights @ draws  # 0.237
         k_hat < 0.7  # True
@@ -76,7 +76,7 @@ def effective_sample_size(weights: Float[np.ndarray, " n"]) -> float:
 
 
 def largest_k_hat(num_draws: int) -> float:
-    """The k-hat above which so many draws are too few, at most .7.
+    """The k-hat above which so many draws are too few, at most 0.7.
 
     The rule of Vehtari et al. 2024, section 3.2.4: the draws that a tail of shape `k`
     takes grow as `10**(1 / (1 - k))`.
@@ -97,7 +97,7 @@ def _fit_pareto(excess: Float[np.ndarray, " n"]) -> tuple[float, float]:
     """Shape and scale of a generalised Pareto distribution, `excess` sorted.
 
     The empirical Bayes estimate of Zhang & Stephens 2009 (Technometrics 51(3)), with
-    the shape drawn towards .5 as ten more observations would.
+    the shape drawn towards 0.5 as ten more observations would.
     """
     n = len(excess)
     num_points = 30 + int(n**0.5)

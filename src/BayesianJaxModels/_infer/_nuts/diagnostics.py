@@ -47,7 +47,7 @@ class NUTSDiagnostics(AbstractDiagnostics):
         ess_bulk: How many independent draws give as good a mean of each entry.
         ess_tail: The same for its outer quantiles.
         start_ratio: The standard deviation of the places where chains may start over
-            that of the draws of a chain, for each entry. It warns below .4: R-hat sees
+            that of the draws of a chain, for each entry. It warns below 0.4: R-hat sees
             no more than what chains started around. Where the starts are as wide as the
             draws are given all other entries, as those of a mean-field fit, it is the
             ratio given these if that is larger.
@@ -60,19 +60,19 @@ class NUTSDiagnostics(AbstractDiagnostics):
         num_still: In how many draws the chain stayed where it was. It warns where one
             did so in more than half.
         num_gradients: How many gradients the chain took after warm-up.
-        acceptance: The mean acceptance probability of each chain. It warns below .4.
+        acceptance: The mean acceptance probability of each chain. It warns below 0.4.
         step_size: The step size of each chain, in standard deviations.
         bfmi: The Bayesian fraction of missing information of each chain (Betancourt
-            2016, arXiv:1604.00695). It warns below .3: the tails are explored slowly.
+            2016, arXiv:1604.00695). It warns below 0.3: the tails are explored slowly.
         num_samples: How many draws each chain kept.
         num_modes: In how many modes chains are, at least: how many groups of them agree
             with themselves (R-hat of the halves of a chain up to 1.05) and not with
             each other (above 1.1), in the entry whose `r_hat` is the greatest.
         missed_mass: The mass of those components of the start, where it is a mixture,
-            that no chain came near. It warns above .01.
+            that no chain came near. It warns above 0.01.
         noise: How much the log density scatters over a few hundredths of a standard
             deviation around the end of each chain, in nats: by a solver's tolerance as
-            a rule. It warns above .1. NaN where too few values are finite there.
+            a rule. It warns above 0.1. NaN where too few values are finite there.
 
     Example:
         ```python
