@@ -29,8 +29,6 @@ from .._model import (
 
 # Up to so many entries forward mode is the faster one through an ODE solve.
 FEW_ENTRIES = 32
-# What JAX says of a `custom_vjp` in forward mode, and of a loop in reverse mode.
-ONE_MODE_ONLY = ("forward-mode autodiff", "Reverse-mode differentiation")
 # Points that run in lock-step: few, for solves with as many steps as the slowest one.
 BATCH_SIZE = 8
 
@@ -237,7 +235,7 @@ def _value_and_gradient(fn: Callable, vector: Array) -> tuple[Array, Array]:
     """Forward mode up to 32 entries, reverse mode beyond.
 
     A density that allows only one of them, as the adjoints of diffrax do, gets that
-    one.
+    one. Whether it does shows when it is traced.
     """
     modes = [_forward, _reverse]
     first, second = modes if vector.shape[-1] <= FEW_ENTRIES else modes[::-1]
@@ -246,9 +244,10 @@ def _value_and_gradient(fn: Callable, vector: Array) -> tuple[Array, Array]:
     try:
         return first(fn, vector)
     except (TypeError, ValueError) as error:
-        if not any(words in str(error) for words in ONE_MODE_ONLY):
-            raise
-        return second(fn, vector)
+        try:
+            return second(fn, vector)
+        except (TypeError, ValueError):
+            raise error from None  # which has nothing to do with the mode
 
 
 @full_precision
