@@ -141,7 +141,11 @@ class DrawsPosterior(AbstractPosterior):
         return self.item(jnp.minimum(index, len(self.draws) - 1))
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
-        """Refuse: draws have no density."""
+        """Refuse: draws have no density.
+
+        Raises:
+            NotImplementedError: Always.
+        """
         raise NotImplementedError(
             "A DrawsPosterior has no density to compare. Look at its `diagnostics`, or "
             "pass the fit that the engine started at."
