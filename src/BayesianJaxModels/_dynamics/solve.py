@@ -79,7 +79,7 @@ class Solve(eqx.Module):
         model = Decay(bjm.make_parameter(0.5))
         solve = bjm.Solve(np.array([1.0, 2.0]), t0=0.0, y0=80.0, rtol=1e-6, atol=1e-8)
         solve(model).ys  # [48.52, 29.43]
-        solve.at(np.array([4.0, 8.0]))(model).ys  # [10.827, 1.4653]
+        solve.at(np.array([4.0, 8.0]))(model).ys  # [10.8268, 1.4653]
         ```
     """
 
