@@ -17,6 +17,7 @@ import pytest
 
 import BayesianJaxModels as bjm
 from BayesianJaxModels import plot
+from BayesianJaxModels._moved import NAMESPACES
 
 matplotlib.use("Agg")
 
@@ -24,7 +25,11 @@ from matplotlib import pyplot  # noqa: E402
 
 THINGS = {
     stem + name: thing
-    for stem, module in (("", bjm), ("plot.", plot))
+    for stem, module in (
+        ("", bjm),
+        ("plot.", plot),
+        *((f"{name}.", getattr(bjm, name)) for name in NAMESPACES),
+    )
     for name, thing in inspect.getmembers(module, lambda it: not inspect.ismodule(it))
     if not name.startswith("_")
 }

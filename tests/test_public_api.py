@@ -3,6 +3,7 @@ import importlib.metadata
 import inspect
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -129,9 +130,19 @@ def test_types_are_shipped():
     assert (Path(bjm.__file__).parent / "py.typed").exists()
 
 
-@pytest.mark.parametrize("name", NAMES)
+IN_NAMESPACES = [
+    f"{namespace}.{name}"
+    for namespace in NAMESPACES
+    for name, _ in inspect.getmembers(
+        getattr(bjm, namespace), lambda thing: not inspect.ismodule(thing)
+    )
+    if not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize("name", NAMES + IN_NAMESPACES)
 def test_public_names_are_documented(name):
-    thing = getattr(bjm, name)
+    thing = attrgetter(name)(bjm)
     assert inspect.getdoc(thing)
     if inspect.isclass(thing):
         methods = inspect.getmembers(thing, inspect.isfunction)

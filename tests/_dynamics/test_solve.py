@@ -4,6 +4,7 @@ import dataclasses
 
 import diffrax
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -96,9 +97,9 @@ def test_other_numbers_compile_nothing(model):
         traced.append(None)
         return solve(model).ys
 
-    solve = bjm.Solve(DAYS, y0=jnp.array([80.0]), args=jnp.array(0.0))
+    solve = bjm.Solve(DAYS, t0=45_000, y0=jnp.array([80.0]), args=jnp.array(0.0))
     first = ys_of(solve, model)
-    other = eqx.tree_at(lambda s: s.y0, solve.at(DAYS - 0.25), jnp.array([160.0]))
+    other = eqx.tree_at(lambda s: s.y0, solve.at(DAYS + 0.25), jnp.array([160.0]))
     np.testing.assert_allclose(ys_of(solve, model), first)
     assert np.all(ys_of(other, model) > 1.5 * first)
     assert len(traced) == 1
@@ -116,6 +117,29 @@ def test_tolerances_reach_the_solver(model):
         assert steps[0] < steps[1]
 
 
+def test_the_start_stays_where_it_is(model):
+    """Other times do not move it, though it was the first of them."""
+    solve = bjm.Solve(DAYS, y0=jnp.array([80.0]))
+    later = solve.at(DAYS + 1.0)(model)
+    exact = 80.0 * np.exp(-0.5 * (DAYS + 1.0 - DAYS[0]))
+    np.testing.assert_allclose(later.ys[:, 0], exact, rtol=1e-4)
+    np.testing.assert_array_equal(solve.at(DAYS)(model).ys, solve(model).ys)
+    with pytest.raises(ValueError, match="`t0` must lie before all of `ts`"):
+        solve.at(DAYS - 0.5)
+
+
+def test_other_words(model):
+    solve = bjm.Solve(DAYS, y0=jnp.array([80.0]), t0=45_000, jump_ts=DAYS[1:2])
+    assert solve.replace(max_steps=3)(model).num_failed == 1
+    rough = solve.replace(rtol=0.1, atol=1.0)
+    assert rough(model).num_steps < solve(model).num_steps
+    np.testing.assert_array_equal(rough.clock.jump_ts, solve.clock.jump_ts)
+    earlier = solve.replace(t0=44_999)(model)
+    np.testing.assert_allclose(earlier.ys, np.exp(-0.5) * solve(model).ys, rtol=1e-4)
+    with pytest.raises(TypeError, match=r"got \['ts'\]. For other times use `at`"):
+        solve.replace(ts=DAYS)
+
+
 def test_mistakes_are_named(model):
     constant = diffrax.ConstantStepSize()
     with pytest.raises(ValueError, match="`rtol` and `atol` are those of the default"):
@@ -130,6 +154,19 @@ def test_mistakes_are_named(model):
         bjm.Solve(DAYS, y0=1.0, jump_ts=DAYS, stepsize_controller=constant, dt0=1.0)
     with pytest.raises(ValueError, match="`args_axes` is for initial states"):
         bjm.Solve(DAYS, y0=1.0, args_axes=0)
+    for tolerances in ({"rtol": -1.0}, {"atol": 0.0}, {"rtol": np.inf}):
+        with pytest.raises(ValueError, match="must be above 0 and finite"):
+            bjm.Solve(DAYS, y0=1.0, **tolerances)
+    with pytest.raises(TypeError, match="`y0` must consist of floats"):
+        bjm.Solve(DAYS, y0=1)
     solve = bjm.Solve(DAYS, y0=jnp.ones(1))
+    with pytest.raises(TypeError, match=r"must be callable as `\(t, y, args\)`"):
+        solve(5)
+    with pytest.raises(TypeError, match="does not know the answer for a DrawsPost"):
+        solve(bjm.DrawsPosterior(model, jnp.ones((3, 2))))
+    with pytest.raises(TypeError, match=r"`y0` is a `Solve`.*"):
+        bjm.posterior_trajectories(
+            model, solve, DAYS, key=jax.random.key(0), num_samples=3
+        )
     with pytest.raises(dataclasses.FrozenInstanceError):
         solve.max_steps = 3

@@ -1,7 +1,7 @@
 """How a model is solved: one object for the times, the start and the solver."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import diffrax
@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
 
 from .._check import is_float_array
 from .._gradient import all_finite, guard_gradient
+from .._model import check_model
 from ._patches.controller import RejectInfinite
 from ._patches.implicit import call_with_finite_tangents
 from ._patches.newton import without_lapack
@@ -101,7 +102,7 @@ class Solve(eqx.Module):
 
     def __init__(
         self,
-        ts: Real[ArrayLike, "*N T"],
+        ts: Real[ArrayLike, "*N T"] | Clock,
         *,
         y0: PyTree | Callable,
         t0: Real[ArrayLike, "..."] | Callable | None = None,
@@ -122,6 +123,13 @@ class Solve(eqx.Module):
         batched: bool = False,
         shared_steps: bool = False,
     ):
+        if isinstance(y0, Solve):
+            raise TypeError(
+                "`y0` is a `Solve`, which has a state of its own. Call it, or for each "
+                "draw of a posterior `map_posterior(solve, posterior, ...)`."
+            )
+        if not callable(y0):
+            check_state(y0)
         if args_axes is not None and not batched:
             raise ValueError("`args_axes` is for initial states with `batched=True`.")
         controller = _controller(
@@ -154,7 +162,7 @@ class Solve(eqx.Module):
         ts: Real[ArrayLike, "*N T"],
         mask: Bool[ArrayLike, "..."] | None = None,
     ) -> "Solve":
-        """The same, saved at other times.
+        """The same, saved at other times. The start stays where it is.
 
         Args:
             ts: The times.
@@ -164,7 +172,8 @@ class Solve(eqx.Module):
         jump_ts = clock.jump_ts
         if jump_ts is not None:
             jump_ts = jump_ts + clock.reference[..., None]
-        clock, t0 = _read(ts, mask, jump_ts, self.t0, clock.rows)
+        t0 = clock.reference if self.t0 is None else self.t0
+        clock, t0 = _read(ts, mask, jump_ts, t0, clock.rows)
         return eqx.tree_at(
             lambda solve: (solve.clock, solve.t0),
             self,
@@ -172,14 +181,44 @@ class Solve(eqx.Module):
             is_leaf=lambda node: node is None,
         )
 
+    def replace(self, **words: Any) -> "Solve":
+        """The same in other words, such as `max_steps=4096`.
+
+        Args:
+            **words: Those of `Solve`, but for its times and whether it is batched.
+
+        Raises:
+            TypeError: If there is no such word.
+        """
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        clock = own.pop("clock")
+        allowed = {*own, "rtol", "atol"} - {"batched", "shared_steps"}
+        if unknown := words.keys() - allowed:
+            raise TypeError(
+                f"`replace` takes any of {sorted(allowed)}, but got {sorted(unknown)}. "
+                "For other times use `at`."
+            )
+        if words.keys() & {"rtol", "atol"}:
+            own["stepsize_controller"] = None
+        return Solve(clock, **(own | words))
+
     def __call__(self, model: PyTree) -> Trajectory:
         """Solve for a model.
 
         Args:
             model: A vector field, or what `vector_field` picks one from.
+
+        Raises:
+            TypeError: If that cannot be called, or is a posterior or a fit.
         """
+        check_model("A solve", model)
         vector_field = model if self.vector_field is None else self.vector_field(model)
         span = self.clock.begin(self.t0(model) if callable(self.t0) else self.t0)
+        if not callable(vector_field):
+            raise TypeError(
+                "The vector field must be callable as `(t, y, args)`, but is a "
+                f"{type(vector_field).__name__}."
+            )
         y0 = check_state(self.y0(model) if callable(self.y0) else self.y0)
         args, args_axes, batched = self.args, self.args_axes, self.batched
         if batched:
@@ -276,7 +315,10 @@ class Solve(eqx.Module):
 
 def _read(ts: Any, mask: Any, jump_ts: Any, t0: Any, rows: bool) -> tuple[Clock, Any]:
     """The times counted from `t0`, where it is known, and `t0` as they have it."""
-    clock = read_clock(ts, mask, jump_ts, least=2 if t0 is None else 1, rows=rows)
+    if isinstance(ts, Clock):
+        clock = ts
+    else:
+        clock = read_clock(ts, mask, jump_ts, least=2 if t0 is None else 1, rows=rows)
     if callable(t0):
         return clock, t0
     # Says at once what is wrong with them.
@@ -295,6 +337,12 @@ def _controller(
     shared: bool,
 ) -> diffrax.AbstractStepSizeController:
     """The one that was given, or that of the tolerances."""
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        known = isinstance(tolerance, int | float)
+        if known and not 0 < tolerance < float("inf"):
+            raise ValueError(
+                f"`{name}` must be above 0 and finite, but is {tolerance}."
+            )
     if given is None:
         rtol, atol = RTOL if rtol is None else rtol, ATOL if atol is None else atol
         if shared:

@@ -7,6 +7,7 @@ from .entropy import (
 from .estimate import (
     OF_ONE_MODEL as OF_ONE_MODEL,
     AbstractEstimate as AbstractEstimate,
+    check_model as check_model,
     refuse as refuse,
 )
 from .free import (

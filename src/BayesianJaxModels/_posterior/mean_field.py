@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._model import (
+    AbstractEstimate,
     draw_from_noise,
     entropy,
     free_means,
@@ -74,6 +75,11 @@ def as_posterior(posterior: PyTree) -> AbstractPosterior:
     """A posterior as it is, and a plain model as the mean-field one that it is."""
     if isinstance(posterior, AbstractPosterior):
         return posterior
+    if isinstance(posterior, AbstractEstimate):
+        raise TypeError(
+            f"A {type(posterior).__name__} is a point and no posterior. Pass its "
+            "`model`, or `laplace(log_density, estimate)`."
+        )
     return MeanFieldPosterior(posterior)
 
 
