@@ -78,4 +78,5 @@ def test_engines_tell_of_noise(key, amplitude):
     )
     if amplitude == 0.7:
         # The weights are fine, and nothing is said of them.
-        assert "Take more rounds" not in " ".join(messages)
+        assert weighted.diagnostics.of_weights() == []
+        assert "take more rounds" not in " ".join(messages)

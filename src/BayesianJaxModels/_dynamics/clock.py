@@ -110,7 +110,20 @@ class Clock(eqx.Module):
         return replace(self, reference=start, since=self.since + lag, jump_ts=jump_ts)
 
     def begin(self, t0: ArrayLike | None = None) -> Span:
-        """Count from `t0`, or from the first time if it is `None`.
+        """Count from `t0`, or from the first time if it is `None`, in JAX.
+
+        Raises:
+            ValueError: As `run_from` does.
+        """
+        dtype = jax.dtypes.canonicalize_dtype(self.ts.dtype)
+        *times, is_valid = self.run_from(t0)
+        start, elapsed, jump_ts = jax.tree.map(
+            lambda leaf: jnp.asarray(leaf, dtype), times
+        )
+        return Span(start, elapsed, jump_ts, jnp.asarray(is_valid))
+
+    def run_from(self, t0: ArrayLike | None = None) -> tuple[Any, Any, Any, Any]:
+        """What a `Span` holds, on the host where it is known there.
 
         Raises:
             ValueError: If the times do not run one way from there. Where that is known
@@ -148,10 +161,7 @@ class Clock(eqx.Module):
         if not known:
             start = jnp.where(is_valid, start, 0)
             elapsed = jnp.where(is_valid[..., None], elapsed, 0)
-        start, elapsed, jump_ts = jax.tree.map(
-            lambda leaf: jnp.asarray(leaf, dtype), (start, elapsed, clock.jump_ts)
-        )
-        return Span(start, elapsed, jump_ts, jnp.asarray(is_valid))
+        return start, elapsed, clock.jump_ts, is_valid
 
 
 def read_clock(
@@ -207,7 +217,7 @@ def check_times(ts: ArrayLike) -> Float[Array | np.ndarray, " T"]:
         ValueError: If they do not.
     """
     clock = read_clock(ts)
-    clock.begin()
+    clock.run_from()
     return clock.ts
 
 

@@ -165,8 +165,12 @@ class Solve(eqx.Module):
         """The same, saved at other times. The start stays where it is.
 
         Args:
-            ts: The times.
-            mask: Which of them count.
+            ts: The times, of shape `(T,)`, or `(N, T)` where those were so.
+            mask: Which of them count, in their shape.
+
+        Raises:
+            TypeError: If `ts` is not made of real numbers.
+            ValueError: If the times do not run one way from the start.
         """
         clock = self.clock
         jump_ts = clock.jump_ts
@@ -322,7 +326,7 @@ def _read(ts: Any, mask: Any, jump_ts: Any, t0: Any, rows: bool) -> tuple[Clock,
     if callable(t0):
         return clock, t0
     # Says at once what is wrong with them.
-    clock.begin(t0)
+    clock.run_from(t0)
     if t0 is None:
         return clock, None
     clock = clock.counted_from(t0)
