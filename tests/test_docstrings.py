@@ -34,7 +34,11 @@ THINGS = {
     if not name.startswith("_")
 }
 FUNCTIONS = [name for name, thing in THINGS.items() if inspect.isfunction(thing)]
-CLASSES = [name for name, thing in THINGS.items() if inspect.isclass(thing)]
+CLASSES = [
+    name
+    for name, thing in THINGS.items()
+    if inspect.isclass(thing) and not issubclass(thing, Exception)
+]
 
 
 def sections(docstring):

@@ -15,6 +15,7 @@ NAMES = [
     "AbstractParameter",
     "AbstractPosterior",
     "AbstractVectorField",
+    "AllFailedError",
     "Bayesian",
     "BayesianLinear",
     "BayesianMLP",

@@ -6,6 +6,7 @@ from . import (
     priors as priors,
     train as train,
 )
+from ._check import AllFailedError as AllFailedError
 from ._dynamics import (
     AbstractVectorField as AbstractVectorField,
     HybridVectorField as HybridVectorField,

@@ -13,6 +13,22 @@ from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 
+class AllFailedError(RuntimeError, ValueError):
+    """Every draw, solve or search failed, so that there is no result.
+
+    One error for all engines and summaries. It is a `RuntimeError`, and a `ValueError`
+    for code that catches that.
+
+    Example:
+        ```python
+        try:
+            bjm.calibration.log_predictive_density(np.full((3, 2), np.nan))
+        except bjm.AllFailedError:
+            print("no draw is finite")
+        ```
+    """
+
+
 def are_positive(values: Float[Array, "*shape"]) -> Bool[Array, "*shape"]:
     """Entry by entry, whether a width is one: positive and finite, and no NaN."""
     return (values > 0) & jnp.isfinite(values)

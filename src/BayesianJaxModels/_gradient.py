@@ -1,4 +1,4 @@
-"""What of a gradient goes back into a model."""
+"""Guards that keep a failed draw out of the gradients of the others."""
 
 import equinox as eqx
 import jax

@@ -1,4 +1,4 @@
-"""Where names are that were once at the top."""
+"""Names that have moved from the top level into a namespace."""
 
 import importlib
 import warnings

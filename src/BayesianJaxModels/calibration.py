@@ -7,7 +7,6 @@ from ._calibrate import (
     coverage as coverage,
     crps as crps,
     energy_score as energy_score,
-    leave_future_out as leave_future_out,
     log_predictive_density as log_predictive_density,
     pit as pit,
     rank_band as rank_band,

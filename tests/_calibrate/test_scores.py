@@ -13,7 +13,6 @@ from BayesianJaxModels._dynamics.event import End
 from BayesianJaxModels.calibration import (
     crps,
     energy_score,
-    leave_future_out,
     log_predictive_density,
 )
 
@@ -154,23 +153,3 @@ def test_draws_without_density():
         log_predictive_density(log_probs, np.ones((2, 1), bool))
     with pytest.raises(ValueError, match="0 are true"):
         log_predictive_density(log_probs, np.zeros(2, bool))
-
-
-def test_leave_future_out():
-    times = np.array([0.0, 0.1, 0.5, 2.0, 3.0, 7.0])
-    splits = leave_future_out(times, min_train=2, horizon=2, step=1)
-    found = [[list(times[part]) for part in split] for split in splits]
-    assert found == [
-        [[0.0, 0.1], [0.5, 2.0]],
-        [[0.0, 0.1, 0.5], [2.0, 3.0]],
-        [[0.0, 0.1, 0.5, 2.0], [3.0, 7.0]],
-    ]
-    assert len(list(leave_future_out(times, min_train=1, horizon=1, step=2))) == 3
-    for name in ("min_train", "horizon", "step"):
-        settings = {"min_train": 1, "horizon": 1, "step": 1} | {name: 0}
-        with pytest.raises(ValueError, match=f"`{name}` must be at least 1"):
-            leave_future_out(times, **settings)
-    with pytest.raises(ValueError, match="6 `times`.*need 7"):
-        leave_future_out(times, min_train=4, horizon=3)
-    with pytest.raises(ValueError, match="`times` must be strictly increasing"):
-        leave_future_out(times[::-1], min_train=1, horizon=1)

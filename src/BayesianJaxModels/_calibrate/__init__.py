@@ -9,6 +9,5 @@ from .scores import (
     LogPredictiveDensity as LogPredictiveDensity,
     crps as crps,
     energy_score as energy_score,
-    leave_future_out as leave_future_out,
     log_predictive_density as log_predictive_density,
 )

@@ -1,4 +1,4 @@
-"""Are the bands honest: coverage and the probability integral transform."""
+"""Coverage of bands, and the probability integral transform."""
 
 import math
 import warnings
@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
 
+from .._check import AllFailedError
 from .._dynamics import Trajectory
 from .._predict import quantiles, read_weights
 
@@ -86,8 +87,9 @@ def coverage(
         A `Coverage`.
 
     Raises:
-        ValueError: If an argument is not as above, all draws of a series failed, or
-            none still runs at a time that was observed.
+        ValueError: If an argument is not as above, or no draw still runs at a time
+            that was observed.
+        AllFailedError: If all draws of a series failed.
 
     Example:
         ```python
@@ -353,7 +355,7 @@ def read_series(
     for i in range(len(target)):
         good = used[:, i] if weights is None else used[:, i] & (weights > 0)
         if not good.any():
-            raise ValueError(f"All draws of series {i} failed or have weight 0.")
+            raise AllFailedError(f"All draws of series {i} failed or have weight 0.")
         there = running[good, i]
         chosen = np.where(there[..., None], values[good, i].astype(float), np.nan)
         kept = None if weights is None else weights[good]

@@ -1,4 +1,4 @@
-"""Is the machinery right: simulation-based calibration."""
+"""Simulation-based calibration."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from .._check import AllFailedError
 from .._compute import progress_bar
 from .._predict import label_of
 
@@ -114,8 +115,9 @@ def simulation_based_calibration(
         An `SBC`.
 
     Raises:
-        ValueError: If `num_simulations` or `level` is not as above, the draws are not
-            like the parameters, or all are not finite.
+        ValueError: If `num_simulations` or `level` is not as above, or the draws are
+            not like the parameters.
+        AllFailedError: If all simulations have draws that are not finite.
         ImportError: If tqdm is missing where `progress` asks for it.
 
     Example:
@@ -162,7 +164,7 @@ def simulation_based_calibration(
                 num_failed += 1
             advance(1)
     if not ranks:
-        raise ValueError(
+        raise AllFailedError(
             f"The posterior draws of all {num_simulations} simulations hold NaN or inf."
         )
     return SBC(np.stack(ranks), num_draws + 1, names, level, num_failed)

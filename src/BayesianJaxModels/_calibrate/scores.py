@@ -1,14 +1,13 @@
-"""How good are predictions: proper scores and the log predictive density."""
+"""Proper scores, and the log predictive density."""
 
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Num
 
-from .._check import check_counts, import_extra
+from .._check import AllFailedError, import_extra
 from .._dynamics import Trajectory
 from .._predict import read_weights
 from .calibration import Series, read_series
@@ -24,9 +23,9 @@ def crps(
 ) -> Float[np.ndarray, "..."]:
     """The continuous ranked probability score of each observation; less is better.
 
-    It is that of the draws as they are: `E|X - y| - E|X - X'| / 2`, in the unit of the
-    observation. That is larger than the posterior's own by `E|X - X'| / (2 n)`, so
-    compare engines with equal numbers of draws. Needs scoringrules.
+    It is `E|X - y| - E|X - X'| / 2` over the draws, in the unit of the observation,
+    which is `E|X - X'| / (2 n)` above the posterior's own: compare engines with equal
+    numbers of draws. Needs scoringrules.
 
     Args:
         draws: Draws of the observation, as in `pit`.
@@ -40,7 +39,8 @@ def crps(
 
     Raises:
         ImportError: If scoringrules is missing.
-        ValueError: If an argument is not as above, or all draws of a series failed.
+        ValueError: If an argument is not as above.
+        AllFailedError: If all draws of a series failed.
 
     Example:
         ```python
@@ -83,9 +83,9 @@ def energy_score(
 ) -> Float[np.ndarray, "..."]:
     """The energy score, the CRPS of vectors; less is better.
 
-    It sees what the CRPS of each component does not: whether components, or times,
-    vary together as they should. Scale components of different units first. Takes
-    memory for all pairs of draws. Needs scoringrules.
+    It sees whether components, or times, vary together as they should. Scale
+    components of different units first. Takes memory for all pairs of draws. Needs
+    scoringrules.
 
     Args:
         draws: Draws of the observation, as in `pit`.
@@ -103,7 +103,8 @@ def energy_score(
 
     Raises:
         ImportError: If scoringrules is missing.
-        ValueError: If an argument is not as above, or all draws of a series failed.
+        ValueError: If an argument is not as above.
+        AllFailedError: If all draws of a series failed.
 
     Example:
         ```python
@@ -209,14 +210,17 @@ def log_predictive_density(
     Args:
         log_probs: The log density of each observation given each draw, of shape
             `(num_draws, *observation.shape)`. Minus infinity is a density of zero.
-        mask: Which observations count, in their shape; all if `None`.
+        mask: Which observations count, in their shape; all if `None`. To see how well a
+            fit to the first `cut` times predicts those after, pass
+            `np.arange(T) >= cut`.
         weights: The weights of the draws, of shape `(num_draws,)`; equal if `None`.
 
     Returns:
         A `LogPredictiveDensity`.
 
     Raises:
-        ValueError: If the shapes do not fit, nothing is observed or all draws failed.
+        ValueError: If the shapes do not fit or nothing is observed.
+        AllFailedError: If all draws failed.
 
     Example:
         ```python
@@ -244,7 +248,7 @@ def log_predictive_density(
         share = read_weights(np.asarray(weights), len(values))
     share = np.where(used, share, 0)
     if not share.any():
-        raise ValueError(
+        raise AllFailedError(
             "`log_probs` has NaN or infinity in every draw, or in every one with a "
             "weight above 0."
         )
@@ -265,65 +269,6 @@ def log_predictive_density(
         num_draws=len(values),
         num_failed=int((~used).sum()),
     )
-
-
-def leave_future_out(
-    times: Num[ArrayLike, " T"], *, min_train: int, horizon: int, step: int = 1
-) -> Iterator[tuple[Bool[np.ndarray, " T"], Bool[np.ndarray, " T"]]]:
-    """Split a series again and again: learn from the past, predict what comes next.
-
-    Masks, not shorter arrays: so what was compiled for one split serves all.
-
-    Args:
-        times: The observations' times, of shape `(T,)`, strictly increasing.
-        min_train: How many observations the first split learns from, at least 1.
-        horizon: How many observations are predicted, at least 1.
-        step: How many observations are added from split to split, at least 1.
-
-    Returns:
-        An iterator over pairs of masks: of the observations to learn from, all up to a
-        time, and of the `horizon` that follow.
-
-    Raises:
-        ValueError: If `times` are not strictly increasing, a count is below 1, or there
-            are fewer than `min_train + horizon` observations.
-
-    Example:
-        The log predictive density 1, 2 and 3 observations ahead, of a fit of a mean:
-
-        ```python
-        counts, elpd = np.array([4, 6, 5, 7, 3, 5, 6, 4, 5, 5]), np.zeros(3)
-        rng = np.random.default_rng(0)
-        splits = bjm.calibration.leave_future_out(
-            np.arange(10), min_train=5, horizon=3
-        )
-        for train, test in splits:
-            rates = rng.gamma(1 + counts[train].sum(), 1 / train.sum(), (500, 1))
-            log_probs = jax.scipy.stats.poisson.logpmf(counts, rates)
-            found = bjm.calibration.log_predictive_density(log_probs, test)
-            elpd += found.pointwise[test]
-        elpd / 3  # [-1.87, -1.88, -1.82]
-        ```
-
-    References:
-        Bürkner, Gabry and Vehtari (2020), "Approximate leave-future-out
-        cross-validation for Bayesian time series models", Journal of Statistical
-        Computation and Simulation 90.
-    """
-    instants = np.asarray(times)
-    if instants.ndim != 1 or not np.all(np.diff(instants) > 0):
-        raise ValueError(
-            f"`times` must be strictly increasing in one axis, but got {instants}."
-        )
-    check_counts(min_train=min_train, horizon=horizon, step=step)
-    if len(instants) < min_train + horizon:
-        raise ValueError(
-            f"There are {len(instants)} `times`, but `min_train` and `horizon` need "
-            f"{min_train + horizon}."
-        )
-    place = np.arange(len(instants))
-    cuts = range(min_train, len(instants) - horizon + 1, step)
-    return ((place < cut, (place >= cut) & (place < cut + horizon)) for cut in cuts)
 
 
 def _scoringrules() -> Any:

@@ -1,4 +1,4 @@
-"""How many items at once."""
+"""How many items to run at once."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Products of matrices that do not depend on a GPU's default."""
+"""Matrix products at full precision, whatever a GPU's default is."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -1,4 +1,4 @@
-"""Draws that use every random word that is computed, in one loop over the numbers."""
+"""Random draws that use every word of threefry, fused into one loop."""
 
 import math
 from functools import partial

@@ -1,4 +1,4 @@
-"""The settings of JAX that hold in one thread, carried into others.
+"""Carry the settings of JAX from one thread into others.
 
 What JAX's context managers set (`jax.default_matmul_precision`, `jax.debug_nans`,
 `jax.enable_x64`, ...) holds in the thread that set it, and JAX has no public way to

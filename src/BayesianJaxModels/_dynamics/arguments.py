@@ -1,4 +1,4 @@
-"""What a solve is given, held to what it needs."""
+"""Checks of the arguments of a solve."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

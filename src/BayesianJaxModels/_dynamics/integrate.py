@@ -1,4 +1,4 @@
-"""One good way to integrate a vector field."""
+"""Integrate a vector field."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,8 +1,7 @@
 """Save a model to a file and load it again.
 
-A file is a first line that names the format, a second line of JSON that describes the
-model, and the leaves as `equinox.tree_serialise_leaves` writes them. Nothing in it is
-executed on loading.
+A file is a line that names the format, a line of JSON that describes the model, and the
+leaves as `equinox.tree_serialise_leaves` writes them. Loading executes nothing in it.
 """
 
 import dataclasses

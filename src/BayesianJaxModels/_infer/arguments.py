@@ -1,6 +1,9 @@
-"""The first two arguments of every engine, held to what they must be."""
+"""Checks of the arguments of every engine."""
 
 from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from .._model import AbstractEstimate, flatten_named
 from .._parameter import is_parameter
@@ -10,8 +13,8 @@ def check_engine_arguments(log_density: Any, start: Any, name: str = "start") ->
     """Hold the first two arguments of an engine to what they must be.
 
     Args:
-        log_density: What stands in place of the log density.
-        start: What stands in place of the model or posterior.
+        log_density: In place of the log density.
+        start: In place of the model or posterior.
         name: What the engine calls that.
 
     Raises:
@@ -46,3 +49,19 @@ def check_engine_arguments(log_density: Any, start: Any, name: str = "start") ->
             f"`{name}` must be a model with parameters or a posterior, but is a "
             f"{type(start).__name__} and has no parameters."
         )
+
+
+def as_scalar(name: str, value: Any) -> Float[Array, ""]:
+    """What a function of a drawn model returned, held to one real number.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    value = jnp.asarray(value)
+    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise ValueError(
+            f"`{name}` must return one real number for a drawn model, but returned "
+            f"shape {value.shape} and dtype {value.dtype}. Sum over data and "
+            "parameters."
+        )
+    return value

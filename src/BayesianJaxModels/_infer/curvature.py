@@ -1,4 +1,4 @@
-"""The curvature of a log density, and how far its noise lets it be known."""
+"""The curvature of a log density, and its error where gradients have noise."""
 
 from typing import NamedTuple
 
@@ -36,11 +36,7 @@ class Curvature(NamedTuple):
     error: float
 
 
-def curvature(
-    density: FlatDensity,
-    centre: Float[np.ndarray, " d"],
-    batch_size: int | None = None,
-) -> Curvature:
+def curvature(density: FlatDensity, centre: Float[np.ndarray, " d"]) -> Curvature:
     """The gradient of a log density at a point, and its curvature around it.
 
     By central differences of gradients at two widths (Richardson), exact for quadratic
@@ -53,11 +49,10 @@ def curvature(
     Args:
         density: From the entries to a number.
         centre: The point.
-        batch_size: How many points run in lock-step.
     """
-    axes, is_positive = _axes_of(_rough(density, centre, batch_size))
+    axes, is_positive = _axes_of(_rough(density, centre))
     step = NARROW
-    found = _along(density, centre, axes, step, batch_size)
+    found = _along(density, centre, axes, step)
     for _ in range(MOST_ROUNDS):
         inside = np.diagonal(axes.T @ found.precision @ axes)
         if found.error > SMALL_ERROR and step < WIDE:
@@ -65,23 +60,19 @@ def curvature(
         elif is_positive and np.all(np.abs(inside - 1) < 0.5):
             break
         axes, is_positive = _axes_of(found.precision)
-        found = _along(density, centre, axes, step, batch_size)
+        found = _along(density, centre, axes, step)
     return found
 
 
 def _along(
-    density: FlatDensity,
-    centre: np.ndarray,
-    axes: np.ndarray,
-    step: float,
-    batch_size: int | None,
+    density: FlatDensity, centre: np.ndarray, axes: np.ndarray, step: float
 ) -> Curvature:
     """By steps along the columns of `axes`."""
     d = len(centre)
     places = step * np.array([-1.0, -0.5, 0.5, 1.0])
     moves = (places[:, None, None] * axes.T).reshape(-1, d)
     points = density.rounded(centre + np.concatenate([np.zeros((1, d)), moves]))
-    values, gradients = values_and_gradients(density, points, batch_size)
+    values, gradients = values_and_gradients(density, points)
     rows, at = (x[1:].reshape(4, d, d) for x in (gradients, points))
     wide = np.linalg.solve(at[3] - at[0], rows[3] - rows[0])
     narrow = np.linalg.solve(at[2] - at[1], rows[2] - rows[1])
@@ -96,9 +87,7 @@ def _along(
     return Curvature(float(values[0]), gradients[0], symmetric, float(error))
 
 
-def _rough(
-    density: FlatDensity, centre: np.ndarray, batch_size: int | None
-) -> Float[np.ndarray, "d d"]:
+def _rough(density: FlatDensity, centre: np.ndarray) -> Float[np.ndarray, "d d"]:
     """A precision by steps along the entries, whose lengths are found on the way.
 
     A length is right when it is near a tenth of the deviation that the curvature of its
@@ -111,7 +100,7 @@ def _rough(
     for _ in range(MOST_TRIES):
         moves = np.concatenate([np.diag(lengths), -np.diag(lengths)])
         points = density.rounded(centre + moves)
-        values, gradients = values_and_gradients(density, points, batch_size)
+        values, gradients = values_and_gradients(density, points)
         finite = np.isfinite(values) & np.isfinite(gradients).all(axis=1)
         inside = finite[:d] & finite[d:]
         apart = np.diagonal(points[:d] - points[d:])

@@ -26,6 +26,7 @@ from .._model import (
     replace_free_means,
     unflatten_means,
 )
+from .arguments import as_scalar
 
 # Up to so many entries forward mode is the faster one through an ODE solve.
 FEW_ENTRIES = 32
@@ -41,16 +42,19 @@ class FlatDensity(eqx.Module):
     Attributes:
         log_density: From a drawn model to the logarithm of a density, a scalar.
         model: Says what the parameters are, and the values of those that are known.
+        batch_size: How many points run in lock-step where many are evaluated.
 
     Raises:
-        ValueError: If nothing is left to infer.
+        ValueError: If nothing is left to infer, or `batch_size` is below 1.
     """
 
     log_density: Callable[[Any], Float[Array, ""]]
     model: PyTree
+    batch_size: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         """Refuse a model that leaves nothing to infer."""
+        check_counts(batch_size=self.batch_size)
         if free_means(self.model).size == 0:
             raise ValueError(
                 "The model has no parameter to infer: each is a "
@@ -80,7 +84,7 @@ class FlatDensity(eqx.Module):
             ValueError: If it is not one real number.
         """
         value = self.log_density(replace_free_means(self.model, vector))
-        return _scalar(value).astype(vector.dtype)
+        return as_scalar("log_density", value).astype(vector.dtype)
 
     def value_and_gradient(
         self, vector: Float[Array, "*batch d"]
@@ -137,15 +141,13 @@ class ForwardGradient(eqx.Module):
 
         def at(vector: Float[Array, " d"]) -> Float[Array, ""]:
             value = self.log_density(unflatten_means(fixed, vector))
-            return _scalar(value).astype(vector.dtype)
+            return as_scalar("log_density", value).astype(vector.dtype)
 
         return _differentiable(at, flatten_means(drawn))
 
 
 def values_and_gradients(
-    density: FlatDensity,
-    points: Float[np.ndarray, "n d"],
-    batch_size: int | None = None,
+    density: FlatDensity, points: Float[np.ndarray, "n d"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n d"]]:
     """The log density and its gradient at many points, on all cores.
 
@@ -154,14 +156,12 @@ def values_and_gradients(
     Args:
         density: From the entries to a number.
         points: A row for each point; rounded to the precision of the model.
-        batch_size: How many points run in lock-step.
 
     Returns:
         Values and gradients in float64.
     """
     d = points.shape[1]
-    check_counts(batch_size=batch_size)
-    batch_size = BATCH_SIZE if batch_size is None else batch_size
+    batch_size = density.batch_size or BATCH_SIZE
     # The last batch is filled up, so that runs of any length share compiled code.
     filled = np.resize(points, (-(-len(points) // batch_size) * batch_size, d))
     batches = filled.reshape(-1, batch_size, d).astype(density.dtype)
@@ -178,7 +178,6 @@ def hessians(
     density: FlatDensity,
     points: Float[np.ndarray, "n d"],
     steps: Float[np.ndarray, " d"],
-    batch_size: int | None = None,
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d d"]]:
     """Gradients, and matrices of second derivatives by their central differences.
 
@@ -190,7 +189,6 @@ def hessians(
         points: A row for each point.
         steps: How far to go either way in each entry. A tenth of a standard deviation
             is wide against a solver's noise and narrow against third derivatives.
-        batch_size: How many points run in lock-step.
 
     Returns:
         The gradients, and the matrices, row `i` by a step in entry `i`: how far they
@@ -199,7 +197,7 @@ def hessians(
     n, d = points.shape
     moves = np.concatenate([np.zeros((1, d)), np.diag(steps), -np.diag(steps)])
     moved = (points[:, None] + moves).reshape(-1, d)
-    gradients = values_and_gradients(density, moved, batch_size)[1]
+    gradients = values_and_gradients(density, moved)[1]
     centre, above, below = np.split(gradients.reshape(n, 2 * d + 1, d), [1, d + 1], 1)
     return centre[:, 0], (above - below) / (2 * steps[:, None])
 
@@ -218,16 +216,6 @@ def _at_points(
     density: FlatDensity, points: Float[Array, "n d"]
 ) -> tuple[Float[Array, " n"], Float[Array, "n d"]]:
     return density.value_and_gradient(points)
-
-
-def _scalar(value: Any) -> Float[Array, ""]:
-    value = jnp.asarray(value)
-    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
-        raise ValueError(
-            "`log_density` must return one real number, but returned shape "
-            f"{value.shape} and dtype {value.dtype}. Sum over data and parameters."
-        )
-    return value
 
 
 @full_precision

@@ -1,4 +1,4 @@
-"""Whether a posterior is the right one, as far as importance weights can tell."""
+"""Compare a fitted posterior with the right one, by importance sampling."""
 
 import warnings
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from .._check import check_counts, check_key
+from .._check import AllFailedError, check_counts, check_key
 from .._compute import collect, fold_in, spread
 from .._model import free_means, replace_free_means
 from .._posterior import (
@@ -199,7 +199,8 @@ def diagnose(
     Raises:
         NotImplementedError: If `posterior` has no density, as one made of draws.
         ValueError: If `num_samples` is below 100 or `batch_size` below 1, no entry has
-            a width, or `log_density` returns no single number or is finite for no draw.
+            a width, or `log_density` returns no single number.
+        AllFailedError: If it is finite for no draw of `posterior`.
         ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
@@ -220,7 +221,7 @@ def diagnose(
     check_engine_arguments(log_density, posterior, "posterior")
     check_key(key)
     posterior = as_posterior(posterior)
-    density = FlatDensity(log_density, posterior.model)
+    density = FlatDensity(log_density, posterior.model, batch_size)
     eqx.filter_eval_shape(posterior.log_prob, posterior.model)  # or it has none
     entries = density.entries
     num_draws = -(-num_samples // ROUNDS)
@@ -279,7 +280,7 @@ def diagnose(
     if num_searches > 0:
         log_evidence = np.logaddexp.reduce(log_weights) - np.log(len(log_weights))
         others, masses = _beyond(
-            density, means, covariance, log_evidence, key, num_searches, batch_size
+            density, means, covariance, log_evidence, key, num_searches
         )
     diagnosis = Diagnosis(
         z=z,
@@ -313,7 +314,6 @@ def _beyond(
     log_evidence: float,
     key: PRNGKeyArray,
     num_searches: int,
-    batch_size: int | None,
 ) -> tuple[tuple[Mode, ...], Float[np.ndarray, " k"]]:
     """Modes beyond the posterior that matter, and their share in the whole."""
     scale = np.sqrt(np.diagonal(covariance))
@@ -325,7 +325,6 @@ def _beyond(
         scale[:, None] * vectors * np.sqrt(np.maximum(values, 0)),
         key=fold_in(key, ROUNDS),
         num_searches=num_searches,
-        batch_size=batch_size,
     )
     parts = np.array([mode.log_evidence for mode in found])
     whole = np.logaddexp.reduce([log_evidence, *parts])
@@ -359,7 +358,7 @@ def _own(found: list) -> tuple[float, int]:
     log_target, log_own = (np.concatenate([x[i] for x in found]) for i in (1, 2))
     failed = ~np.isfinite(log_target)
     if failed.all():
-        raise ValueError(
+        raise AllFailedError(
             f"`log_density` is finite for none of {len(failed)} draws of `posterior`."
         )
     log_weights = np.where(failed, -np.inf, log_target - log_own)

@@ -14,6 +14,7 @@ from .._gradient import guard_gradient
 from .._model import flatten_means
 from .._posterior import as_posterior
 from .._prior import Prior, log_prior
+from .arguments import as_scalar
 from .structured import antithetic_noise, sobol_noise
 
 LogDensity = Callable[[Any], Float[Array, ""]]
@@ -171,8 +172,8 @@ def elbo(
         if not forward_mode:
             drawn = guard_gradient(drawn, mapped_with=drawn)
         return (
-            scale * _scalar("log_likelihood", log_likelihood(drawn)),
-            _scalar("prior", _log_prior(drawn, prior)),
+            scale * as_scalar("log_likelihood", log_likelihood(drawn)),
+            as_scalar("prior", _log_prior(drawn, prior)),
             log_density,
         )
 
@@ -234,16 +235,6 @@ def _log_mean_exp(values: Float[Array, " n"], is_good: Array) -> Float[Array, ""
     values = jnp.where(is_good, values, jnp.where(any_good, -jnp.inf, 0))
     mean = jax.scipy.special.logsumexp(values) - jnp.log(float(values.size))
     return jnp.where(any_good, mean, -jnp.inf)
-
-
-def _scalar(name: str, value: Any) -> Float[Array, ""]:
-    value = jnp.asarray(value)
-    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
-        raise ValueError(
-            f"`{name}` must return one real number for a drawn model, but returned "
-            f"shape {value.shape} and dtype {value.dtype}. Sum over data."
-        )
-    return value
 
 
 def _likelihood_scale(num_data: int | None, batch_size: int | None) -> float:

@@ -1,4 +1,4 @@
-"""The Laplace approximation, and predictions linearised around its centre."""
+"""The Laplace approximation."""
 
 import warnings
 from collections.abc import Callable

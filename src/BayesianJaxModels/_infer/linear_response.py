@@ -1,4 +1,4 @@
-"""Covariances that a mean-field fit leaves out, from how its means respond."""
+"""Covariances of a mean-field fit by linear response."""
 
 import warnings
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def linear_response(
     check_engine_arguments(log_density, model, "model")
     fit_mean, fit_covariance = moments(model)
     model = as_posterior(model).model
-    density = FlatDensity(log_density, model)
+    density = FlatDensity(log_density, model, batch_size)
     entries = density.entries
     d = entries.size
     if num_samples <= d:
@@ -88,13 +88,13 @@ def linear_response(
     noise = as_float64(sobol_noise(jax.random.key(0), num_samples, d, entries.dtype))
     mean, log_width = fit_mean, np.log(np.diagonal(fit_covariance)) / 2
     steps_taken = 0
-    found = _newton_step(density, mean, log_width, noise, batch_size)
+    found = _newton_step(density, mean, log_width, noise)
     step, covariance, *errors = found
     while np.max(np.abs(step)) > LARGEST_STEP and steps_taken < MAX_NEWTON_STEPS:
         step *= min(1.0, 1 / np.max(np.abs(step)))
         mean = mean + np.exp(log_width) * step[:d]
         log_width = log_width + step[d:]
-        found = _newton_step(density, mean, log_width, noise, batch_size)
+        found = _newton_step(density, mean, log_width, noise)
         step, covariance, error = found
         errors.append(error)
         steps_taken += 1
@@ -117,7 +117,6 @@ def _newton_step(
     mean: Float[np.ndarray, " d"],
     log_width: Float[np.ndarray, " d"],
     noise: Float[np.ndarray, "n d"],
-    batch_size: int | None,
 ) -> tuple[Float[np.ndarray, " two_d"], Float[np.ndarray, "d d"], float]:
     """The step to the optimum, in units of the widths, and the response there.
 
@@ -125,7 +124,7 @@ def _newton_step(
     """
     d, width = len(mean), np.exp(log_width)
     points = mean + width * noise
-    gradients, rows = hessians(density, points, 0.1 * width, batch_size)
+    gradients, rows = hessians(density, points, 0.1 * width)
     curvatures = (rows + rows.swapaxes(1, 2)) / 2
     gradient, hessian = _of_negative_elbo(gradients, curvatures, width * noise)
     # Errors of single rows leave as much in the symmetric part as in the skew one.

@@ -1,4 +1,4 @@
-"""The mode of a posterior, from many starts."""
+"""Maximum a posteriori estimates, from many starts."""
 
 import warnings
 from collections import Counter
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from .._check import check_counts, check_key
+from .._check import AllFailedError, check_counts, check_key
 from .._compute import fold_in, map_chunks, progress_bar
 from .._model import (
     OF_ONE_MODEL,
@@ -218,7 +218,7 @@ def map_estimate(
     Raises:
         ValueError: If `num_starts` or `batch_size` is below 1, `log_density` returns no
             single number, or `prior` does not fit the model.
-        RuntimeError: If every search failed.
+        AllFailedError: If every search failed.
         ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
@@ -242,13 +242,13 @@ def map_estimate(
     check_counts(num_starts=num_starts)
     check_engine_arguments(log_density, model, "model")
     check_key(key)
-    density = FlatDensity(log_density, model)
+    density = FlatDensity(log_density, model, batch_size)
     entries = density.entries
     if tolerance is None:
         tolerance = 1e-6 if entries.dtype == jnp.float64 else 1e-3
 
     def evaluate(points):
-        values, gradients = values_and_gradients(density, points, batch_size)
+        values, gradients = values_and_gradients(density, points)
         return -values, -gradients
 
     def draw(first, count):
@@ -275,7 +275,7 @@ def map_estimate(
     failed = ~np.isfinite(log_densities)
     if failed.all():
         reasons = "; ".join(f"one {REMEDIES[word]}" for word in sorted(set(outcomes)))
-        raise RuntimeError(
+        raise AllFailedError(
             f"All {num_starts} searches failed, of {num_starts + num_redrawn} starts: "
             f"{reasons}. Evaluate `log_density` on one draw; pass a narrower `prior` "
             "for the starts, or mask failed solves before a log."
@@ -296,7 +296,7 @@ def map_estimate(
     converged = outcomes == search.CONVERGED
     kept = converged | (log_densities >= log_densities[best] - AS_GOOD)
     kept &= ~failed
-    modes = gather_modes(density, ends[kept], log_densities[kept], batch_size)
+    modes = gather_modes(density, ends[kept], log_densities[kept])
     return MAPEstimate(
         model=modes[0].model,
         log_density=np.asarray(log_densities[best]),

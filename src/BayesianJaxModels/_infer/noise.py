@@ -1,4 +1,4 @@
-"""The noise of a log density, a solver's as a rule, and what to do about it."""
+"""The noise of a log density, as a solver's tolerance leaves it."""
 
 import numpy as np
 from jaxtyping import Float

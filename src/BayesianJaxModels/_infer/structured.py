@@ -1,4 +1,4 @@
-"""Normal numbers that are arranged, in place of independent ones."""
+"""Antithetic and quasi-random normal draws."""
 
 import math
 

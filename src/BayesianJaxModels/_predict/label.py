@@ -1,4 +1,4 @@
-"""What components of a pytree are called in plots and reports."""
+"""Labels of the components of a pytree, for plots and reports."""
 
 from typing import Any
 

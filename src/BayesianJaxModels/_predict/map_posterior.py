@@ -94,11 +94,10 @@ def map_posterior_pure(
     """`map_posterior` for use under `jax.jit`, `jax.vmap` and `jax.grad`.
 
     Args:
-        fn: Called with a drawn model.
-        posterior: A model with parameters, or an `AbstractPosterior`.
-        key: A JAX random key.
-        num_samples: How many draws, at least 1; `None` for every draw of a
-            `DrawsPosterior` once, in order.
+        fn: As in `map_posterior`.
+        posterior: As in `map_posterior`.
+        key: As in `map_posterior`.
+        num_samples: As in `map_posterior`.
         batch_size: How many draws run in lock-step; all of them if `None`.
 
     Returns:
@@ -144,14 +143,13 @@ def stream_posterior(
     Of several processes, each hands out the chunks of its share.
 
     Args:
-        fn: Called with a drawn model, as in `map_posterior`.
-        posterior: A model with parameters, or an `AbstractPosterior`.
-        key: A JAX random key.
-        num_samples: How many draws, at least 1; `None` for every draw of a
-            `DrawsPosterior` once, in order. Chunks do not carry its weights, so for
-            equally weighted ones, as a `RunningSummary` takes them, say how many.
-        batch_size: How many draws run in lock-step.
-        progress: Whether to show draws done and their rate (needs tqdm).
+        fn: As in `map_posterior`.
+        posterior: As in `map_posterior`.
+        key: As in `map_posterior`.
+        num_samples: As in `map_posterior`. Chunks do not carry weights: for draws that
+            count alike, as a `RunningSummary` takes them, say how many.
+        batch_size: As in `map_posterior`.
+        progress: As in `map_posterior`.
 
     Yields:
         The index of the first draw of a chunk and the chunk's results, arrays with a

@@ -129,8 +129,9 @@ class RunningSummary:
             equal-tailed intervals if there is no grid.
 
         Raises:
-            ValueError: If there are no draws yet, all failed, or `probs` or
-                `interval_mass` is not as above.
+            ValueError: If there are no draws yet, or `probs` or `interval_mass` is not
+                as above.
+            AllFailedError: If all draws failed.
         """
         levels = check_levels(probs, interval_mass)
         layout = self._layout

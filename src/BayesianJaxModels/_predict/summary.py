@@ -1,4 +1,4 @@
-"""What many draws of a trajectory say: means, bands and how many draws failed."""
+"""Summaries of many draws of a trajectory: moments, quantiles and failures."""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num, PyTree, Shaped
 
+from .._check import AllFailedError
 from .._dynamics import Trajectory
 from .weighted import effective_sample_size, read_weights, summarise_weighted
 
@@ -140,9 +141,9 @@ def summarise(
 
     Raises:
         TypeError: If `trajectory` is no `Trajectory`.
-        ValueError: If there is no axis of draws, draws differ in their times, all
-            failed, the weights are no weights, or `probs` or `interval_mass` is not as
-            above.
+        ValueError: If there is no axis of draws, draws differ in their times, the
+            weights are no weights, or `probs` or `interval_mass` is not as above.
+        AllFailedError: If all draws failed.
 
     Example:
         ```python
@@ -164,7 +165,9 @@ def summarise(
         weights = read_weights(np.asarray(trajectory.weights), len(used))
         ess = effective_sample_size((succeeded.T * weights).T)
         if not ess.any():
-            raise ValueError("All draws of `trajectory` with a weight above 0 failed.")
+            raise AllFailedError(
+                "All draws of `trajectory` with a weight above 0 failed."
+            )
     share = np.ones(len(used)) if weights is None else weights
     by_entry = used.reshape(len(used), -1)
     rows = []
@@ -331,7 +334,7 @@ def check_levels(
 def check_any_left(failed: Bool[np.ndarray, "..."]) -> None:
     """Raise an error if all draws failed."""
     if np.all(failed):
-        raise ValueError(
+        raise AllFailedError(
             f"All {failed.size:,} solves of `trajectory` failed, so there is nothing "
             "to summarise. `trajectory.result` says why: raise `max_steps`, loosen the "
             "tolerances, or look for draws where the vector field is not finite."

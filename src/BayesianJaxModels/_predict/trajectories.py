@@ -70,22 +70,16 @@ def posterior_trajectories(
 
     Args:
         posterior: A model with parameters, or an `AbstractPosterior`.
-        y0: The initial state at `t0`, or a function of the drawn model that returns it,
-            for initial states that are parameters.
-        ts: The times to save at, in the field's unit, of shape `(T,)` or, for batched
-            initial states that have their own, `(N, T)`; strictly monotone. They are
-            taken in double precision, as NumPy arrays and lists have it.
+        y0: The state at `t0`, or a function of the drawn model that returns it.
+        ts: The times to save at, as in `integrate`.
         key: A JAX random key. Draw `i` depends on `fold_in(key, i)` alone.
         num_samples: How many draws, at least 1; `None` for every draw of a
             `DrawsPosterior` once, in order, with its weight.
-        t0: The time of `y0`, as in `integrate`; or a function of the drawn model that
-            returns it, for start times that are parameters.
-        mask: Which of `ts` count, as in `integrate`.
-        args: Handed to the vector field.
-        args_axes: Which axes of `args` count the batched initial states, as in
-            `integrate`.
-        jump_ts: Times at which the vector field jumps, as in `integrate`. A short input
-            that is not named here may be missed.
+        t0: The time of `y0`, or a function of the drawn model that returns it.
+        mask: As in `integrate`.
+        args: As in `integrate`.
+        args_axes: As in `integrate`.
+        jump_ts: As in `integrate`.
         vector_field: A function that picks the vector field out of a drawn model; the
             model itself is one if `None`. Pass the same function again to use its
             compiled code again.
@@ -99,15 +93,13 @@ def posterior_trajectories(
             in which state; summaries leave out what comes after, and say which share of
             the draws still runs.
         max_steps: As in `integrate`.
-        batched: Whether `y0` has a leading axis of initial states, each of which is
-            solved for with every draw.
-        shared_steps: Whether they share their steps.
-        batch_size: How many draws run in lock-step, as in `map_posterior`.
-        gather: With several processes, whether each gets all draws or keeps its share,
-            as in `map_posterior`.
-        on_failure: Whether failed solves raise after the run, or are kept and marked by
-            `succeeded` being false.
-        progress: Whether to show draws done and their rate (needs tqdm).
+        batched: As in `integrate`; each initial state is solved for with every draw.
+        shared_steps: As in `integrate`.
+        batch_size: As in `map_posterior`.
+        gather: As in `map_posterior`.
+        on_failure: `"raise"` an error after the run if solves failed, or `"keep"` them,
+            with `succeeded` false.
+        progress: As in `map_posterior`.
 
     Returns:
         A `Trajectory` with `ys` of shape `(num_samples, T, *state)`, or

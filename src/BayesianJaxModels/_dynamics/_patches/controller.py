@@ -1,4 +1,4 @@
-"""Step size control that finds back from a step which went too far.
+"""Step size control that recovers from a step to infinity.
 
 diffrax rejects a step whose error is NaN (pull request 152,
 https://github.com/patrick-kidger/diffrax/pull/152), but not one that leads to infinity

@@ -1,4 +1,4 @@
-"""Tangents of a vector field that implicit methods can always solve with.
+"""Finite tangents of a vector field, for the linear systems of implicit methods.
 
 One NaN in the linear system of a step raises for the whole batch on the way back
 (https://github.com/patrick-kidger/diffrax/issues/368 and

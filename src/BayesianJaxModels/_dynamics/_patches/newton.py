@@ -1,4 +1,4 @@
-"""The linear systems of implicit methods, without LAPACK where they are small.
+"""Small linear systems of implicit methods, solved without LAPACK.
 
 JAX calls LAPACK once for each matrix of a batch, which takes longer than the few
 operations of a small system (https://github.com/jax-ml/jax/issues/36927). Seen in jax

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from ..._check import check_counts, check_key
+from ..._check import AllFailedError, check_counts, check_key
 from ..._compute import collect, fold_in, gather_shares, spread
 from ..._posterior import (
     AbstractDiagnostics,
@@ -167,6 +167,7 @@ def importance(
         ValueError: If a count is below its least, the start has no proper covariance,
             a mixture has more components than half of a round's draws, `log_density`
             returns no single number, or that is finite for too few draws.
+        AllFailedError: If it is finite for none.
         ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
@@ -278,7 +279,7 @@ def _pool(
     log_target = np.concatenate(log_densities)
     log_target = np.where(np.isfinite(log_target), log_target, -np.inf)
     if not np.isfinite(log_target).any():
-        raise ValueError(
+        raise AllFailedError(
             f"`log_density` was not finite for any of the {len(pooled)} draws. Start "
             "nearer to the posterior, or look at the log density of one draw."
         )

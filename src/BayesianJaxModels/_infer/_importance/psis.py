@@ -1,8 +1,4 @@
-"""Pareto-smoothed importance sampling, in NumPy and float64.
-
-The largest weights decide everything and differ by many orders of magnitude, so they
-are ranked, fitted and summed in double precision whatever the model's.
-"""
+"""Pareto-smoothed importance sampling, in double precision whatever the model's."""
 
 import numpy as np
 from jaxtyping import Float

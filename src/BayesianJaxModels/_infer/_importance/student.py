@@ -1,10 +1,4 @@
-"""Mixtures of Student t distributions, adapted to weighted draws.
-
-What adaptive importance sampling draws from. A single component is the usual case; a
-start with several modes keeps one for each, as in Cappe, Douc, Guillin, Marin & Robert
-2008, "Adaptive importance sampling in general mixture classes",
-doi:10.1007/s11222-008-9059-x. Fitted and evaluated in NumPy and float64.
-"""
+"""What importance sampling draws from: mixtures of Student t distributions."""
 
 import math
 
@@ -28,7 +22,10 @@ LEAST_MASS = 1e-3
 
 
 class Students(eqx.Module):
-    """A mixture of multivariate Student t distributions.
+    """A mixture of multivariate Student t distributions, one for each mode.
+
+    Cappe, Douc, Guillin, Marin & Robert 2008, "Adaptive importance sampling in general
+    mixture classes", doi:10.1007/s11222-008-9059-x.
 
     Attributes:
         counts: How many of a round's draws come from each component: their weights, and

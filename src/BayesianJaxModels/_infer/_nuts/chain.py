@@ -1,8 +1,7 @@
 """One chain of the No-U-Turn sampler: the program that BlackJAX's parts make.
 
-Finding a start, warm-up and sampling are the same loop over single moves, so that the
-gradient of the log density is compiled once for all of them; `window_adaptation` and a
-loop over its kernel beside it take half as long again to compile.
+Finding a start, warm-up and sampling are one loop over moves, so that the gradient is
+compiled once; BlackJAX's `window_adaptation` takes half as long again to compile.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What chains say of themselves, and of where they started."""
+"""Diagnostics of NUTS chains, and of where they started."""
 
 from collections.abc import Callable
 

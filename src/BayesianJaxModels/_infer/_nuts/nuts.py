@@ -1,4 +1,4 @@
-"""The No-U-Turn sampler, in coordinates where a fitted posterior is round."""
+"""The No-U-Turn sampler, in coordinates whitened by a fitted posterior."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..._check import check_counts, check_key
+from ..._check import AllFailedError, check_counts, check_key
 from ..._compute import compiled_once, fold_in, map_chunks, progress_bar
 from ..._posterior import DrawsPosterior, as_posterior
 from ..._prior import Prior
@@ -101,8 +101,8 @@ def nuts(
         NotImplementedError: If the moments of the start are not known.
         ValueError: If a number is out of its range, the start has no proper covariance
             or widths that were never fitted (and there is no `prior`), the prior does
-            not fit the model, `log_density` returns no single number, or no start where
-            it is finite was found.
+            not fit the model, or `log_density` returns no single number.
+        AllFailedError: If it is finite at no place where a chain may start.
         ImportError: If BlackJAX or ArviZ is missing, or tqdm where `progress` asks for
             it.
 
@@ -174,7 +174,7 @@ def nuts(
         factor = starts.factors[starts.of_chain[index]].astype(dtype)
         placed = _place(advance_by, nowhere(factor), starts.points[index])
         if placed is None:
-            raise ValueError(
+            raise AllFailedError(
                 f"`log_density` or its gradient was not finite at {MAX_TRIES} places "
                 f"where chain {index} looked for a start, {places}, or look at the log "
                 "density of one draw of it."

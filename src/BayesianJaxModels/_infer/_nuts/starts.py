@@ -1,4 +1,4 @@
-"""Where chains start, and how wide the space is that they start in."""
+"""Starting points of the chains, and their spread."""
 
 from typing import NamedTuple
 

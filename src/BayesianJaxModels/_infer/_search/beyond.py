@@ -1,4 +1,4 @@
-"""Whether there are modes that a fit does not know of."""
+"""Search for modes that a fit does not know of."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,6 @@ def look_beyond(
     *,
     key: PRNGKeyArray,
     num_searches: int,
-    batch_size: int | None = None,
 ) -> tuple[Mode, ...]:
     """Modes that searches from all around a fit end in, and that are not its own.
 
@@ -38,7 +37,6 @@ def look_beyond(
         factor: A root of the fit's covariance.
         key: A JAX random key.
         num_searches: How many searches.
-        batch_size: How many points run in lock-step.
 
     Returns:
         The modes, the highest first, each with its log evidence.
@@ -50,7 +48,7 @@ def look_beyond(
     starts = origins + radii[:, None] * noise @ factor.T
 
     def evaluate(points):
-        values, gradients = values_and_gradients(density, points, batch_size)
+        values, gradients = values_and_gradients(density, points)
         return -values, -gradients
 
     ends = search.minimise(
@@ -63,14 +61,10 @@ def look_beyond(
     others = ends.outcomes == search.CONVERGED
     for centre in centres:
         points, values = ends.points[others], -ends.values[others]
-        value = values_and_gradients(density, centre[None], batch_size)[0][0]
+        value = values_and_gradients(density, centre[None])[0][0]
         # The lower of the two ends is what the way between them must not fall below.
-        known = are_connected(
-            density, centre, points, np.minimum(values, value), batch_size
-        )
+        known = are_connected(density, centre, points, np.minimum(values, value))
         others[np.flatnonzero(others)[known]] = False
     if not others.any():
         return ()
-    return gather_modes(
-        density, ends.points[others], -ends.values[others], batch_size, weigh=True
-    )
+    return gather_modes(density, ends.points[others], -ends.values[others], weigh=True)

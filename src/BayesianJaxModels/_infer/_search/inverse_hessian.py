@@ -1,4 +1,4 @@
-"""What many searches know of the curvature around them: inverse Hessians."""
+"""L-BFGS approximations of the inverse Hessian, for many searches at once."""
 
 import numpy as np
 from jaxtyping import Bool, Float

@@ -1,4 +1,4 @@
-"""Which ends of searches are one mode, and how much of a posterior each mode holds."""
+"""Group the ends of searches into modes, and weigh the modes."""
 
 from typing import Any
 
@@ -55,7 +55,6 @@ def gather_modes(
     density: FlatDensity,
     ends: Float[np.ndarray, "n d"],
     log_densities: Float[np.ndarray, " n"],
-    batch_size: int | None = None,
     *,
     weigh: bool = False,
 ) -> tuple[Mode, ...]:
@@ -68,21 +67,20 @@ def gather_modes(
         density: From the entries to a number.
         ends: Where searches ended that met their tolerance.
         log_densities: The log density there, finite.
-        batch_size: How many points run in lock-step.
         weigh: Whether a mode that is the only one has its log evidence too.
 
     Returns:
         The modes. Where there are several, each has its log evidence, for up to 32
         entries.
     """
-    groups = group_ends(density, ends, log_densities, batch_size)
+    groups = group_ends(density, ends, log_densities)
     known = (weigh or len(groups) > 1) and ends.shape[1] <= FEW_ENTRIES
     modes = []
     for group in groups:
         best = group[0]
         log_evidence, flat = np.nan, ()
         if known:
-            log_evidence, flat = _mass_at(density, ends[best], batch_size)
+            log_evidence, flat = _mass_at(density, ends[best])
         modes.append(
             Mode(
                 model=_place(density.model, jnp.asarray(ends[best], density.dtype)),
@@ -99,7 +97,6 @@ def group_ends(
     density: FlatDensity,
     ends: Float[np.ndarray, "n d"],
     log_densities: Float[np.ndarray, " n"],
-    batch_size: int | None = None,
 ) -> list[list[int]]:
     """The indices of ends that are one mode, each list and all lists highest first."""
     left = np.argsort(-log_densities, kind="stable").tolist()
@@ -107,11 +104,7 @@ def group_ends(
     while left:
         best, *others = left
         connected = are_connected(
-            density,
-            ends[best],
-            ends[others],
-            log_densities[others],
-            batch_size,
+            density, ends[best], ends[others], log_densities[others]
         )
         groups.append([best, *(i for i, c in zip(others, connected, strict=True) if c)])
         left = [i for i, c in zip(others, connected, strict=True) if not c]
@@ -123,14 +116,13 @@ def are_connected(
     high: Float[np.ndarray, " d"],
     ends: Float[np.ndarray, "n d"],
     log_densities: Float[np.ndarray, " n"],
-    batch_size: int | None = None,
 ) -> np.ndarray:
     """Whether the density does not dip between a high point and each end."""
     if len(ends) == 0:
         return np.zeros(0, bool)
     between = ends[:, None] + PLACES[:, None] * (high - ends)[:, None]
     points = between.reshape(-1, len(high))
-    values = values_and_gradients(density, points, batch_size)[0]
+    values = values_and_gradients(density, points)[0]
     lowest = np.min(np.nan_to_num(values, nan=-np.inf).reshape(len(ends), -1), axis=1)
     return lowest >= log_densities - LARGEST_DIP
 
@@ -177,9 +169,9 @@ def log_evidence_of(value: Any, precision: Float[np.ndarray, "d d"]) -> float:
 
 
 def _mass_at(
-    density: FlatDensity, end: Float[np.ndarray, " d"], batch_size: int | None
+    density: FlatDensity, end: Float[np.ndarray, " d"]
 ) -> tuple[float, tuple[str, ...]]:
-    found = curvature(density, end, batch_size)
+    found = curvature(density, end)
     try:
         return log_evidence_of(found.value, found.precision), ()
     except np.linalg.LinAlgError:

@@ -1,4 +1,4 @@
-"""What a Newton step promises at many points, in units of their own widths."""
+"""Newton decrements at many points, by central differences of gradients."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,15 +1,8 @@
 """Many searches for a minimum in lock-step.
 
-From the same 16 starts of lynx and hare (8 unknowns), each library in units of the
-starts' spread, at its own rule of stopping:
-
-| search | evaluations | warm, s | said to have converged | at a minimum, of those |
-|---|---|---|---|---|
-| this one | 910, 256 of them to measure curvature | 0.8 | 16 | 16 |
-| SciPy, L-BFGS-B | 661, one by one | 6.1 | 16 | 15 |
-
-SciPy's finds what this one finds with fewer evaluations; batches are what it lacks, and
-a rule of stopping that catches the sixteenth, 22 nats above the minimum it was near.
+From 16 starts of lynx and hare (8 unknowns) SciPy's L-BFGS-B takes fewer evaluations
+(661 against 910) and, one by one, 6.1 s against 0.8. One of its searches that have
+"converged" is 22 nats above the minimum it was near.
 """
 
 from collections.abc import Callable
