@@ -87,10 +87,7 @@ def is_float_array(leaf: Any) -> bool:
 def as_float_array(value: Any, name: str = "value") -> Float[Array, "..."]:
     """Convert real numbers to a float array; floating point dtypes are kept.
 
-    Args:
-        value: A real number or an array of them, of any shape. Integers become
-            floats of JAX's default precision.
-        name: What error messages call the value.
+    Integers become floats of JAX's default precision.
 
     Raises:
         TypeError: If `value` is anything else (complex, boolean, `None`, text, a
@@ -218,13 +215,7 @@ def near_matches(name: str, known: Iterable[str]) -> list[str]:
 
 
 def import_extra(module: str, needed_by: str, package: str, extra: str) -> Any:
-    """A module that not everybody needs.
-
-    Args:
-        module: Its full name.
-        needed_by: What the error message says needs it.
-        package: What brings the module.
-        extra: What of this package brings that.
+    """A module of a package that an extra of this one brings.
 
     Raises:
         ImportError: If it is missing, with the command that installs it.

@@ -25,11 +25,9 @@ def guard_gradient(tree: PyTree, *, mapped_with: PyTree) -> PyTree:
     pass zero times infinity is NaN. This stops it where it would leave the draw. In
     forward mode tangents pass as they are.
 
-    Args:
-        tree: What goes into the solve, or a drawn model.
-        mapped_with: The trees that decide over which axes of `jax.vmap` the gradient is
-            judged one by one. Where none of them is mapped, JAX sums the gradient over
-            the axis before this sees it, and one NaN in the sum loses all of it.
+    The gradient is judged one by one over the axes of `jax.vmap` over which any of
+    `mapped_with` is mapped. Over others JAX sums it before this sees it, and one NaN in
+    the sum loses all of it.
     """
     arrays, rest = eqx.partition(tree, is_float_array)
     zero = _mapped_zero(mapped_with)

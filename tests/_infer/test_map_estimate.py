@@ -110,7 +110,7 @@ def test_few_searches_are_told(key):
         x = drawn.mean[0]
         return jnp.where(x > 2, norm.logpdf(x, 3.0, 0.5), -jnp.inf)
 
-    with pytest.warns(UserWarning, match="of 16 searches came to something, of 128"):
+    with pytest.warns(UserWarning, match="of 16 searches did not fail, of 128"):
         found = bjm.map_estimate(log_density, model, key=key, num_starts=16)
     assert 0 < 16 - found.num_failed < 8
     assert found.num_redrawn == 112

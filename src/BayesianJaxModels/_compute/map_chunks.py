@@ -30,14 +30,8 @@ def map_chunks(
     Threads serve, not processes: compiled JAX code lets go of Python's lock, and one
     XLA device of a CPU runs a loop on one core. What the caller has set with the
     context managers of JAX holds in them too; where it cannot, the caller's thread
-    makes all calls. At most two results for each worker exist at a time, so a caller
-    that keeps none needs little memory.
-
-    Args:
-        run: Called with a start and the index of a worker, in `0 .. num_workers - 1`;
-            a worker runs one call at a time. It must return when its result is ready.
-        starts: The first item of each range.
-        num_workers: How many threads.
+    makes all calls. A worker runs one call at a time. At most two results for each
+    exist at a time, so a caller that keeps none needs little memory.
 
     Raises:
         Exception: Whatever `run` raises, at once; the calls under way are waited for
@@ -92,10 +86,8 @@ def _count_cores() -> int:
 def compiled_once(*inputs: Any) -> Iterator[None]:
     """Around a call of a compiled function: threads that come first do so one by one.
 
-    Two of them that meet a function for the first time would both compile it.
-
-    Args:
-        *inputs: What the function is, and what it is called with.
+    Two of them that meet a function for the first time would both compile it. `inputs`
+    are the function and what it is called with.
     """
     signature = _signature(inputs)
     with _COMPILING if signature not in _COMPILED else nullcontext():

@@ -23,12 +23,7 @@ def share_of_process(num_items: int, process: int | None = None) -> range:
 
 
 def gather_shares(shares: PyTree, num_items: int) -> PyTree:
-    """The items of all processes, on all of them.
-
-    Args:
-        shares: NumPy arrays with this process's items along the first axis.
-        num_items: How many items all processes have.
-    """
+    """The items of all processes, the first axis of NumPy arrays, on each of them."""
     count = jax.process_count()
     if count == 1:
         return shares

@@ -39,13 +39,8 @@ def standard_normal(
     that it can be sharded over devices, and writes arrays between its rounds. A draw of
     weights stays on one device, so here both words are used and all arithmetic is one
     loop that XLA can fuse with what follows: less than half the time. The numbers
-    depend on the key alone, whatever JAX's settings.
-
-    Args:
-        key: A JAX random key.
-        shape: The shape of the draw.
-        dtype: A floating point dtype. Other precisions than single and double, and
-            other generators than threefry, go to `jax.random`.
+    depend on the key alone, whatever JAX's settings. Other precisions than single and
+    double, and other generators than threefry, go to `jax.random`.
     """
     if not _is_fast(key, dtype):
         return jax.random.normal(key, shape, dtype)
@@ -83,13 +78,10 @@ def symmetric_uniform(
 
 
 def fold_in(key: PRNGKeyArray, index: Integer[ArrayLike, "..."]) -> Array:
-    """`jax.random.fold_in`, bit for bit, without the loop that JAX runs on a CPU.
+    """`jax.random.fold_in`, bit for bit, of one index or an array of them.
 
-    Under `jax.vmap` over a few draws that loop costs as much as drawing a layer.
-
-    Args:
-        key: A JAX random key.
-        index: One index, or an array of them: there is a key for each.
+    Without the loop that JAX runs on a CPU: under `jax.vmap` over a few draws that
+    costs as much as drawing a layer.
     """
     index = jnp.asarray(index, jnp.uint32)
     if not is_threefry(key):

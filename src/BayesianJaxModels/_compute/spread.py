@@ -97,16 +97,10 @@ def spread(
 def collect(
     chunks: Iterator[tuple[int, PyTree]], num_items: int, *, gather: bool = True
 ) -> PyTree:
-    """Stack what `spread` hands out.
+    """Stack what `spread` hands out: in JAX if the chunks are, else in NumPy.
 
-    Args:
-        chunks: From `spread`.
-        num_items: How many items there are over all processes.
-        gather: With several processes, whether each gets the results of all items, or
-            keeps those of its share.
-
-    Returns:
-        Arrays with a leading axis of items: of JAX if the chunks are, else of NumPy.
+    With several processes each gets the results of all items, or without `gather` keeps
+    those of its share.
     """
     share = share_of_process(num_items)
     of_jax, results = [], None
@@ -131,11 +125,7 @@ def collect(
 
 @contextmanager
 def progress_bar(total: int, unit: str | None) -> Iterator[Callable[[int], Any]]:
-    """A bar that counts in `unit`, or none if that is `None`; yields how to advance it.
-
-    Raises:
-        ImportError: If tqdm is missing.
-    """
+    """A bar that counts in `unit`, or none for `None`; yields how to advance it."""
     if unit is None:
         yield lambda count: None
         return

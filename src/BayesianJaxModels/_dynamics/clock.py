@@ -174,13 +174,8 @@ def read_clock(
 ) -> Clock:
     """Read times, on the host if they are known there.
 
-    Args:
-        ts: Of shape `(T,)`; or `(N, T)` if `rows`, one row for each initial state.
-        mask: Which times count, in the shape of `ts`.
-        jump_ts: Where the vector field jumps, of shape `(J,)`, or `(N, J)` if `rows`.
-            NaN is padding.
-        least: How many times there have to be.
-        rows: Whether there may be rows.
+    There must be `least` of them. If `rows`, `ts` and `jump_ts` may have a row for each
+    initial state.
     """
     times = read_times(ts, "ts")
     _check_axes("ts", times, times, 1, rows)
@@ -314,7 +309,7 @@ def _not_one_way(ts: Any, start: Any, steps: Any, is_first: Any, idle: Any) -> s
     if np.any(repeats):
         repeated = np.broadcast_to(ts, repeats.shape)[repeats][0]
         return (
-            f"{ONE_WAY}, but {repeated} ({repeated.dtype}) is there more than once. "
+            f"{ONE_WAY}, but {repeated} ({repeated.dtype}) occurs more than once. "
             "Average replicates, or solve at the unique times and index: "
             "`times, index = np.unique(ts, return_inverse=True)`, then `ys[index]`."
         )
@@ -323,6 +318,6 @@ def _not_one_way(ts: Any, start: Any, steps: Any, is_first: Any, idle: Any) -> s
     if np.any(turns):
         return f"{ONE_WAY}. Sort them, with the data; leave padding out with `mask`."
     return (
-        f"`t0` must lie before all of `ts`, or behind all of them to solve backwards, "
+        f"`t0` must lie before all of `ts`, or after all of them to solve backwards, "
         f"but is {start} for `ts` from {ts[..., 0]} to {ts[..., -1]}."
     )

@@ -23,13 +23,9 @@ def step_to_jumps(
 ) -> diffrax.AbstractStepSizeController:
     """A controller in time since the start, whose steps end where the field jumps.
 
-    Args:
-        controller: Times in it are counted from zero.
-        jump_ts: Since the start; NaN is padding.
-        inputs: A tree in which the knots of interpolations are jumps too, unless steps
-            are constant.
-        start: The time at which the solve starts.
-        end: When it ends, since the start.
+    Times in the given one are counted from zero, `jump_ts` and `end` from the start.
+    NaN in `jump_ts` is padding. The knots of interpolations in `inputs` are jumps too,
+    unless steps are constant.
     """
     controller = _since(controller, start, end)
     if not isinstance(controller, diffrax.AbstractAdaptiveStepSizeController):

@@ -183,9 +183,9 @@ def _static_fields(node: PyTree, path: tuple) -> dict[str, str]:
 
 
 def _spell(value: Any) -> str:
-    """Spell an object so that another process and another version spell it alike.
+    """Spell an object as another process and another version do.
 
-    So functions go without their module, which moves inside JAX, and nothing with its
+    Functions go without their module, which moves inside JAX, and nothing with its
     address in memory.
     """
     qualified_name = getattr(value, "__qualname__", None)

@@ -12,11 +12,6 @@ from .._parameter import is_parameter
 def check_engine_arguments(log_density: Any, start: Any, name: str = "start") -> None:
     """Hold the first two arguments of an engine to what they must be.
 
-    Args:
-        log_density: In place of the log density.
-        start: In place of the model or posterior.
-        name: What the engine calls that.
-
     Raises:
         TypeError: If they are swapped, `log_density` cannot be called, or `start` is a
             `MAPEstimate` or has no parameters; with the remedy.

@@ -42,13 +42,9 @@ def curvature(density: FlatDensity, centre: Float[np.ndarray, " d"]) -> Curvatur
     By central differences of gradients at two widths (Richardson), exact for quadratic
     densities. They are taken along the axes of the curvature itself, in standard
     deviations, so that strongly correlated entries are as well known as others. Noise
-    shows where five gradients in a row have a fourth difference, which a smooth density
-    of this width has not. No automatic second derivative goes through every solve, and
+    shows in the fourth difference of five gradients in a row, which is nothing for a
+    smooth density. No automatic second derivative goes through every solve, and
     compiling one takes longer than it saves.
-
-    Args:
-        density: From the entries to a number.
-        centre: The point.
     """
     axes, is_positive = _axes_of(_rough(density, centre))
     step = NARROW

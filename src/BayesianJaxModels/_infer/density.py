@@ -105,8 +105,8 @@ class ForwardGradient(eqx.Module):
     `-elbo(...).value` is reverse mode. Solves in the log density then need an adjoint
     that allows forward mode, `diffrax.ForwardMode()`.
 
-    The gradient is that with respect to the `mean`s of the drawn model, which is all
-    that draws depend on; other arrays in it get none. There is no second derivative.
+    The gradient is by the `mean`s of the drawn model; other arrays in it get none.
+    There is no second derivative.
 
     Attributes:
         log_density: From a drawn model to the logarithm of a density, a scalar.
@@ -152,13 +152,7 @@ def values_and_gradients(
     """The log density and its gradient at many points, on all cores.
 
     Runs on the host. One compiled function serves searches, Hessians and corrections.
-
-    Args:
-        density: From the entries to a number.
-        points: A row for each point; rounded to the precision of the model.
-
-    Returns:
-        Values and gradients in float64.
+    Points are rounded to the precision of the model; what is returned is in float64.
     """
     d = points.shape[1]
     batch_size = density.batch_size or BATCH_SIZE
@@ -181,18 +175,9 @@ def hessians(
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d d"]]:
     """Gradients, and matrices of second derivatives by their central differences.
 
-    Exact for quadratic densities. No automatic second derivative goes through every
-    solve, and compiling one takes longer than it saves.
-
-    Args:
-        density: From the entries to a number.
-        points: A row for each point.
-        steps: How far to go either way in each entry. A tenth of a standard deviation
-            is wide against a solver's noise and narrow against third derivatives.
-
-    Returns:
-        The gradients, and the matrices, row `i` by a step in entry `i`: how far they
-        are from symmetric is the error of the differences.
+    Exact for quadratic densities. Row `i` of a matrix is a step in entry `i`: how far
+    it is from symmetric is the error of the differences. Steps of a tenth of a standard
+    deviation are wide against a solver's noise and narrow against third derivatives.
     """
     n, d = points.shape
     moves = np.concatenate([np.zeros((1, d)), np.diag(steps), -np.diag(steps)])

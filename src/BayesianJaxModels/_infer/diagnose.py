@@ -58,8 +58,7 @@ class Diagnosis(eqx.Module):
         error: The largest Monte Carlo error (one standard error) in `z` and `sd_ratio`.
         k_hat: The shape of the tail of the posterior's own weights (`pareto_smooth` of
             target over posterior at draws of it). Above 0.7 weights alone cannot
-            correct it. It is told because it is widely known; the verdict does not rest
-            on it.
+            correct it. The verdict does not rest on it.
         reference_k_hat: The same of the weights behind `z` and `sd_ratio`.
         ess: How many draws of equal weight those are worth.
         num_failed: For how many of the posterior's own draws, a quarter of all, the log
@@ -103,10 +102,9 @@ class Diagnosis(eqx.Module):
 
         A fault is a mean that is off by more than a quarter of a standard deviation, a
         standard deviation outside of 0.8 to 1.25 of the right one, or another mode. It
-        cannot be told
-        where the weights are poor: `reference_k_hat` above 0.7 (or `1 - 1 / log10(n)`
-        for fewer draws) or `error` above 0.1, unless a fault is twice `error` beyond
-        those limits.
+        cannot be told where the weights are poor, unless a fault is twice `error`
+        beyond those limits: `reference_k_hat` above 0.7 (or `1 - 1 / log10(n)` for
+        fewer draws) or `error` above 0.1.
         """
         if self.other_modes:
             return FAULT

@@ -130,7 +130,7 @@ def _at_mode(
 def _of_all_modes(
     log_density: Callable, estimate: MAPEstimate, residuals: Callable | None
 ) -> JointPosterior | MixturePosterior:
-    """The fits at all modes that have a curvature, weighted by their evidence."""
+    """The fits at all modes that are not flat, weighted by their evidence."""
     modes = [mode for mode in estimate.modes if not mode.flat]
     if len(modes) < 2:
         return _at_mode(log_density, estimate.model, residuals)[0]

@@ -75,8 +75,8 @@ class MAPEstimate(AbstractEstimate):
         log_densities: Where every search ended, of shape `(num_starts,)`, NumPy; minus
             infinity for those that failed.
         ends: The entries where every search ended, `(num_starts, d)`, NumPy.
-        failed: Which searches came to nothing, of shape `(num_starts,)`: no start was
-            found for them, or they ended where the log density overflows or is flat.
+        failed: Which searches failed, of shape `(num_starts,)`: no start was found for
+            them, or they ended where the log density overflows or is flat.
         converged: Which searches ended at a maximum, alike: a Newton step with the
             curvature measured there promises less than `tolerance`, or less than the
             noise of the log density where that is more, up to 0.1 nats. Beyond 64
@@ -284,7 +284,7 @@ def map_estimate(
     num_good = int(np.sum(~failed))
     if num_good < max(num_starts / 2, min(FEW_SEARCHES, num_starts)):
         warnings.warn(
-            f"Only {num_good} of {num_starts} searches came to something, of "
+            f"Only {num_good} of {num_starts} searches did not fail, of "
             f"{num_starts + num_redrawn} starts that were drawn: modes may have been "
             "missed. Pass a narrower `prior` for the starts, or see why `log_density` "
             "or its gradient is not finite there.",

@@ -9,7 +9,7 @@ NUM_POINTS = 32
 STEP = 0.01
 # In nats. Above this it costs draws, and widths are off by some per cent.
 LARGEST_NOISE = 0.1
-# As a share of the curvature, above which it is told.
+# As a share of the curvature; above it there is a warning.
 LARGEST_ERROR = 0.1
 # With fewer points where the density is finite, nothing can be said.
 FEWEST_POINTS = 8
@@ -26,12 +26,7 @@ def noise_along(
     values: Float[np.ndarray, " n"],
     step: Float[np.ndarray, " d"],
 ) -> float:
-    """What a parabola along a line leaves of a log density there.
-
-    Args:
-        points: Along the line, as they were rounded.
-        values: Of the log density, in nats.
-        step: Along the line.
+    """What a parabola along a line of steps leaves of the values of a log density.
 
     Returns:
         The standard deviation of the rest, in nats; NaN with fewer than `FEWEST_POINTS`
@@ -62,10 +57,7 @@ def noise_complaint(noise: float) -> list[str]:
 
 
 def noise_of_curvature(error: float) -> str:
-    """What an error of the curvature comes from, and what to do, after a sentence.
-
-    Nothing where the error is small.
-    """
+    """A sentence on noise in the curvature that is too large, or nothing."""
     if not error > LARGEST_ERROR:
         return ""
     return (

@@ -8,10 +8,7 @@ from jax.tree_util import DictKey, GetAttrKey
 def label_of(path: tuple[Any, ...], index: tuple[int, ...], root: str) -> str:
     """A component by the names on the way to it: `prey`, `rest.deep[0]`, `y[1]`.
 
-    Args:
-        path: The way to a leaf, as `jax.tree_util` has it.
-        index: The place in the leaf.
-        root: What comes first where the way begins without a name.
+    The way begins with `root` where it has no name.
     """
     label = ""
     for key in path:

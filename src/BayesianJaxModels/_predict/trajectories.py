@@ -177,9 +177,6 @@ def posterior_trajectories(
 def raise_failures(trajectory: Trajectory) -> None:
     """Raise if any solve of a batch failed.
 
-    Args:
-        trajectory: With at least one leading batch axis.
-
     Raises:
         RuntimeError: With how many failed, the commonest reason and what to do.
     """

@@ -28,12 +28,8 @@ def without_lapack(
 
     On a CPU, LAPACK takes a lock for each of many small systems: seen to make two
     threads eight times slower than one. A method that has another linear solver than
-    diffrax's default, or a larger state, is returned as it is.
-
-    Args:
-        solver: Any method of diffrax.
-        y0: The state.
-        rows: Whether its first axis counts states, each with a system of its own.
+    diffrax's default, or a larger state, is returned as it is. If `rows`, the first
+    axis of `y0` counts states, each with a system of its own.
     """
     shapes = [leaf.shape[1:] if rows else leaf.shape for leaf in jax.tree.leaves(y0)]
     size = sum(math.prod(shape) for shape in shapes)

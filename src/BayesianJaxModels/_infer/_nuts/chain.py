@@ -136,20 +136,10 @@ def advance(
 ) -> tuple[Chain, Move]:
     """Move a chain `count` times, at most as often as the plan has rows.
 
-    Args:
-        density: The log density.
-        mean: Where the coordinates of the chain have their origin.
-        chain: From where.
-        key: The key of the chain; move `i` has the key `fold_in(key, i)`.
-        plan: For each move, what it is for, whether the coordinates learn from it, and
-            whether a window of the warm-up ends with it.
-        first: The index of the first move.
-        count: How many moves.
-        target_acceptance: What the step size is adapted to.
-        max_tree_depth: How often a trajectory may double.
-
-    Returns:
-        The chain after that, and its moves; those from `count` on mean nothing.
+    A row of the plan says what a move is for, whether the coordinates, whose origin is
+    `mean`, learn from it, and whether a window of the warm-up ends with it. Move `i`
+    has the key `fold_in(key, first + i)`. Of the moves those from `count` on mean
+    nothing.
     """
     blackjax = extra("blackjax")
     adaptation, size, dtype = blackjax.adaptation, mean.size, mean.dtype

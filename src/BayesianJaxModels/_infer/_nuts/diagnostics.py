@@ -234,14 +234,10 @@ def judge(
     noise: Float[np.ndarray, " chains"],
     starts: Starts,
 ) -> NUTSDiagnostics:
-    """Look at the moves of all chains.
+    """The diagnostics of the moves of all chains.
 
-    Args:
-        moves: Those after warm-up, in NumPy with axes of chains and draws, with the
-            last one of the warm-up before them.
-        step_size: Of each chain.
-        noise: Of the log density, around the end of each chain.
-        starts: Where they started.
+    Of `moves`, arrays of NumPy with axes of chains and draws, the first draw is the
+    last one of the warm-up.
     """
     still = np.all(np.diff(moves.draw, axis=1) == 0, axis=-1)
     kept = jax.tree.map(lambda leaf: leaf[:, 1:], moves)

@@ -28,18 +28,15 @@ def look_beyond(
 ) -> tuple[Mode, ...]:
     """Modes that searches from all around a fit end in, and that are not its own.
 
-    A mode that no search meets is not found: this can show that there are others, not
-    that there are none.
+    The highest first, each with its log evidence. This can show that there are others,
+    not that there are none.
 
     Args:
-        density: From the entries to a number.
+        density: The log density.
         centres: The means of the fit, one for each of its modes.
         factor: A root of the fit's covariance.
         key: A JAX random key.
         num_searches: How many searches.
-
-    Returns:
-        The modes, the highest first, each with its log evidence.
     """
     d = len(factor)
     noise = np.asarray(jax.random.normal(key, (num_searches, d)), np.float64)

@@ -61,17 +61,9 @@ def gather_modes(
     """The modes that searches ended in, the highest first.
 
     Two ends are of one mode if the density does not dip on the straight way between
-    them. That needs no scale, which entries of different size do not share.
-
-    Args:
-        density: From the entries to a number.
-        ends: Where searches ended that met their tolerance.
-        log_densities: The log density there, finite.
-        weigh: Whether a mode that is the only one has its log evidence too.
-
-    Returns:
-        The modes. Where there are several, each has its log evidence, for up to 32
-        entries.
+    them. That needs no scale, which entries of different size do not share. Where there
+    are several modes, or `weigh` is true, each has its log evidence, for up to 32
+    entries.
     """
     groups = group_ends(density, ends, log_densities)
     known = (weigh or len(groups) > 1) and ends.shape[1] <= FEW_ENTRIES

@@ -49,19 +49,11 @@ def measure(
 ) -> NewtonSteps:
     """Measure curvatures by central differences, `2 d` evaluations for each point.
 
-    Differences go along the columns of a root of the inverse Hessian, a tenth of a
-    standard deviation each. Where they show that a width is wrong, they are taken again
-    along the principal axes that they found: no scale of an entry, and no correlation,
-    is too far off to begin with. Directions whose curvature is lost in the errors of
-    the others are thereby seen on their own scale.
-
-    Args:
-        evaluate: From points `(n, d)` to values `(n,)` and gradients `(n, d)`, and the
-            points as it rounded them.
-        roots: A guess.
-        points: Where.
-        values: The values there.
-        gradients: The gradients there.
+    Differences go along the columns of `roots`, a guess of a root of the inverse
+    Hessian, a tenth of a standard deviation each. Where they show that a width is
+    wrong, they are taken again along the principal axes that they found: no scale of an
+    entry, and no correlation, is too far off to begin with. `evaluate` returns the
+    points as it rounded them, values and gradients.
     """
     m, d = points.shape
     here = (points, values, gradients)

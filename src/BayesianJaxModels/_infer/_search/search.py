@@ -80,11 +80,11 @@ def minimise(
 
     Args:
         evaluate: From points `(n, d)` to values `(n,)` and gradients `(n, d)`.
-        starts: Where the searches start, in the precision that `evaluate` rounds to.
+        starts: In the precision that `evaluate` rounds to.
         scale: The size of a first step in each entry.
-        tolerance: A search has converged when a further decrease is below this, or is
+        tolerance: A search has converged when a further decrease is below this, or
             below the noise of the function.
-        max_steps: Steps of each search at most. Measuring does not count.
+        max_steps: Of each search. Measuring does not count.
         at_starts: Values and gradients at the starts, where they are known.
         progress: Called with how many searches ended.
     """
