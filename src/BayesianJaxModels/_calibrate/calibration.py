@@ -64,8 +64,8 @@ def coverage(
 ) -> Coverage:
     """Coverage of credible intervals, by time, over all, and of bands as a whole.
 
-    The simultaneous band is the mean plus and minus as many standard deviations as the
-    share `level` of the draws needs to stay within at all times and in all components.
+    The simultaneous band is the mean plus and minus as many standard deviations as hold
+    the share `level` of the draws at all times and in all components.
 
     Args:
         draws: A `Trajectory` with one array for a state, or an array of shape

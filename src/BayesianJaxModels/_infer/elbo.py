@@ -100,8 +100,7 @@ def elbo(
         draws: `"independent"`; `"antithetic"`, pairs reflected about the means, which
             are free of noise in odd functions; or `"sobol"`, shifted Sobol points with
             exact mean and covariance, free of noise in quadratic functions. The last
-            needs more draws than entries, and is biased by what an exact covariance
-            takes from the tails: little, and less with more draws.
+            needs more draws than entries, and has a bias that more draws take away.
         stick_the_landing: Whether to leave out the part of the gradient that is zero on
             average, so that its noise vanishes where the posterior is exact (Roeder, Wu
             & Duvenaud 2017, arXiv:1703.09194). It stays in for draws of a full

@@ -30,17 +30,14 @@ def linear_response(
 ) -> JointPosterior:
     """Correct the covariance of a mean-field fit by linear response.
 
-    A mean-field fit places its means well and its widths too narrow, and has no
-    correlations. How its means would move if the log density were tilted is a
-    covariance that has all of that: with `m` the means, `rho` the logarithms of the
-    widths and `H` the Hessian of the negative ELBO over both, it is the block of
-    `inverse(H)` that belongs to the means (Giordano, Broderick & Jordan 2018,
-    arXiv:1709.02536).
+    A mean-field fit has good means, narrow widths and no correlations. Its means
+    respond to a tilt of the log density by a covariance that has all of them: the block
+    of the means in the inverse Hessian of the negative ELBO over means and logarithms
+    of widths (Giordano, Broderick & Jordan 2018, arXiv:1709.02536).
 
-    The ELBO is that over `num_samples` fixed quasi-random draws. The formula holds at
-    its maximum, so Newton steps go there first from the fit that is handed in.
-
-    Runs on the host, not under `jax.jit`; for up to some hundred entries.
+    The ELBO is over `num_samples` fixed quasi-random draws. The formula holds at its
+    maximum, so Newton steps go there first. Runs on the host, not under `jax.jit`; for
+    up to some hundred entries.
 
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,

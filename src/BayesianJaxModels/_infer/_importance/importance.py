@@ -128,25 +128,23 @@ def importance(
     fits. For up to some twenty entries; beyond, weights degenerate and the diagnostics
     say so.
 
-    From a `MixturePosterior` every proposal is a mixture with as many components. They
-    keep a share of the draws each, and are moved to the draws that they are responsible
-    for (Cappé et al. 2008, doi:10.1007/s11222-008-9059-x). So a posterior with several
-    modes comes out whole, if the mixture has a component at each of them; from a fit at
-    one mode, the others are never seen, and nothing says so.
+    From a `MixturePosterior` every proposal is a mixture with as many components, each
+    of which is moved to the draws that it is responsible for (Cappé et al. 2008,
+    doi:10.1007/s11222-008-9059-x). So a posterior with several modes comes out whole if
+    there is a component at each of them. From a fit at one mode, the others are never
+    seen, and nothing says so.
 
     It warns where `ImportanceDiagnostics.complaints` finds something. On 18 targets
-    with known moments (normal, skewed, heavy-tailed, curved, funnels; 1 to 43 entries;
-    10 keys each, 5 rounds of 4,000), 42 of the 43 runs with a mean or width beyond the
-    limits of `diagnose` warn, 24 of them for the share of effective draws alone. So do
-    26 of the 137 others, all on funnels, bananas and tails that k-hat sees.
+    with known moments (normal, skewed, heavy-tailed, curved, funnels; 1 to 43 entries),
+    42 of the 43 runs with a mean or width beyond the limits of `diagnose` warn, and 26
+    of the 137 others, all on funnels, bananas and heavy tails.
 
     Runs on the host, not under `jax.jit`.
 
     Args:
         log_density: From a drawn model to the log joint density of data and parameters,
             a scalar, up to a constant. Where it is not finite, the draw counts as
-            failed and gets weight zero. Pass the same function again to use its
-            compiled code again.
+            failed and gets weight zero. The same function uses its compiled code again.
         start: A posterior to start at, such as the result of `laplace`: a plain model,
             a `JointPosterior`, a `DrawsPosterior`, or a `MixturePosterior` of such.
         key: A JAX random key, for this alone. Draw `i` of round `r` has the key

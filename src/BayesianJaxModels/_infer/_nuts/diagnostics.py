@@ -48,9 +48,8 @@ class NUTSDiagnostics(AbstractDiagnostics):
         ess_tail: The same for its outer quantiles.
         start_ratio: The standard deviation of the places where chains may start over
             that of the draws of a chain, for each entry. It warns below 0.4: R-hat sees
-            no more than what chains started around. Where the starts are as wide as the
-            draws are given all other entries, as those of a mean-field fit, it is the
-            ratio given these if that is larger.
+            no more than what chains started around. Where starts are as wide as the
+            draws given all other entries, as of a mean-field fit, it is that ratio.
         num_divergent: For each chain, in how many draws the integrator left the
             surface of equal energy: the posterior has a corner the chain cannot enter.
         num_failed: In how many draws it met a log density that was not finite, and
@@ -71,8 +70,8 @@ class NUTSDiagnostics(AbstractDiagnostics):
         missed_mass: The mass of those components of the start, where it is a mixture,
             that no chain came near. It warns above 0.01.
         noise: How much the log density scatters over a few hundredths of a standard
-            deviation around the end of each chain, in nats: by a solver's tolerance as
-            a rule. It warns above 0.1. NaN where too few values are finite there.
+            deviation around the end of each chain, in nats. It warns above 0.1. NaN
+            where too few values are finite there.
 
     Example:
         ```python

@@ -67,8 +67,8 @@ def nuts(
         log_density: From a drawn model to the log joint density of data and parameters,
             a scalar, up to a constant. Where it or its gradient is not finite, a move
             is rejected and counted. Gradients are in forward mode up to 32 entries, in
-            reverse beyond; a solve that allows only one of them gets that. Pass the
-            same function again to use its compiled code again.
+            reverse beyond; a solve that allows only one of them gets that. The same
+            function uses its compiled code again.
         start: A posterior to start at, such as the result of `laplace`: a plain model,
             or any posterior that knows its `moments`. Of a `MixturePosterior` or an
             `EnsemblePosterior` each chain starts in one component, with the coordinates
@@ -91,9 +91,8 @@ def nuts(
         progress: Whether to show draws done (needs tqdm).
 
     Returns:
-        A `DrawsPosterior` with the draws of all chains, chain by chain: its `draws` are
-        those of `num_chains` by `num_samples` rows. Its `diagnostics` are
-        `NUTSDiagnostics`.
+        A `DrawsPosterior` with the draws of all chains, chain by chain, whose
+        `diagnostics` are `NUTSDiagnostics`.
 
     Raises:
         TypeError: If `log_density` is no function or `start` is no model or posterior,
@@ -108,9 +107,7 @@ def nuts(
 
     Warns:
         UserWarning: If anything in `NUTSDiagnostics` speaks against the chains, with
-            what to do: R-hat, effective sample size, starts that are too close
-            together, divergences, failed evaluations, saturated trajectories, the noise
-            of a solver and so on.
+            what to do.
 
     Example:
         ```python
