@@ -34,13 +34,9 @@ def raw_width(
 ) -> Float[Array, "*shape"]:
     """The unconstrained widths of standard deviations: the inverse of `positive`.
 
-    Args:
-        name: What error messages call the standard deviations.
-        stdv: Broadcasts to `mean`, which gives shape and dtype. An entry that is not
-            above the least width is an error, and where JAX traces its result is NaN.
-        mean: The location.
-        unit: The standard deviation of a width of 1.
-        remedy: What error messages advise.
+    They have the shape and dtype of `mean`; `unit` is the standard deviation of a width
+    of 1. An entry that is not above the least width is an error with its `name` and
+    `remedy`, and where JAX traces NaN.
     """
     with jax.ensure_compile_time_eval():
         width = as_float_array(stdv, name) / unit
@@ -88,18 +84,14 @@ class AbstractParameter(eqx.Module):
                 return self.mean + self.scale * jax.random.logistic(rng, self.shape)
 
             def log_prob(self, value):
-                return jax.scipy.stats.logistic.logpdf(
-                    value, self.mean, self.scale
-                ).sum()
+                z = (value - self.mean) / self.scale
+                return jnp.sum(jax.scipy.stats.logistic.logpdf(z) - jnp.log(self.scale))
 
             def entropy(self):
                 return jnp.sum(jnp.log(self.scale) + 2)
 
-
-        dose = bjm.make_parameter(
-            [1.0, 2.5], param_type=LogisticParameter, init_raw_stdv=0.5
-        )
-        dose.stdv  # [0.454, 0.454]
+        dose = bjm.make_parameter(1.0, param_type=LogisticParameter, init_raw_stdv=0.5)
+        dose.stdv  # 0.454
         ```
     """
 
@@ -189,7 +181,7 @@ class AbstractParameter(eqx.Module):
             mean: The mean of each entry.
             stdv: The standard deviation of each entry.
         """
-        # Only the first two moments and the entropy count.
+        # That of normals with these moments, plus what the entropy is short of theirs.
         ratio = self.stdv / stdv
         distance = (self.mean - mean) / stdv
         of_normal = jnp.sum(0.5 * (ratio**2 + distance**2 - 1) - jnp.log(ratio))
