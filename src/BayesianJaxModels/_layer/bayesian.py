@@ -27,11 +27,10 @@ class _Constant(eqx.Module):
 class Bayesian(Module):
     """An Equinox module (`Linear`, `GRUCell`, `Conv`, your own) with uncertain weights.
 
-    Every float array of the module becomes the mean of a parameter; parameters that the
-    module has already stay as they are. Call it like the module, with `key=` and
-    `sample=` besides; its products run at full float32 precision. Activations, sizes
-    and other objects become static, so the leaves are arrays alone. Shapes, tied
-    weights (`equinox.nn.Shared`) and arrays of integers are left as they are.
+    Every float array of the module becomes the mean of a parameter; parameters, tied
+    weights (`equinox.nn.Shared`) and arrays of integers stay as they are. Activations,
+    sizes and other objects become static, so the leaves are arrays alone. Products run
+    at full float32 precision.
 
     Attributes:
         module: The module with a parameter in place of each float array.
@@ -41,11 +40,9 @@ class Bayesian(Module):
         cell = bjm.Bayesian(eqx.nn.GRUCell(2, 8, key=jax.random.key(0)))
         drawn = bjm.sample_all_parameters(cell, jax.random.key(1))
 
-
         def step(hidden, x):
             hidden = drawn(x, hidden, sample=False)
             return hidden, hidden
-
 
         _, states = jax.lax.scan(step, np.zeros(8, np.float32), np.ones((20, 2)))
         states.shape  # (20, 8)
@@ -66,8 +63,7 @@ class Bayesian(Module):
 
         Args:
             module: An Equinox module with a `__call__`.
-            bayesian: Whether the parameters have distributions, all of them: which
-                arrays of a module are biases is not known here.
+            bayesian: Whether the parameters have distributions, biases included.
             param_type: The kind of distribution.
             init_raw_stdv: The unconstrained width that every entry starts with.
 
@@ -97,11 +93,7 @@ class Bayesian(Module):
         self.module = jax.tree.map(wrap, module, is_leaf=is_parameter)
 
     def to_equinox(self) -> Callable:
-        """The ordinary module at the means; in a drawn model, at the draw.
-
-        Returns:
-            A module of the type that was wrapped, with arrays for parameters.
-        """
+        """The module that was wrapped, at the means; in a drawn model, at the draw."""
 
         def unwrap(node):
             if is_parameter(node):
@@ -132,16 +124,12 @@ class Bayesian(Module):
                 means (in a drawn model: the draw).
             **kwargs: What the module takes.
 
-        Returns:
-            What the module returns.
-
         Raises:
             ValueError: If the key is missing.
         """
         weight_key = None if key is None else jax.random.fold_in(check_key(key), 0)
         module = draw_if(sample, self, weight_key).to_equinox()
-        takes_key = "key" in inspect.signature(module).parameters
-        if takes_key and key is not None:
+        if key is not None and "key" in inspect.signature(module).parameters:
             kwargs["key"] = jax.random.fold_in(key, 1)
         with jax.default_matmul_precision("highest"):
             return module(*args, **kwargs)

@@ -11,6 +11,8 @@ from .._check import check_counts, check_key
 from .._model import Module, draw_if
 from .._parameter import AbstractParameter, GaussianParameter, make_parameter
 
+# On a CPU, with another `W` for each draw, a product of small matrices costs a call a
+# draw; a sum of few columns is one loop. From some eight on the product is as fast.
 FEW_FEATURES = 4
 
 
@@ -79,9 +81,8 @@ class BayesianLinear(Module):
         self.W = make_parameter(means, bayesian=bayesian, **settings)
         self.b = None
         if use_bias:
-            self.b = make_parameter(
-                jnp.zeros(out_features), bayesian=bayesian_bias, **settings
-            )
+            zeros = jnp.zeros(out_features)
+            self.b = make_parameter(zeros, bayesian=bayesian_bias, **settings)
         self.in_features = in_features
         self.out_features = out_features
 
@@ -110,28 +111,17 @@ class BayesianLinear(Module):
         x = jnp.asarray(x)
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ValueError(
-                f"`x` has shape {x.shape}, but `in_features` is "
-                f"{self.in_features}: the last axis of `x` must have that size."
+                f"`x` has shape {x.shape}, but `in_features` is {self.in_features}: "
+                "the last axis of `x` must have that size."
             )
         layer = draw_if(sample, self, key)
         W = layer.W.mean
-        # The default of a GPU would have three digits.
-        if x.ndim == 1:
-            y = _times_vector(W, x)
+        if x.ndim == 1 and x.size <= FEW_FEATURES:
+            columns = [W[:, i] * x[i] for i in range(x.size)]
+            y = sum(columns[1:], columns[0])
+        elif x.ndim == 1:
+            y = jnp.matmul(W, x, precision="highest")
         else:
+            # The default of a GPU would have three digits.
             y = jnp.matmul(x, W.T, precision="highest")
         return y if layer.b is None else y + layer.b.mean
-
-
-def _times_vector(
-    W: Float[Array, "out in"], x: Real[Array, " in"]
-) -> Float[Array, " out"]:
-    """`W @ x`, as fast as it goes on a CPU with another `W` for each draw.
-
-    There a product of small matrices costs a call for each draw; a sum of few columns
-    is one loop over all of them. From some eight columns on the product is as fast.
-    """
-    if x.size > FEW_FEATURES:
-        return jnp.matmul(W, x, precision="highest")
-    columns = [W[:, i] * x[i] for i in range(x.size)]
-    return sum(columns[1:], columns[0])

@@ -53,8 +53,8 @@ class BayesianMLP(Module):
             out_features: The size of the last axis of the output.
             width: The size of each hidden layer.
             depth: The number of hidden layers; 0 leaves one affine map.
-            activation: An elementwise function, the same object for models that shall
-                share compiled code.
+            activation: An elementwise function. Models share compiled code if it is the
+                same object.
             use_bias: Whether the layers have biases.
             bayesian: Whether the weights have distributions. The biases go by
                 `bayesian_bias` alone; for a network without any distribution set both

@@ -12,24 +12,24 @@ from .._check import are_positive, like
 from .noise import check_noise
 from .observe import Support, check_observation, observed
 
+Entries = Float[Array, "*shape"]
+Noise = dict[str, Float[Array, "*shape"]]
+
 
 class AbstractLikelihood(eqx.Module):
     """The distribution of observations around what a model predicts.
 
     Entries are independent given the prediction, but for those of a row in
-    `MultivariateNormalLikelihood`. What is observed of a prediction is
-    `observe`: all of it if `None`; one index, or a tuple of indices, into its last
-    axis; or a function of it.
+    `MultivariateNormalLikelihood`.
 
-    The noise is given as a number, or as an array that broadcasts to the observation,
-    or learnt: build the likelihood from a drawn model inside your log density, or make
-    it a part of the model with `log_scale=make_parameter(...)`. A draw whose noise is
-    not positive has the density minus infinity. In an array, entries that a mask leaves
-    out may hold anything but negative numbers.
+    The noise is a number, an array that broadcasts to the observation, or learnt: build
+    the likelihood from a drawn model inside your log density, or make it a part of the
+    model with `log_scale=make_parameter(...)`. A draw whose noise is not positive has
+    the density minus infinity. In an array, entries that a mask leaves out may hold
+    anything but negative numbers.
 
-    A subclass of your own works as those of the package do: give it `observe`,
-    `support`, `noise`, `log_density` and `draw`. With `log_cdf` and `log_survival` its
-    observations can be censored.
+    A subclass of your own needs `observe`, `support`, `noise`, `log_density` and
+    `draw`. With `log_cdf` and `log_survival` its observations can be censored.
 
     Attributes:
         observe: What is observed of a prediction: an index into its last axis, a tuple
@@ -63,11 +63,8 @@ class AbstractLikelihood(eqx.Module):
 
     @abstractmethod
     def log_density(
-        self,
-        prediction: Float[Array, "*shape"],
-        observation: Float[Array, "*shape"],
-        noise: dict[str, Float[Array, "*shape"]],
-    ) -> Float[Array, "*shape"]:
+        self, prediction: Entries, observation: Entries, noise: Noise
+    ) -> Entries:
         """The log density of every entry, all of which are inside the support.
 
         Args:
@@ -77,12 +74,7 @@ class AbstractLikelihood(eqx.Module):
         """
 
     @abstractmethod
-    def draw(
-        self,
-        key: PRNGKeyArray,
-        prediction: Float[Array, "*shape"],
-        noise: dict[str, Float[Array, "*shape"]],
-    ) -> Float[Array, "*shape"]:
+    def draw(self, key: PRNGKeyArray, prediction: Entries, noise: Noise) -> Entries:
         """Draw every entry of an observation.
 
         Args:
@@ -92,11 +84,8 @@ class AbstractLikelihood(eqx.Module):
         """
 
     def log_cdf(
-        self,
-        prediction: Float[Array, "*shape"],
-        observation: Float[Array, "*shape"],
-        noise: dict[str, Float[Array, "*shape"]],
-    ) -> Float[Array, "*shape"]:
+        self, prediction: Entries, observation: Entries, noise: Noise
+    ) -> Entries:
         """The log probability of lying at or below the observation, for `Censored`.
 
         Args:
@@ -110,11 +99,8 @@ class AbstractLikelihood(eqx.Module):
         raise NotImplementedError(_has_no(self, "log_cdf"))
 
     def log_survival(
-        self,
-        prediction: Float[Array, "*shape"],
-        observation: Float[Array, "*shape"],
-        noise: dict[str, Float[Array, "*shape"]],
-    ) -> Float[Array, "*shape"]:
+        self, prediction: Entries, observation: Entries, noise: Noise
+    ) -> Entries:
         """The log probability of lying above the observation, for `Censored`.
 
         Args:
@@ -129,15 +115,15 @@ class AbstractLikelihood(eqx.Module):
 
     def marginal_log_density(
         self,
-        prediction: Float[Array, "*shape"],
-        observation: Float[Array, "*shape"],
-        noise: dict[str, Float[Array, "*shape"]],
+        prediction: Entries,
+        observation: Entries,
+        noise: Noise,
         counts: Bool[Array, "*shape"],
     ) -> Float[Array, "..."]:
         """The log density of the entries that count, with the others integrated out.
 
-        Independent entries are left out one by one, with a 0 in their place. A
-        distribution over whole rows has its own way, and one number for each row.
+        Independent entries that do not count have a 0. A distribution over whole rows
+        has one number for each row.
 
         Args:
             prediction: Of what is observed, 1 where it does not count.
@@ -148,10 +134,7 @@ class AbstractLikelihood(eqx.Module):
         return jnp.where(counts, self.log_density(prediction, observation, noise), 0)
 
     def log_prob(
-        self,
-        prediction: PyTree,
-        observation: ArrayLike,
-        mask: ArrayLike | None = None,
+        self, prediction: PyTree, observation: ArrayLike, mask: ArrayLike | None = None
     ) -> Float[Array, ""]:
         """The log density of all observations together, the sum of `log_prob_each`.
 
@@ -163,10 +146,7 @@ class AbstractLikelihood(eqx.Module):
         return jnp.sum(self.log_prob_each(prediction, observation, mask))
 
     def log_prob_each(
-        self,
-        prediction: PyTree,
-        observation: ArrayLike,
-        mask: ArrayLike | None = None,
+        self, prediction: PyTree, observation: ArrayLike, mask: ArrayLike | None = None
     ) -> Float[Array, "..."]:
         """The log density of every entry of an observation: its pointwise terms.
 
@@ -178,14 +158,12 @@ class AbstractLikelihood(eqx.Module):
                 leading axes. Those that do not may hold anything, NaN included.
 
         Returns:
-            An array in the shape of the observation and the dtype of the prediction, 0
-            where the mask is false: leave those out of what is pointwise, as
-            leave-one-out is. A likelihood of rows, `MultivariateNormalLikelihood`, has
-            one number for each row, in the shape of the leading axes.
-
-            Minus infinity, with gradients of zero, where the prediction is not finite
-            or outside the support, or the noise not positive and finite; and for what
-            only a compiled function knows, where the observation is.
+            In the shape of the observation and the dtype of the prediction, 0 where the
+            mask is false: leave those out of pointwise methods such as leave-one-out.
+            `MultivariateNormalLikelihood` has one number for each row, in the shape of
+            the leading axes. Minus infinity, with gradients of zero, where the
+            prediction is not finite or outside the support, or the noise not positive
+            and finite, and in a compiled function where the observation is outside.
 
         Raises:
             ValueError: If shapes differ, or an observation that counts is known not to
@@ -195,7 +173,7 @@ class AbstractLikelihood(eqx.Module):
         observation, counts, can_be = check_observation(
             observation, mask, prediction, self.support
         )
-        # Where it is known, noise is checked there and then, once.
+        # Noise that is known while JAX traces is checked once.
         with jax.ensure_compile_time_eval():
             noise = self._noise_like(prediction)
             check_noise(noise, counts)
@@ -217,9 +195,9 @@ class AbstractLikelihood(eqx.Module):
             prediction: What `observe` takes.
 
         Returns:
-            An array in the shape and dtype of what is observed of the prediction, NaN
-            where that is not finite or outside the support, or the noise is not
-            positive and finite. Counts are whole numbers.
+            In the shape and dtype of what is observed of the prediction, NaN where that
+            is not finite or outside the support, or the noise is not positive and
+            finite. Counts are whole numbers.
         """
         prediction = observed(self.observe, prediction)
         noise = self._noise_like(prediction)
@@ -238,11 +216,10 @@ class AbstractLikelihood(eqx.Module):
         possible = self.support.of_prediction(prediction)
         for width in noise.values():
             possible = possible & are_positive(width)
-        prediction, noise = jax.tree.map(
+        return possible, *jax.tree.map(
             lambda entries: jnp.where(possible & counts, entries, 1),
             (prediction, noise),
         )
-        return possible, prediction, noise
 
 
 def _has_no(likelihood: AbstractLikelihood, ability: str) -> str:

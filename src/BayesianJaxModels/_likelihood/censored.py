@@ -21,11 +21,11 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
 class Censored(AbstractLikelihood):
-    """Observations with limits of detection, beyond which only that much is known.
+    """Observations with limits of detection.
 
     An observation at `lower` or below it counts with the probability of lying there,
     one at `upper` or above it likewise, and those between with their density (Tobin
-    1958, doi:10.2307/1907382). Draws beyond a limit are drawn at it.
+    1958, doi:10.2307/1907382). Draws beyond a limit are set to it.
 
     Attributes:
         likelihood: Of what lies between the limits: normal, Student's t or log-normal,
@@ -45,7 +45,7 @@ class Censored(AbstractLikelihood):
         normal = bjm.likelihoods.NormalLikelihood(0.2)
         likelihood = bjm.likelihoods.Censored(normal, lower=0.1)
         prediction = jnp.array([0.5, 0.2, 0.05])
-        data = jnp.array([0.6, 0.1, 0.0])  # two were not detected, by either sign of it
+        data = jnp.array([0.6, 0.1, 0.0])  # two were not detected
         likelihood.log_prob_each(prediction, data)  # [0.565, -1.176, -0.513]
         ```
     """
@@ -109,9 +109,9 @@ class Censored(AbstractLikelihood):
 class IntervalCensored(AbstractLikelihood):
     """Observations that are known to within an interval: rounded, binned or bracketed.
 
-    One counts with the probability of the interval, from half a `width` below it to
-    half a `width` above. Of data in other intervals hand over the middles and the
-    widths. Draws are rounded to whole multiples of `width`.
+    An observation counts with the probability of the interval of this `width` around
+    it. Of data in other intervals pass the middles and the widths. Draws are rounded to
+    whole multiples of `width`.
 
     Attributes:
         likelihood: Of what was not rounded: normal, Student's t or log-normal, or one

@@ -18,14 +18,14 @@ from .observe import POSITIVE, Support, as_observe
 class LogNormalLikelihood(AbstractLikelihood):
     """The logarithm is normal around that of the prediction, which is the median.
 
-    Observations and predictions are positive: around a median of 0 there is nothing,
-    and the density is minus infinity.
+    Observations and predictions are positive. The log density of a prediction of 0 is
+    minus infinity.
 
     Attributes:
         scale: The standard deviation of the logarithm, above 0: a number, or an array
             that broadcasts to the observation. It is near the relative error.
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
-        log_scale: In place of `scale`: a parameter that holds its logarithm.
+        log_scale: Instead of `scale`, a parameter that holds its logarithm.
 
     Raises:
         TypeError: If `observe` or `log_scale` is of another type.
@@ -46,11 +46,7 @@ class LogNormalLikelihood(AbstractLikelihood):
     support: ClassVar[Support] = POSITIVE
 
     def __init__(
-        self,
-        scale: Any = None,
-        observe: Any = None,
-        *,
-        log_scale: Any = None,
+        self, scale: Any = None, observe: Any = None, *, log_scale: Any = None
     ):
         self.scale, self.log_scale = given_or_learnt("scale", scale, log_scale)
         self.observe = as_observe(observe)
@@ -60,22 +56,22 @@ class LogNormalLikelihood(AbstractLikelihood):
         return {"scale": width_of(self.scale, self.log_scale)}
 
     def log_density(self, prediction, observation, noise):
-        log_observation = jnp.log(observation)
-        z = (log_observation - jnp.log(prediction)) / noise["scale"]
+        z, log_observation = _standardised(prediction, observation, noise)
         return stats.norm.logpdf(z) - jnp.log(noise["scale"]) - log_observation
 
     def log_cdf(self, prediction, observation, noise):
-        is_positive = observation > 0
-        log_observation = jnp.log(jnp.where(is_positive, observation, 1))
-        z = (log_observation - jnp.log(prediction)) / noise["scale"]
-        return jnp.where(is_positive, log_ndtr(z), -jnp.inf)
+        z, _ = _standardised(prediction, observation, noise)
+        return jnp.where(observation > 0, log_ndtr(z), -jnp.inf)
 
     def log_survival(self, prediction, observation, noise):
-        is_positive = observation > 0
-        log_observation = jnp.log(jnp.where(is_positive, observation, 1))
-        z = (jnp.log(prediction) - log_observation) / noise["scale"]
-        return jnp.where(is_positive, log_ndtr(z), 0)
+        z, _ = _standardised(prediction, observation, noise)
+        return jnp.where(observation > 0, log_ndtr(-z), 0)
 
     def draw(self, key, prediction, noise):
         z = jax.random.normal(key, prediction.shape, prediction.dtype)
         return prediction * jnp.exp(noise["scale"] * z)
+
+
+def _standardised(prediction: Array, observation: Array, noise: dict) -> tuple:
+    log_observation = jnp.log(jnp.where(observation > 0, observation, 1))
+    return (log_observation - jnp.log(prediction)) / noise["scale"], log_observation

@@ -26,9 +26,8 @@ ROUNDING = 1e-5
 class MultivariateNormalLikelihood(AbstractLikelihood):
     """Normal around the prediction, with correlations along the last axis.
 
-    A row of the observation, its last axis, is drawn together; rows are independent.
-    `log_prob_each` has one number for each row. Entries of a row that are masked out
-    are integrated out: what is left is normal with its part of the covariance.
+    A row of the observation is its last axis; rows are independent, and `log_prob_each`
+    has one number for each. Entries that are masked out are integrated out.
 
     Learn correlations from a drawn model, inside your log density: that of two is the
     `tanh` of a parameter; for more, let a matrix of parameters have rows of length 1
@@ -41,7 +40,7 @@ class MultivariateNormalLikelihood(AbstractLikelihood):
         correlation: Symmetric and positive definite with 1 on the diagonal, of shape
             `(n, n)` for rows of `n` entries.
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
-        log_scale: In place of `scale`: a parameter that holds its logarithm.
+        log_scale: Instead of `scale`, a parameter that holds its logarithm.
 
     Raises:
         TypeError: If `observe` or `log_scale` is of another type.
@@ -88,7 +87,7 @@ class MultivariateNormalLikelihood(AbstractLikelihood):
     def from_covariance(
         cls, covariance: Any, observe: Any = None
     ) -> "MultivariateNormalLikelihood":
-        """With the covariance of a row in place of scales and correlations.
+        """With the covariance of a row instead of scales and correlations.
 
         Args:
             covariance: Symmetric and positive definite, of shape `(n, n)`, in the

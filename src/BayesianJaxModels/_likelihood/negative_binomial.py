@@ -20,14 +20,13 @@ class NegativeBinomialLikelihood(AbstractLikelihood):
 
     This is `neg_binomial_2` of Stan, a Poisson distribution whose rate has a gamma
     distribution; an infinite `dispersion` leaves the Poisson distribution. Rates are
-    sampled, and means near 0 read, as in `PoissonLikelihood`.
+    sampled, and means just below 0 read, as in `PoissonLikelihood`.
 
     Attributes:
         dispersion: Above 0, in counts: a number, or an array that broadcasts to the
             observation.
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
-        log_dispersion: In place of `dispersion`: a parameter that holds its
-            logarithm.
+        log_dispersion: Instead of `dispersion`, a parameter that holds its logarithm.
 
     Raises:
         TypeError: If `observe` or `log_dispersion` is of another type.
@@ -48,11 +47,7 @@ class NegativeBinomialLikelihood(AbstractLikelihood):
     support: ClassVar[Support] = COUNTS
 
     def __init__(
-        self,
-        dispersion: Any = None,
-        observe: Any = None,
-        *,
-        log_dispersion: Any = None,
+        self, dispersion: Any = None, observe: Any = None, *, log_dispersion: Any = None
     ):
         self.dispersion, self.log_dispersion = given_or_learnt(
             "dispersion", dispersion, log_dispersion, may_be_infinite=True

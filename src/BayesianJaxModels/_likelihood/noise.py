@@ -24,19 +24,15 @@ def as_noise(
     """Convert a number as `as_positive` does, or one for each entry of an observation.
 
     Entries of an array may be zero, NaN or infinite, as where nothing was measured:
-    only a mask says whether they count, and `check_noise` judges those that do.
-
-    Raises:
-        ValueError: If an entry is known to be negative, or all to be of no use.
+    `check_noise` judges those that count. None may be negative, and one must be good.
     """
     with jax.ensure_compile_time_eval():
         value = as_float_array(value, name)
     if isinstance(value, Tracer) or value.ndim == 0:
         return as_positive(name, value, may_be_infinite)
     known = np.asarray(value)
-    looks_symmetric = (
-        known.ndim == 2 and len(known) > 1 and np.array_equal(known, known.T)
-    )
+    is_matrix = known.ndim == 2 and len(known) > 1
+    looks_symmetric = is_matrix and np.array_equal(known, known.T)
     if np.any(known < 0) or not np.any(known > 0):
         advice = f" {OF_A_COVARIANCE}" if looks_symmetric else ""
         raise ValueError(f"`{name}` must be positive, but got {value}.{advice}")
@@ -53,11 +49,7 @@ def as_noise(
 def check_noise(
     noise: dict[str, Float[Array, "*shape"]], counts: Bool[Array, "*shape"]
 ) -> None:
-    """Hold the noise to what it must be, where that is known and the entry counts.
-
-    Raises:
-        ValueError: With the name, and with the first such entry.
-    """
+    """Raise a `ValueError` for known noise that counts and is not positive."""
     for name, widths in noise.items():
         is_bad = counts & ~are_positive(widths)
         if isinstance(is_bad, Tracer) or not np.any(is_bad):

@@ -22,7 +22,7 @@ class NormalLikelihood(AbstractLikelihood):
         scale: Above 0, in the unit of the observation: a number, or an array that
             broadcasts to it.
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
-        log_scale: In place of `scale`: a parameter that holds its logarithm.
+        log_scale: Instead of `scale`, a parameter that holds its logarithm.
 
     Raises:
         TypeError: If `observe` or `log_scale` is of another type.
@@ -44,11 +44,7 @@ class NormalLikelihood(AbstractLikelihood):
     support: ClassVar[Support] = REAL
 
     def __init__(
-        self,
-        scale: Any = None,
-        observe: Any = None,
-        *,
-        log_scale: Any = None,
+        self, scale: Any = None, observe: Any = None, *, log_scale: Any = None
     ):
         self.scale, self.log_scale = given_or_learnt("scale", scale, log_scale)
         self.observe = as_observe(observe)

@@ -18,13 +18,7 @@ NEGLIGIBLE_MEAN = 1e-3
 
 @dataclass(frozen=True)
 class Support:
-    """Which observations a distribution has, and which predictions.
-
-    Attributes:
-        words: What observations must be.
-        of_observation: Entry by entry, whether an observation is possible.
-        of_prediction: Entry by entry, whether a prediction is.
-    """
+    """Which observations and predictions are possible, entry by entry, and in words."""
 
     words: str
     of_observation: Callable[[Array], Array]
@@ -62,11 +56,7 @@ def as_observe(observe: Any) -> Any:
 
 
 def observed(observe: Any, prediction: PyTree) -> Float[Array, "..."]:
-    """What is observed of a prediction.
-
-    Raises:
-        ValueError: If an index is not one of the last axis.
-    """
+    """What is observed of a prediction; a `ValueError` if it has no such entries."""
     if callable(observe):
         return as_float_array(observe(prediction), "observe(prediction)")
     prediction = as_float_array(prediction, "prediction")
@@ -88,13 +78,8 @@ def check_observation(
     prediction: Float[Array, "*shape"],
     support: Support,
 ) -> tuple[Float[Array, "*shape"], Bool[Array, "*shape"], Bool[Array, "*shape"]]:
-    """The observation in the prediction's dtype, which entries count, which can be.
-
-    Raises:
-        ValueError: If shapes differ, or entries that count are known not to be
-            possible.
-    """
-    # Data that are known while JAX traces are checked there and then, once.
+    """The observation in the prediction's dtype, which entries count, which can be."""
+    # Data that are known while JAX traces are checked once.
     with jax.ensure_compile_time_eval():
         observation = as_float_array(observation, "observation")
         observation = observation.astype(prediction.dtype)

@@ -13,10 +13,9 @@ from .observe import COUNTS, Support, as_observe
 class PoissonLikelihood(AbstractLikelihood):
     """Counts with the prediction as their mean and variance.
 
-    Where the mean is 0, none is counted: 0 is certain, and draws are 0. So is a mean
-    read that is below it by no more than a thousandth of a count, as solvers leave it.
-
-    Rates from 1e9 on, which `jax.random.poisson` cannot draw, are sampled as NaN.
+    A mean of 0 makes a count of 0 certain. A solver may leave a mean just below 0; down
+    to minus a thousandth of a count it is read as 0. Rates from 1e9 on, which
+    `jax.random.poisson` cannot draw, are sampled as NaN.
 
     Attributes:
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
@@ -46,8 +45,7 @@ class PoissonLikelihood(AbstractLikelihood):
         mean = not_below_zero(prediction)
 
         def of_some(count, mean):
-            unlikely = deviance(count, mean, count - mean)
-            return log_of_own_mean(count) - unlikely
+            return log_of_own_mean(count) - deviance(count, mean, count - mean)
 
         return by_count(observation, mean, mean, of_some)
 

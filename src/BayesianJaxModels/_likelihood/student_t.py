@@ -23,7 +23,7 @@ class StudentTLikelihood(AbstractLikelihood):
         scale: The width, above 0, in the unit of the observation: a number, or an array
             that broadcasts to it.
         observe: What is observed of a prediction, as in `AbstractLikelihood`.
-        log_scale: In place of `scale`: a parameter that holds its logarithm.
+        log_scale: Instead of `scale`, a parameter that holds its logarithm.
 
     Raises:
         TypeError: If `observe` or `log_scale` is of another type.
@@ -45,12 +45,7 @@ class StudentTLikelihood(AbstractLikelihood):
     support: ClassVar[Support] = REAL
 
     def __init__(
-        self,
-        df: Any,
-        scale: Any = None,
-        observe: Any = None,
-        *,
-        log_scale: Any = None,
+        self, df: Any, scale: Any = None, observe: Any = None, *, log_scale: Any = None
     ):
         self.df = as_noise("df", df, may_be_infinite=True)
         self.scale, self.log_scale = given_or_learnt("scale", scale, log_scale)

@@ -4,9 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from .._check import check_shape
-from .._parameter import (
-    AbstractParameter,
-)
+from .._parameter import AbstractParameter
 from .estimate import AbstractEstimate, check_model
 from .introspect import get_parameters
 from .tree import ravel_all
@@ -20,7 +18,7 @@ def entropy(model: PyTree) -> Float[Array, ""]:
             a `JointPosterior`.
 
     Returns:
-        The differential entropy in nats, a scalar; a point mass adds 0.
+        The differential entropy in nats; a point mass adds 0.
 
     Raises:
         TypeError: If a posterior does not know its entropy.
@@ -39,9 +37,9 @@ def entropy(model: PyTree) -> Float[Array, ""]:
 def gaussian_entropy(model: PyTree) -> Float[Array, ""]:
     """The sum of `log(stdv)` over all Gaussian parameters.
 
-    It is their entropy less `log(2 pi e) / 2` for each entry, which no gradient sees.
-    Other types, `MultivariateGaussianParameter` among them, do not count here;
-    `entropy` takes every type.
+    It is their entropy without the constant `log(2 pi e) / 2` of each entry. Other
+    types, `MultivariateGaussianParameter` among them, do not count; `entropy` takes
+    every type.
 
     Args:
         model: Any pytree with parameters.
@@ -66,8 +64,8 @@ def gaussian_entropy(model: PyTree) -> Float[Array, ""]:
 def laplacian_entropy(model: PyTree) -> Float[Array, ""]:
     """The sum of `log(scale)` over all Laplacian parameters.
 
-    It is their entropy less `1 + log(2)` for each entry, which no gradient sees. Other
-    types do not count here.
+    It is their entropy without the constant `1 + log(2)` of each entry. Other types do
+    not count.
 
     Args:
         model: Any pytree with parameters.
@@ -86,16 +84,15 @@ def laplacian_entropy(model: PyTree) -> Float[Array, ""]:
     """
     check_model("laplacian_entropy", model)
     parameters = get_parameters(model).values()
-    return _total(
-        [jnp.log(p.stdv / 2**0.5) for p in parameters if p.group == "laplacian"]
-    )
+    scales = [p.stdv / 2**0.5 for p in parameters if p.group == "laplacian"]
+    return _total([jnp.log(scale) for scale in scales])
 
 
 def kl_divergence(q: PyTree, p: PyTree) -> Float[Array, ""]:
     """The Kullback-Leibler divergence `KL(q || p)` in nats, in closed form.
 
-    There are closed forms for every type but a point mass || Gaussian or multivariate
-    Gaussian, and for Laplace || Laplace; a type of your own may know more.
+    Closed forms are those of any type but a point mass || Gaussian or multivariate
+    Gaussian, and of Laplace || Laplace; a type of your own may know more.
 
     Args:
         q: A parameter, or a pytree of parameters that are independent of each other.

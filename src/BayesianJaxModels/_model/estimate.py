@@ -12,9 +12,8 @@ OF_ONE_MODEL = "Pass a model with parameters, such as one that was drawn."
 class AbstractEstimate(eqx.Module):
     """A posterior or a fit: a pytree that holds a model as its template.
 
-    Means and widths in the template are not what was learnt. So the verbs that read
-    them, or draw, leave the answer to the methods here, and a kind that has none
-    refuses by name.
+    Means and widths in the template are not what was learnt, so the verbs that read
+    them, or draw, ask the methods here. A kind without an answer refuses by name.
 
     Attributes:
         model: A model with the parameters, shapes and dtypes in question.
@@ -55,6 +54,6 @@ def refuse(verb: str, estimate: Any, remedy: str) -> NoReturn:
 
 
 def check_model(verb: str, model: PyTree) -> None:
-    """Raise a `TypeError` where a posterior or fit came in place of a model."""
+    """Raise a `TypeError` where a posterior or fit came instead of a model."""
     if isinstance(model, AbstractEstimate):
         refuse(verb, model, OF_ONE_MODEL)

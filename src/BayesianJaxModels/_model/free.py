@@ -4,17 +4,15 @@ from typing import Any
 
 from jaxtyping import Array, Float, PyTree
 
-from .._check import check_shape
 from .._parameter import AbstractParameter
-from .introspect import get_parameters
-from .tree import Model, common_dtype, map_parameters, ravel_all, replace_mean
+from .introspect import get_parameters, place_means
+from .tree import Model, common_dtype, ravel_all
 
 
 def free_means(model: PyTree) -> Float[Array, " d"]:
     """The means of all parameters that are not known, as one vector.
 
-    As `flatten_means`, without what is known (`DeterministicParameter`). The other half
-    of a partition, whose means are `None`, has no entries in either.
+    As `flatten_means`, without what is known (`DeterministicParameter`).
     """
     return ravel_all([parameter.mean for parameter in _free(model)])
 
@@ -31,18 +29,7 @@ def free_stdvs(model: PyTree) -> Float[Array, " d"]:
 
 def replace_free_means(model: Model, vector: Float[Array, " d"]) -> Model:
     """The inverse of `free_means`; what is known stays as it is."""
-    check_shape("vector", vector, (sum(p.mean.size for p in _free(model)),))
-    end = 0
-
-    def take(index: int, parameter: AbstractParameter) -> AbstractParameter:
-        nonlocal end
-        if parameter.is_known:
-            return parameter
-        start, end = end, end + parameter.mean.size
-        mean = vector[start:end].reshape(parameter.shape)
-        return replace_mean(parameter, mean.astype(parameter.mean.dtype))
-
-    return map_parameters(take, model)
+    return place_means(model, vector, lambda parameter: not parameter.is_known)
 
 
 def free_columns(model: PyTree) -> list[bool]:

@@ -1,12 +1,4 @@
-"""Split a model into what an optimiser may change and what it may not.
-
-Each function returns `(dynamic, static)`, two trees in the structure of the model with
-`None` where the other one has the leaf. Every leaf of `dynamic` is a float array, so
-`jax.grad` and optax take it as it is. What a leaf is decides where it goes, never what
-it is called: the `mean` of a parameter, any other float array of a parameter (a width),
-a float array outside parameters (treated as a deterministic parameter's mean), or
-something else (always static).
-"""
+"""Split a model into what an optimiser may change and what it may not."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -30,21 +22,16 @@ def freeze_stdvs(model: Model) -> tuple[Model, Model]:
         `(dynamic, static)`; `unfreeze_all(dynamic, static)` is the model again.
 
     Example:
-        A MAP fit moves the means alone:
-
         ```python
-        model = {"log_rate": bjm.GaussianParameter(np.array(0.0), np.array(0.1))}
-        dynamic, static = bjm.freeze_stdvs(model)
-
+        log_rate = bjm.GaussianParameter(np.array(0.0), np.array(0.1))
+        dynamic, static = bjm.freeze_stdvs(log_rate)
 
         def loss(dynamic):
-            model = bjm.unfreeze_all(dynamic, static)
-            return (jnp.exp(model["log_rate"].mean) - 2.0) ** 2
-
+            return (jnp.exp(bjm.unfreeze_all(dynamic, static).mean) - 2.0) ** 2
 
         gradient = jax.grad(loss)(dynamic)
-        gradient["log_rate"].mean  # -2.0
-        gradient["log_rate"].raw_stdv  # None
+        gradient.mean  # -2.0
+        gradient.raw_stdv  # None
         ```
     """
     return _partition(model, lambda name, is_mean: is_mean)
@@ -61,10 +48,10 @@ def freeze_means(model: Model) -> tuple[Model, Model]:
 
     Example:
         ```python
-        model = {"log_rate": bjm.GaussianParameter(np.array(0.0), np.array(0.1))}
-        dynamic, static = bjm.freeze_means(model)
-        dynamic["log_rate"].mean  # None
-        dynamic["log_rate"].raw_stdv  # 0.1
+        log_rate = bjm.GaussianParameter(np.array(0.0), np.array(0.1))
+        dynamic, static = bjm.freeze_means(log_rate)
+        dynamic.mean  # None
+        dynamic.raw_stdv  # 0.1
         ```
     """
     return _partition(model, lambda name, is_mean: not is_mean)
@@ -86,22 +73,16 @@ def freeze_params(model: Model, names: Iterable[str]) -> tuple[Model, Model]:
 
     Example:
         ```python
-        model = {
-            "growth": bjm.GaussianParameter(np.array(0.5), np.array(0.1)),
-            "capacity": bjm.GaussianParameter(np.array(80.0), np.array(3.0)),
-        }
-        dynamic, static = bjm.freeze_params(model, ["['capacity']"])
-        dynamic["capacity"].mean  # None
+        model = {"growth": bjm.make_parameter(0.5), "size": bjm.make_parameter(80.0)}
+        dynamic, static = bjm.freeze_params(model, ["['size']"])
+        dynamic["size"].mean  # None
         ```
     """
     if isinstance(names, str):
         raise TypeError(f"`names` must be several names; write [{names!r}] for one.")
     frozen = set(names)
-    known = [
-        name
-        for name, node in flatten_named(model)[0]
-        if is_parameter(node) or is_float_array(node)
-    ]
+    named, _ = flatten_named(model)
+    known = [name for name, p in named if is_parameter(p) or is_float_array(p)]
     for name in sorted(frozen.difference(known)):
         near = near_matches(name, known)
         raise ValueError(
@@ -115,8 +96,7 @@ def unfreeze_all(dynamic: Model, static: Model) -> Model:
     """Put the two halves of a partition together again, as `equinox.combine` does.
 
     Args:
-        dynamic: What may change, as a freeze function returned it or as an optimiser
-            updated it.
+        dynamic: What may change, as a freeze function or an optimiser returned it.
         static: The other half.
 
     Returns:
@@ -135,14 +115,13 @@ def unfreeze_all(dynamic: Model, static: Model) -> Model:
     """
     wrong = "`dynamic` and `static` are not two halves of one model: "
     remedy = " Pass both as one call of a freeze function returned them."
+
+    def clash(path, left, right):
+        return None if left is None or right is None else name_of(path)
+
     try:
         in_both = jax.tree_util.tree_map_with_path(
-            lambda path, left, right: (
-                None if left is None or right is None else name_of(path)
-            ),
-            dynamic,
-            static,
-            is_leaf=lambda leaf: leaf is None,
+            clash, dynamic, static, is_leaf=lambda leaf: leaf is None
         )
     except ValueError as error:
         raise ValueError(wrong + "their trees differ." + remedy) from error
@@ -154,6 +133,11 @@ def unfreeze_all(dynamic: Model, static: Model) -> Model:
 def _partition(
     model: Model, is_dynamic: Callable[[str, bool], bool]
 ) -> tuple[Model, Model]:
+    """Two trees like the model, each with `None` where the other one has the leaf.
+
+    Leaves of the first are the float arrays whose name, and whether they are a mean,
+    `is_dynamic`. Those outside of parameters count as means.
+    """
     named, treedef = flatten_named(model)
 
     def mark(name: str, node: Any) -> PyTree:

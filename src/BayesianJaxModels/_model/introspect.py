@@ -1,15 +1,18 @@
 """Look into a model: its parameters by name, their values as vectors, counts."""
 
+from collections.abc import Callable
+from itertools import accumulate
+
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from .._check import as_float_array, check_shape, is_float_array
-from .._parameter import GROUPS, AbstractParameter, is_parameter
+from .._parameter import GROUPS, AbstractParameter
 from .estimate import AbstractEstimate, check_model
 from .tree import (
     Model,
     flatten_named,
-    is_frozen,
+    has_mean,
     map_parameters,
     map_parts,
     ravel_all,
@@ -26,11 +29,10 @@ def get_parameters(model: PyTree) -> dict[str, AbstractParameter]:
 
     Returns:
         Names as one would write them in Python: `"layers[0].W"`, `"rates['birth']"`.
-        One parameter object in two places of the tree is two parameters there, as
-        everywhere in JAX; to tie them, use `equinox.nn.Shared`. In one half of a
-        partition, as `freeze_params` makes it, parameters whose `mean` is in the other
-        half are left out. Of a posterior that has parameters to train, such as a
-        `JointPosterior`, those by their place in it.
+        One object in two places of the tree is two parameters, as everywhere in JAX; to
+        tie them, use `equinox.nn.Shared`. In one half of a partition, as
+        `freeze_params` makes it, parameters whose `mean` is in the other half are left
+        out. Of a posterior such as a `JointPosterior`, all those inside of it.
 
     Raises:
         TypeError: If `model` is draws or a fit, whose parameters are a template.
@@ -44,10 +46,7 @@ def get_parameters(model: PyTree) -> dict[str, AbstractParameter]:
     """
     if isinstance(model, AbstractEstimate):
         model.get_parameters()
-    named, _ = flatten_named(model)
-    return {
-        name: node for name, node in named if is_parameter(node) and not is_frozen(node)
-    }
+    return {name: node for name, node in flatten_named(model)[0] if has_mean(node)}
 
 
 def flatten_means(model: PyTree) -> Float[Array, " n"]:
@@ -65,11 +64,8 @@ def flatten_means(model: PyTree) -> Float[Array, " n"]:
 
     Example:
         ```python
-        model = {
-            "rates": bjm.GaussianParameter(np.array([0.5, 0.03]), np.array([0.2, 0.1])),
-            "start": bjm.DeterministicParameter(30.0),
-        }
-        bjm.flatten_means(model)  # [0.50, 0.03, 30.00]
+        model = {"rates": bjm.make_parameter([0.5, 0.03]), "y": bjm.make_parameter(3)}
+        bjm.flatten_means(model)  # [0.50, 0.03, 3.00]
         ```
     """
     if isinstance(model, AbstractEstimate):
@@ -92,11 +88,8 @@ def flatten_stdvs(model: PyTree) -> Float[Array, " n"]:
 
     Example:
         ```python
-        model = {
-            "rates": bjm.GaussianParameter(np.array([0.5, 0.03]), np.array([0.2, 0.1])),
-            "start": bjm.DeterministicParameter(30.0),
-        }
-        bjm.flatten_stdvs(model)  # [0.0401, 0.0101, 0.0]
+        rates = bjm.GaussianParameter(np.array([0.5, 0.03]), np.array([0.2, 0.1]))
+        bjm.flatten_stdvs({"rates": rates})  # [0.0401, 0.0101]
         ```
     """
     if isinstance(model, AbstractEstimate):
@@ -109,7 +102,7 @@ def flatten_raw_stdvs(model: PyTree) -> Float[Array, " n"]:
 
     A parameter's unconstrained width is its first width array in the shape of its mean:
     `raw_stdv` of a Gaussian, `raw_scale` of a Laplacian, `raw_diagonal` of a
-    multivariate or low-rank Gaussian. Where there is none, zeros stand.
+    multivariate or low-rank Gaussian. Without one it is 0.
 
     Args:
         model: Any pytree with parameters.
@@ -122,11 +115,8 @@ def flatten_raw_stdvs(model: PyTree) -> Float[Array, " n"]:
 
     Example:
         ```python
-        model = {
-            "rates": bjm.GaussianParameter(np.array([0.5, 0.03]), np.array([0.2, 0.1])),
-            "start": bjm.DeterministicParameter(30.0),
-        }
-        bjm.flatten_raw_stdvs(model)  # [0.2, 0.1, 0.0]
+        rates = bjm.GaussianParameter(np.array([0.5, 0.03]), np.array([0.2, 0.1]))
+        bjm.flatten_raw_stdvs({"rates": rates})  # [0.2, 0.1]
         ```
     """
     check_model("flatten_raw_stdvs", model)
@@ -164,26 +154,32 @@ def unflatten_means(model: Model, vector: Float[ArrayLike, " n"]) -> Model:
         ```
     """
     check_model("unflatten_means", model)
-    vector = as_float_array(vector, "vector")
-    parameters = list(get_parameters(model).values())
-    ends = [0]
-    for parameter in parameters:
-        ends.append(ends[-1] + parameter.mean.size)
+    return place_means(model, as_float_array(vector, "vector"))
+
+
+def place_means(
+    model: Model,
+    vector: Float[Array, " n"],
+    takes: Callable[[AbstractParameter], bool] = lambda parameter: True,
+) -> Model:
+    """The model with the means of those parameters that take theirs from a vector."""
+    sizes = [p.mean.size if takes(p) else 0 for p in get_parameters(model).values()]
+    ends = [0, *accumulate(sizes)]
     check_shape("vector", vector, (ends[-1],))
 
-    def take(index, parameter):
-        part = vector[ends[index] : ends[index + 1]]
-        mean = part.reshape(parameter.shape).astype(parameter.mean.dtype)
-        return replace_mean(parameter, mean)
+    def place(index: int, parameter: AbstractParameter) -> AbstractParameter:
+        if not takes(parameter):
+            return parameter
+        mean = vector[ends[index] : ends[index + 1]].reshape(parameter.shape)
+        return replace_mean(parameter, mean.astype(parameter.mean.dtype))
 
-    return map_parameters(take, model)
+    return map_parameters(place, model)
 
 
 def compute_prior(model: PyTree) -> Float[Array, ""]:
     """The sum of squares of all means, `g(z) = |z|**2` for a drawn model `z`.
 
-    It is the negative log density of a standard normal prior up to the factor 1/2 and a
-    constant. In a drawn model it is taken at the draw, whose `mean` it reads.
+    Half of it is the negative log density of a standard normal prior up to a constant.
 
     Args:
         model: Any pytree with parameters.
@@ -211,9 +207,8 @@ def get_parameter_count(model: PyTree) -> dict[str, int]:
         model: Any pytree with parameters.
 
     Returns:
-        `{"total": ..., "bayesian": ..., "deterministic": ...}`, where a
-        `DeterministicParameter` is deterministic and every other type is Bayesian. Of a
-        posterior, those of its model.
+        `{"total": ..., "bayesian": ..., "deterministic": ...}`, where every type but
+        `DeterministicParameter` is Bayesian. Of a posterior, those of its model.
         `total` is the length of `flatten_means(model)`.
 
     Example:
@@ -242,9 +237,8 @@ def get_parameter_groups(model: PyTree) -> dict[str, list[str]]:
     Returns:
         Names as in `get_parameters`, in the groups `"gaussian"`, `"laplacian"` and
         `"deterministic"`, empty ones included, and one for every further type in the
-        model, called after its class: `MultivariateGaussianParameter` gives
-        `"multivariate_gaussian"`. A class whose name is taken by another type gets its
-        full name, module included.
+        model, called after its class: `"multivariate_gaussian"`. A class whose name is
+        taken by another type gets its full name, module included.
 
     Example:
         ```python

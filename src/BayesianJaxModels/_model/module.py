@@ -1,9 +1,7 @@
 """The base class of models."""
 
 import equinox as eqx
-from jaxtyping import Array, Float
 
-from .._parameter import AbstractParameter
 from . import introspect, table
 
 
@@ -12,9 +10,11 @@ class Module(eqx.Module):
 
     Fields may be parameters, layers, other modules, and lists, tuples or dictionaries
     of them; mark what is not an array (activations, sizes) with
-    `eqx.field(static=True)`, so that `jax.grad` takes the whole model. The methods are
-    short for the functions of the same names, which work on any pytree. `print(model)`
-    shows `parameter_table(model)`, and a notebook does; `repr(model)` is the structure.
+    `eqx.field(static=True)`, so that `jax.grad` takes the whole model. `print(model)`
+    and a notebook show `parameter_table(model)`; `repr(model)` is the structure.
+
+    The methods `get_parameters`, `flatten_means`, `flatten_stdvs`, `flatten_raw_stdvs`
+    and `compute_prior` are the functions of these names, which work on any pytree.
 
     Example:
         ```python
@@ -33,32 +33,17 @@ class Module(eqx.Module):
                 hidden = jnp.tanh(self.layers[0](x, key=first, sample=sample))
                 return self.layers[1](hidden, key=second, sample=sample)
 
-
         model = Regression(key=jax.random.key(0))
         model(np.ones((10, 2)), sample=False).shape  # (10, 1): weights at their means
         model.flatten_means().size  # 65
         ```
     """
 
-    def get_parameters(self) -> dict[str, AbstractParameter]:
-        """All parameters by name; see `BayesianJaxModels.get_parameters`."""
-        return introspect.get_parameters(self)
-
-    def flatten_means(self) -> Float[Array, " n"]:
-        """The means as one vector; see `BayesianJaxModels.flatten_means`."""
-        return introspect.flatten_means(self)
-
-    def flatten_stdvs(self) -> Float[Array, " n"]:
-        """The standard deviations; see `BayesianJaxModels.flatten_stdvs`."""
-        return introspect.flatten_stdvs(self)
-
-    def flatten_raw_stdvs(self) -> Float[Array, " n"]:
-        """The unconstrained widths; see `BayesianJaxModels.flatten_raw_stdvs`."""
-        return introspect.flatten_raw_stdvs(self)
-
-    def compute_prior(self) -> Float[Array, ""]:
-        """The sum of squares of the means; see `BayesianJaxModels.compute_prior`."""
-        return introspect.compute_prior(self)
+    get_parameters = introspect.get_parameters
+    flatten_means = introspect.flatten_means
+    flatten_stdvs = introspect.flatten_stdvs
+    flatten_raw_stdvs = introspect.flatten_raw_stdvs
+    compute_prior = introspect.compute_prior
 
     def __str__(self) -> str:
         """The table of the parameters; under JAX transformations the structure."""

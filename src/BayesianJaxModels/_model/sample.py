@@ -25,8 +25,8 @@ MANY_ALIKE = 5
 def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
     """Draw every parameter of a model once.
 
-    Draw before you integrate and keep the drawn model for the whole trajectory; drawing
-    inside the vector field would give every stage of the solver other weights.
+    Draw before you integrate: drawing inside the vector field would give every stage of
+    the solver other weights.
 
     Args:
         model: Any pytree with parameters. It is not changed. A posterior gives one of
@@ -35,9 +35,9 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
             from `jax.random.fold_in(rng, i)`.
 
     Returns:
-        The same tree, where the `mean` of every parameter holds its draw and the widths
-        are kept. Call it with `sample=False`. Differentiable with respect to means and
-        widths (reparameterised, Kingma & Welling 2014, arXiv:1312.6114).
+        The same tree with the draw as the `mean` of every parameter; call it with
+        `sample=False`. Differentiable with respect to means and widths
+        (reparameterised, Kingma & Welling 2014, arXiv:1312.6114).
 
     Raises:
         ValueError: If `rng` is `None` or an array of keys.
@@ -54,9 +54,7 @@ def sample_all_parameters(model: Model, rng: PRNGKeyArray) -> Model:
     if isinstance(model, AbstractEstimate):
         return model.draw(check_key(rng, "rng"))
     values = _draw_each(model, rng, lambda parameter, key: parameter.sample(key))
-    return map_parameters(
-        lambda index, parameter: replace_mean(parameter, values[index]), model
-    )
+    return map_parameters(lambda i, p: replace_mean(p, values[i]), model)
 
 
 def sample_with_log_prob(
@@ -64,39 +62,25 @@ def sample_with_log_prob(
 ) -> tuple[Model, Float[Array, ""]]:
     """What `sample_all_parameters` draws, and its log density over all parameters.
 
-    Args:
-        model: Any pytree with parameters.
-        rng: A JAX random key.
-        path_only: Whether the density has derivatives with respect to the draw alone,
-            not to the means and widths of `model`.
+    With `path_only` the density has derivatives with respect to the draw alone, not to
+    the means and widths of `model`.
     """
-    pairs = _draw_each(
-        model, rng, lambda parameter, key: parameter.sample_and_log_prob(key, path_only)
-    )
-    drawn = map_parameters(
-        lambda index, parameter: replace_mean(parameter, pairs[index][0]), model
-    )
+    pairs = _draw_each(model, rng, lambda p, key: p.sample_and_log_prob(key, path_only))
+    drawn = map_parameters(lambda i, p: replace_mean(p, pairs[i][0]), model)
     return drawn, jnp.sum(ravel_all([log_prob for _, log_prob in pairs]))
 
 
 def noise_size(model: PyTree) -> int:
-    """How many normal numbers a draw of all parameters takes.
-
-    Raises:
-        NotImplementedError: If a parameter is of a type that does not say so.
-    """
+    """How many normal numbers a draw of all parameters takes."""
     return sum(p.noise_size for p in get_parameters(model).values())
 
 
 def draw_from_noise(
     model: Model, noise: Float[Array, " d"], path_only: bool = False
 ) -> tuple[Model, Float[Array, ""]]:
-    """Draw all parameters as a function of standard normal numbers.
+    """As `sample_with_log_prob`, but a function of standard normal numbers.
 
     Minus the noise gives the draw reflected about the means.
-
-    Returns:
-        The drawn model and its log density, as `sample_with_log_prob` returns them.
     """
     parameters = list(get_parameters(model).values())
     ends = np.cumsum([0, *(p.noise_size for p in parameters)])
@@ -174,11 +158,7 @@ def _kind(leaf: Any) -> Hashable:
 
 
 def draw_if(sample: bool, model: Model, key: PRNGKeyArray | None) -> Model:
-    """The model with drawn weights if `sample`, else the model at its means.
-
-    Raises:
-        ValueError: If there is no key to draw with.
-    """
+    """The model with drawn weights if `sample`, else the model at its means."""
     if not sample:
         return model
     if key is None:

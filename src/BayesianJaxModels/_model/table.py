@@ -53,8 +53,8 @@ class ParameterTable:
 
     Attributes:
         rows: One `ParameterRow` for each parameter, in the order of the pytree.
-        width: What the last column is: `"own sd"`, the widths that parameters carry, or
-            `"sd"`, those of a posterior.
+        width: The heading of the last column: `"own sd"` for the widths that parameters
+            carry, `"sd"` for those of a posterior.
 
     Example:
         ```python
@@ -111,10 +111,9 @@ def parameter_table(model: PyTree) -> ParameterTable:
     """List the parameters of a model: name, type, shape, count, mean and sd.
 
     Of more than four numbers the table shows the least and the greatest. `print(model)`
-    shows it too, and so does a notebook whose cell ends with the model, if that is a
-    `Module`; `repr(model)` stays the structure. The column "own sd" has the widths that
-    the parameters carry: in a drawn model, such as `map_estimate(...).model`, those
-    that it came with, which say nothing of the draw.
+    and a notebook show the table of a `Module`; `repr(model)` is the structure. The
+    column "own sd" has the widths that the parameters carry. Those of a drawn model,
+    such as `map_estimate(...).model`, say nothing of the draw.
 
     Args:
         model: Any pytree with parameters, or a posterior: then its means and standard
@@ -140,25 +139,21 @@ def parameter_table(model: PyTree) -> ParameterTable:
         )
     if isinstance(model, AbstractEstimate):
         return _table_of(model)
-    return ParameterTable(
-        tuple(
-            ParameterRow(name, type(p).__name__, np.asarray(p.mean), np.asarray(p.stdv))
-            for name, p in get_parameters(model).items()
-        )
+    rows = (
+        ParameterRow(name, type(p).__name__, np.asarray(p.mean), np.asarray(p.stdv))
+        for name, p in get_parameters(model).items()
     )
+    return ParameterTable(tuple(rows))
 
 
 def _table_of(estimate: AbstractEstimate) -> ParameterTable:
     template, means = estimate.model, estimate.flatten_means()
     has_none = type(estimate).flatten_stdvs is AbstractEstimate.flatten_stdvs
     stdvs = jnp.full_like(means, jnp.nan) if has_none else estimate.flatten_stdvs()
-    if means.size == free_means(template).size:
-        fitted = replace_free_means(template, means)
-        certain = unflatten_means(template, jnp.zeros_like(flatten_means(template)))
-        widths = get_parameters(replace_free_means(certain, stdvs))
-    else:
-        fitted = unflatten_means(template, means)
-        widths = get_parameters(unflatten_means(template, stdvs))
+    are_free = means.size == free_means(template).size
+    place = replace_free_means if are_free else unflatten_means
+    certain = unflatten_means(template, jnp.zeros_like(flatten_means(template)))
+    fitted, widths = place(template, means), get_parameters(place(certain, stdvs))
     kind = type(estimate).__name__
     rows = (
         ParameterRow(name, kind, np.asarray(p.mean), np.asarray(widths[name].mean))

@@ -1,11 +1,7 @@
-"""The one walk over a model that every verb shares.
-
-A model is any pytree. Its nodes are the parameters, each taken whole, and every leaf
-outside them. As everywhere in JAX, an object that stands in two places of a tree is two
-nodes; `equinox.nn.Shared` makes it one.
-"""
+"""The walk over a model whose nodes are whole parameters and every leaf outside."""
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -17,11 +13,6 @@ from jaxtyping import Array, Float, PyTree
 from .._parameter import AbstractParameter, is_parameter
 
 Model = TypeVar("Model", bound=PyTree)
-
-
-def is_frozen(parameter: AbstractParameter) -> bool:
-    """Whether this is what one half of a partition leaves of a parameter's mean."""
-    return parameter.mean is None
 
 
 def flatten_named(model: PyTree) -> tuple[list[tuple[str, Any]], Any]:
@@ -37,20 +28,19 @@ def name_of(path: tuple) -> str:
     return jax.tree_util.keystr(path).removeprefix(".")
 
 
+def has_mean(node: Any) -> bool:
+    """Whether it is a parameter, and not the half that a partition leaves of one."""
+    return is_parameter(node) and node.mean is not None
+
+
 def map_parameters(fn: Callable[[int, AbstractParameter], Any], model: Model) -> Model:
     """Replace the parameter with index `i` by `fn(i, parameter)`; keep the rest.
 
     A parameter whose mean is frozen is kept and has no index.
     """
     named, treedef = flatten_named(model)
-    nodes = [node for _, node in named]
-    places = [
-        place
-        for place, node in enumerate(nodes)
-        if is_parameter(node) and not is_frozen(node)
-    ]
-    for index, place in enumerate(places):
-        nodes[place] = fn(index, nodes[place])
+    index = count()
+    nodes = [fn(next(index), node) if has_mean(node) else node for _, node in named]
     return jax.tree.unflatten(treedef, nodes)
 
 

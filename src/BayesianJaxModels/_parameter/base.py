@@ -7,11 +7,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from .._check import as_float_array, check_broadcast, is_float_array
+from .._check import as_float_array, check_broadcast
+from .._gradient import stop_gradient
 
 # The groups that every model has, empty or not; the three types say so themselves.
 GROUPS = ("gaussian", "laplacian", "deterministic")
@@ -34,17 +34,9 @@ def raw_width(
 ) -> Float[Array, "*shape"]:
     """The unconstrained widths of standard deviations: the inverse of `positive`.
 
-    Args:
-        name: What error messages call the standard deviations.
-        stdv: In the shape of `mean`, or of one that broadcasts to it.
-        mean: Gives shape and dtype.
-        unit: The standard deviation of a width of 1.
-        remedy: What error messages advise.
-
-    Raises:
-        TypeError: If `stdv` is not made of real numbers.
-        ValueError: If a shape does not fit, or an entry is not above the least width
-            (under a JAX transformation its result is NaN).
+    They have the shape and dtype of `mean`; `unit` is the standard deviation of a width
+    of 1. An entry that is not above the least width is an error with its `name` and
+    `remedy`, and where JAX traces NaN.
     """
     with jax.ensure_compile_time_eval():
         width = as_float_array(stdv, name) / unit
@@ -63,10 +55,9 @@ class AbstractParameter(eqx.Module):
     """One float array and a distribution over it.
 
     A subclass of your own works everywhere in the library: give it a `mean`, one
-    float array for each width, and the methods below. The `mean` is recognised by
-    its name in the parameter; every other float array of a parameter is a width,
-    whatever it is called. Methods treat the whole array as one random variable, so
-    densities and entropies are scalars; batches are what `jax.vmap` is for.
+    float array for each width, and the methods below. Every float array but `mean` is
+    a width, whatever its name. Methods treat the whole array as one random variable, so
+    densities and entropies are scalars; for batches use `jax.vmap`.
 
     Attributes:
         mean: The location, of any shape. In a drawn model it holds the drawn value.
@@ -93,18 +84,14 @@ class AbstractParameter(eqx.Module):
                 return self.mean + self.scale * jax.random.logistic(rng, self.shape)
 
             def log_prob(self, value):
-                return jax.scipy.stats.logistic.logpdf(
-                    value, self.mean, self.scale
-                ).sum()
+                z = (value - self.mean) / self.scale
+                return jnp.sum(jax.scipy.stats.logistic.logpdf(z) - jnp.log(self.scale))
 
             def entropy(self):
                 return jnp.sum(jnp.log(self.scale) + 2)
 
-
-        dose = bjm.make_parameter(
-            [1.0, 2.5], param_type=LogisticParameter, init_raw_stdv=0.5
-        )
-        dose.stdv  # [0.454, 0.454]
+        dose = bjm.make_parameter(1.0, param_type=LogisticParameter, init_raw_stdv=0.5)
+        dose.stdv  # 0.454
         ```
     """
 
@@ -143,9 +130,6 @@ class AbstractParameter(eqx.Module):
             init_raw_stdv: The unconstrained width that every entry starts with, or an
                 array of them that broadcasts to the shape of `value`.
 
-        Returns:
-            A parameter of this type whose `mean` is `value`.
-
         Raises:
             TypeError: If `value` or `init_raw_stdv` is not made of real numbers.
             ValueError: If `init_raw_stdv` has a shape that does not fit.
@@ -153,24 +137,18 @@ class AbstractParameter(eqx.Module):
 
     @abstractmethod
     def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
-        """Draw once, differentiably (reparameterised).
+        """Draw once, reparameterised, in the shape, dtype and unit of `mean`.
 
         Args:
             rng: A JAX random key.
-
-        Returns:
-            A draw in the shape, dtype and unit of `mean`.
         """
 
     @abstractmethod
     def log_prob(self, value: ArrayLike) -> Float[Array, ""]:
-        """Log density over all entries.
+        """The log density over all entries, in nats.
 
         Args:
-            value: Where, in the shape and unit of `mean`.
-
-        Returns:
-            A scalar, in nats.
+            value: In the shape and unit of `mean`.
 
         Raises:
             TypeError: If `value` is not made of real numbers.
@@ -199,14 +177,11 @@ class AbstractParameter(eqx.Module):
     ) -> Float[Array, ""]:
         """`KL(self || N(mean, stdv**2))`, in nats, for any distribution with widths.
 
-        Against a normal density only the first two moments and the entropy count: the
-        divergence is that of independent normals with these moments, plus what the
-        entropy falls short of theirs.
-
         Args:
             mean: The mean of each entry.
             stdv: The standard deviation of each entry.
         """
+        # That of normals with these moments, plus what the entropy is short of theirs.
         ratio = self.stdv / stdv
         distance = (self.mean - mean) / stdv
         of_normal = jnp.sum(0.5 * (ratio**2 + distance**2 - 1) - jnp.log(ratio))
@@ -266,9 +241,6 @@ class AbstractParameter(eqx.Module):
             normal: Of shape `(noise_size,)`. Minus the same gives the draw reflected
                 about the mean.
 
-        Returns:
-            In the shape of `mean`.
-
         Raises:
             NotImplementedError: If the type does not say what it is.
         """
@@ -285,7 +257,7 @@ class AbstractParameter(eqx.Module):
                 alone, not to the fields of the parameter.
         """
         draw = self.sample(rng)
-        return draw, _density_of(self, path_only).log_prob(draw)
+        return draw, (stop_gradient(self) if path_only else self).log_prob(draw)
 
     def displaced_and_log_prob(
         self, normal: Float[Array, " m"], path_only: bool = False
@@ -297,7 +269,7 @@ class AbstractParameter(eqx.Module):
             path_only: As in `sample_and_log_prob`.
         """
         draw = self.displaced(normal)
-        return draw, _density_of(self, path_only).log_prob(draw)
+        return draw, (stop_gradient(self) if path_only else self).log_prob(draw)
 
 
 def is_parameter(node: Any) -> bool:
@@ -316,12 +288,3 @@ _INDEPENDENT = "Use `draws='independent'`, which every type of parameter allows"
 def _missing(parameter: AbstractParameter, ability: str, remedy: str) -> str:
     kind = type(parameter).__name__
     return f"A {kind} has no `{ability}`: its class does not define it. {remedy}."
-
-
-def _density_of(parameter: AbstractParameter, path_only: bool) -> AbstractParameter:
-    if not path_only:
-        return parameter
-    return jax.tree.map(
-        lambda leaf: lax.stop_gradient(leaf) if is_float_array(leaf) else leaf,
-        parameter,
-    )

@@ -4,7 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float
 
 from .._check import as_float_array, check_shape
 from .base import AbstractParameter, no_divergence
@@ -40,13 +40,11 @@ class DeterministicParameter(AbstractParameter):
         return cls(as_float_array(value))
 
     @property
-    def group(self) -> str:
-        """`"deterministic"`."""
+    def group(self):
         return "deterministic"
 
     @property
-    def is_known(self) -> bool:
-        """True."""
+    def is_known(self):
         return True
 
     @property
@@ -58,9 +56,7 @@ class DeterministicParameter(AbstractParameter):
         """The same: a point mass has no width."""
         return self
 
-    def kl_to_normal(
-        self, mean: Float[Array, "..."], stdv: Float[Array, "..."]
-    ) -> Float[Array, ""]:
+    def kl_to_normal(self, mean, stdv):
         """Refuse: a point mass has no density beside a normal one.
 
         Raises:
@@ -69,21 +65,17 @@ class DeterministicParameter(AbstractParameter):
         raise NotImplementedError(no_divergence(self, "a normal distribution"))
 
     @property
-    def root(self) -> Float[Array, "n n"]:
-        """Zeros."""
+    def root(self):
         return jnp.zeros((self.mean.size, self.mean.size), self.mean.dtype)
 
     @property
-    def noise_size(self) -> int:
-        """0: a draw takes no random number."""
+    def noise_size(self):
         return 0
 
-    def displaced(self, normal: Float[Array, " 0"]) -> Float[Array, "..."]:
-        """The value itself."""
+    def displaced(self, normal):
         return self.mean
 
-    def sample(self, rng: PRNGKeyArray) -> Float[Array, "..."]:
-        """The value itself, whatever the key."""
+    def sample(self, rng):
         return self.mean
 
     def log_prob(self, value: ArrayLike) -> Float[Array, ""]:

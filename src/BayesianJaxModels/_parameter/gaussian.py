@@ -36,7 +36,6 @@ class GaussianParameter(AbstractLocationScale):
     raw_stdv: Float[Array, "..."] = eqx.field(converter=as_float_array)
 
     def __check_init__(self):
-        """Hold `raw_stdv` to the shape and dtype of `mean`."""
         check_width("raw_stdv", self.raw_stdv, self.mean, self.shape)
 
     @classmethod
@@ -52,8 +51,7 @@ class GaussianParameter(AbstractLocationScale):
         return GaussianParameter(self.mean, raw_width("stdv", stdv, self.mean))
 
     @property
-    def group(self) -> str:
-        """`"gaussian"`."""
+    def group(self):
         return "gaussian"
 
     @property
@@ -61,26 +59,13 @@ class GaussianParameter(AbstractLocationScale):
         """The standard deviation `raw_stdv**2 + 1e-4`."""
         return positive(self.raw_stdv)
 
-    @property
-    def root(self) -> Float[Array, "n n"]:
-        """The diagonal matrix of the standard deviations."""
-        return jnp.diag(self.stdv.ravel())
-
-    @property
-    def noise_size(self) -> int:
-        """A number for each entry."""
-        return self.mean.size
-
-    def spread(self, noise: Float[Array, " n"]) -> Float[Array, "..."]:
-        """`stdv * noise`."""
+    def spread(self, noise):
         return self.stdv * noise.reshape(self.shape)
 
-    def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
-        """`deviation / stdv`."""
+    def whiten(self, deviation):
         return (deviation / self.stdv).ravel()
 
-    def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
-        """Sum of the normal log densities of the entries."""
+    def log_density(self, residual):
         log_stdv = jnp.log(self.stdv).ravel()
         return jnp.sum(jax.scipy.stats.norm.logpdf(residual) - log_stdv)
 

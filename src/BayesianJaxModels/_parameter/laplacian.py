@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float
 
 from .._check import as_float_array, check_width, matching_width
 from .._compute import standard_laplace
@@ -38,7 +38,6 @@ class LaplacianParameter(AbstractLocationScale):
     raw_scale: Float[Array, "..."] = eqx.field(converter=as_float_array)
 
     def __check_init__(self):
-        """Hold `raw_scale` to the shape and dtype of `mean`."""
         check_width("raw_scale", self.raw_scale, self.mean, self.shape)
 
     @classmethod
@@ -55,8 +54,7 @@ class LaplacianParameter(AbstractLocationScale):
         return LaplacianParameter(self.mean, raw_scale)
 
     @property
-    def group(self) -> str:
-        """`"laplacian"`."""
+    def group(self):
         return "laplacian"
 
     @property
@@ -69,42 +67,25 @@ class LaplacianParameter(AbstractLocationScale):
         """The standard deviation `sqrt(2) * scale`."""
         return 2**0.5 * self.scale
 
-    @property
-    def root(self) -> Float[Array, "n n"]:
-        """The diagonal matrix of the standard deviations."""
-        return jnp.diag(self.stdv.ravel())
-
-    @property
-    def noise_size(self) -> int:
-        """A number for each entry."""
-        return self.mean.size
-
-    def noise(self, rng: PRNGKeyArray) -> Float[Array, " n"]:
-        """Standard Laplace numbers."""
+    def noise(self, rng):
         return standard_laplace(rng, (self.noise_size,), self.mean.dtype)
 
-    def noise_from_normal(self, normal: Float[Array, " n"]) -> Float[Array, " n"]:
-        """The standard Laplace quantiles where standard normal ones are `normal`."""
+    def noise_from_normal(self, normal):
         # -log of twice the normal tail beyond |normal|.
         tail = jax.scipy.special.log_ndtr(-jnp.abs(normal)) + math.log(2)
         return -jnp.sign(normal) * tail
 
-    def spread(self, noise: Float[Array, " n"]) -> Float[Array, "..."]:
-        """`scale * noise`."""
+    def spread(self, noise):
         return self.scale * noise.reshape(self.shape)
 
-    def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
-        """`deviation / scale`."""
+    def whiten(self, deviation):
         return (deviation / self.scale).ravel()
 
-    def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
-        """Sum of the Laplace log densities of the entries."""
+    def log_density(self, residual):
         log_scale = jnp.log(self.scale).ravel()
         return jnp.sum(jax.scipy.stats.laplace.logpdf(residual) - log_scale)
 
-    def kl_to_laplace(
-        self, mean: Float[Array, "..."], scale: Float[Array, "..."]
-    ) -> Float[Array, ""]:
+    def kl_to_laplace(self, mean, scale):
         """`KL(self || Laplace(mean, scale))`, by Gil, Alajaji & Linder (2013)."""
         distance = jnp.abs(self.mean - mean)
         overlap = self.scale * jnp.exp(-distance / self.scale) + distance

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from .._check import as_float_array, check_broadcast, check_width, matching_width
+from .._check import as_float_array, check_width, matching_width
 from .._compute import standard_normal
 from .base import positive, raw_width
 from .location_scale import AbstractLocationScale
@@ -49,7 +49,6 @@ class LowRankGaussianParameter(AbstractLocationScale):
     factor: Float[Array, "..."] = eqx.field(converter=as_float_array)
 
     def __check_init__(self):
-        """Hold the two raw arrays to what `mean` asks for."""
         check_width("raw_diagonal", self.raw_diagonal, self.mean, self.shape)
         rank = self.factor.shape[-1] if self.factor.ndim else 0
         check_width("factor", self.factor, self.mean, (self.mean.size, rank))
@@ -75,9 +74,6 @@ class LowRankGaussianParameter(AbstractLocationScale):
                 an array of them that broadcasts to the shape of `value`. The factor
                 starts at a tenth of it with fixed random numbers, the same at each
                 call: from zero no training would move it.
-
-        Returns:
-            A parameter whose `factor` has shape `(n, rank)`.
 
         Raises:
             TypeError: If `value` or `init_raw_stdv` is not made of real numbers.
@@ -108,44 +104,34 @@ class LowRankGaussianParameter(AbstractLocationScale):
 
     @property
     def stdv(self) -> Float[Array, "..."]:
-        """The marginal standard deviations, square roots of the covariance's diagonal.
-
-        Their gradient is finite everywhere: no entry of `D` is below 1e-4.
-        """
+        """The marginal standard deviations; their gradients are finite everywhere."""
         variance = self._diagonal**2 + jnp.sum(self.factor**2, axis=1)
         return jnp.sqrt(variance).reshape(self.shape)
 
     def with_stdv(self, stdv: Any) -> "LowRankGaussianParameter":
         """The same with these standard deviations; correlations are kept."""
-        stdv = as_float_array(stdv, "stdv")
-        check_broadcast("stdv", stdv, self.shape)
-        ratio = (stdv.astype(self.mean.dtype) / self.stdv).ravel()
+        ratio = self._ratio(stdv).ravel()
         diagonal = (ratio * self._diagonal).reshape(self.shape)
         raw_diagonal = raw_width("stdv", diagonal, self.mean)
         factor = ratio[:, None] * self.factor
         return LowRankGaussianParameter(self.mean, raw_diagonal, factor)
 
     @property
-    def noise_size(self) -> int:
-        """A number for each entry and each column: `n + k`."""
+    def noise_size(self):
         return sum(self.factor.shape)
 
-    def spread(self, noise: Float[Array, " m"]) -> Float[Array, "..."]:
-        """`D` and `F` times the first `n` and the last `k` numbers of the noise."""
+    def spread(self, noise):
         of_diagonal, of_factor = noise[: self.mean.size], noise[self.mean.size :]
         shared = jnp.matmul(self.factor, of_factor, precision="highest")
         return (self._diagonal * of_diagonal + shared).reshape(self.shape)
 
-    def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
-        """The deviation in units of `D`."""
+    def whiten(self, deviation):
         return deviation.ravel() / self._diagonal
 
-    def residual(self, noise: Float[Array, " m"]) -> Float[Array, " n"]:
-        """What noise makes, in units of `D`."""
+    def residual(self, noise):
         return self.whiten(self.spread(noise))
 
-    def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
-        """The joint normal log density of all entries."""
+    def log_density(self, residual):
         square = _least_square(self._columns, residual)
         constant = 0.5 * self.mean.size * jnp.log(2 * jnp.pi)
         return -0.5 * square - self._log_determinant - constant

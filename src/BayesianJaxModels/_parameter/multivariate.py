@@ -6,23 +6,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from .._check import (
     as_float_array,
-    check_broadcast,
     check_shape,
     check_values,
     check_width,
     matching_width,
 )
-from .base import (
-    MIN_WIDTH,
-    AbstractParameter,
-    no_divergence,
-    positive,
-    raw_width,
-)
+from .base import MIN_WIDTH, AbstractParameter, no_divergence, positive, raw_width
 from .location_scale import AbstractLocationScale
 
 # How many times as steep as usual a density is where its slope is noise. Of 2, 10 and
@@ -33,10 +27,9 @@ STEEP = 10
 class MultivariateGaussianParameter(AbstractLocationScale):
     """`N(mean, L L^T)` over all `n` entries of an array, taken in row-major order.
 
-    The lower triangular Cholesky factor `L` is kept raw, in two arrays without
-    constraints: its diagonal is `raw_diagonal**2 + 1e-4` and the rest is `raw_lower`.
-    Use it for a vector of mechanistic rates, whose correlations decide how wide the
-    trajectories are.
+    The lower triangular Cholesky factor `L` has the diagonal `raw_diagonal**2 + 1e-4`
+    and `raw_lower` below it. Use it for a vector of mechanistic rates, whose
+    correlations decide how wide the trajectories are.
 
     Attributes:
         mean: The mean, of any shape with `n` entries.
@@ -64,7 +57,6 @@ class MultivariateGaussianParameter(AbstractLocationScale):
     raw_lower: Float[Array, "..."] = eqx.field(converter=as_float_array)
 
     def __check_init__(self):
-        """Hold the two raw arrays to what `mean` asks for."""
         check_width("raw_diagonal", self.raw_diagonal, self.mean, self.shape)
         num_below = self.mean.size * (self.mean.size - 1) // 2
         check_width("raw_lower", self.raw_lower, self.mean, (num_below,))
@@ -88,9 +80,6 @@ class MultivariateGaussianParameter(AbstractLocationScale):
             value: The mean, of any shape with `n` entries.
             covariance: Symmetric and positive definite, of shape `(n, n)`, in the
                 squared unit of `value`.
-
-        Returns:
-            A parameter whose `covariance` is the given one, to rounding.
 
         Raises:
             TypeError: If `value` or `covariance` is not made of real numbers.
@@ -128,43 +117,27 @@ class MultivariateGaussianParameter(AbstractLocationScale):
 
     @property
     def stdv(self) -> Float[Array, "..."]:
-        """The marginal standard deviations, square roots of the covariance's diagonal.
-
-        Their gradient is finite everywhere: no row of `L` is shorter than 1e-4.
-        """
+        """The marginal standard deviations; their gradients are finite everywhere."""
         return jnp.linalg.norm(self.cholesky, axis=1).reshape(self.shape)
 
     def with_stdv(self, stdv: Any) -> "MultivariateGaussianParameter":
         """The same with these standard deviations; correlations are kept."""
-        stdv = as_float_array(stdv, "stdv")
-        check_broadcast("stdv", stdv, self.shape)
-        ratio = stdv.astype(self.mean.dtype) / self.stdv
-        factor = ratio.reshape(-1, 1) * self.cholesky
+        factor = self._ratio(stdv).reshape(-1, 1) * self.cholesky
         diagonal = jnp.diagonal(factor).reshape(self.shape)
         raw_diagonal = raw_width("stdv", diagonal, self.mean)
         below = factor[np.tril_indices(self.mean.size, -1)]
         return MultivariateGaussianParameter(self.mean, raw_diagonal, below)
 
     @property
-    def root(self) -> Float[Array, "n n"]:
-        """The factor `L`."""
+    def root(self):
         return self.cholesky
 
-    @property
-    def noise_size(self) -> int:
-        """A number for each entry."""
-        return self.mean.size
-
-    def spread(self, noise: Float[Array, " n"]) -> Float[Array, "..."]:
-        """`L noise`."""
+    def spread(self, noise):
         deviation = jnp.matmul(self.cholesky, noise, precision="highest")
         return deviation.reshape(self.shape)
 
-    def whiten(self, deviation: Float[Array, "..."]) -> Float[Array, " n"]:
-        """The solution of `L residual = deviation`."""
-        return jax.scipy.linalg.solve_triangular(
-            self.cholesky, deviation.ravel(), lower=True
-        )
+    def whiten(self, deviation):
+        return solve_triangular(self.cholesky, deviation.ravel(), lower=True)
 
     def is_too_steep(self, noise: Float[Array, " n"]) -> Bool[ArrayLike, ""]:
         """Whether `L` is nearly singular though no entry of its diagonal is small.
@@ -172,14 +145,11 @@ class MultivariateGaussianParameter(AbstractLocationScale):
         The slope `L^-T noise` has about the length of one over the diagonal. It grows
         with the power of `n` in a factor whose rows are at random.
         """
-        slope = jax.scipy.linalg.solve_triangular(
-            self.cholesky, noise, lower=True, trans=1
-        )
+        slope = solve_triangular(self.cholesky, noise, lower=True, trans=1)
         usual = jnp.sum(1 / positive(self.raw_diagonal) ** 2)
         return ~(jnp.sum(slope**2) <= STEEP**2 * usual)
 
-    def log_density(self, residual: Float[Array, " n"]) -> Float[Array, ""]:
-        """The joint normal log density of all entries."""
+    def log_density(self, residual):
         log_diagonal = jnp.log(positive(self.raw_diagonal)).ravel()
         return jnp.sum(jax.scipy.stats.norm.logpdf(residual) - log_diagonal)
 
@@ -193,7 +163,7 @@ class MultivariateGaussianParameter(AbstractLocationScale):
         """
         if q.is_known:
             raise NotImplementedError(no_divergence(q, "a normal distribution"))
-        spread = jax.scipy.linalg.solve_triangular(self.cholesky, q.root, lower=True)
+        spread = solve_triangular(self.cholesky, q.root, lower=True)
         squares = jnp.sum(spread**2) + jnp.sum(self.whiten(q.mean - self.mean) ** 2)
         log_diagonal = jnp.log(positive(self.raw_diagonal))
         cross = squares / 2 + jnp.sum(log_diagonal + 0.5 * jnp.log(2 * jnp.pi))

@@ -13,13 +13,12 @@ from .._prior import Prior
 class AbstractPosterior(AbstractEstimate):
     """A distribution over the parameters of a model, jointly.
 
-    A plain model with parameters needs no such class: it is its own mean-field
-    posterior. Every function that takes a posterior takes either.
+    A plain model with parameters is its own mean-field posterior. Every function that
+    takes a posterior takes either.
 
-    A subclass of your own needs `draw`. What else it knows, of the methods below, opens
-    further verbs to it: `log_prob` and `moments` make it a start of `importance` and
-    something to `diagnose`, `draw_and_log_prob` a posterior that `elbo` trains, and
-    `num_items` and `item` one whose draws are taken once each.
+    A subclass of your own needs `draw`. With `log_prob` and `moments` it can start
+    `importance` and be judged by `diagnose`, with `draw_and_log_prob` `elbo` trains it,
+    and with `num_items` and `item` its draws are taken once each.
 
     Attributes:
         model: A model with the parameters, shapes and dtypes that draws have.
@@ -42,17 +41,14 @@ class AbstractPosterior(AbstractEstimate):
 
     @abstractmethod
     def draw(self, key: PRNGKeyArray) -> PyTree:
-        """Draw once, under `jax.jit` and `jax.vmap` too.
+        """Draw a model as `sample_all_parameters` does, under JAX transformations too.
 
         Args:
             key: A JAX random key.
-
-        Returns:
-            A drawn model, as `sample_all_parameters` returns one.
         """
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
-        """The log density over all entries, in nats. Not every posterior has one.
+        """The log density over all entries, in nats.
 
         Args:
             drawn: A model of the same structure, with drawn values.
@@ -116,11 +112,9 @@ class AbstractPosterior(AbstractEstimate):
         raise NotImplementedError(_missing(self, "mean_log_prior"))
 
     def moments(self) -> tuple[Float[ArrayLike, " d"], Float[ArrayLike, "d d"]]:
-        """Mean and covariance of the entries. Not every posterior knows them.
+        """Mean and covariance of the entries, of shapes `(d,)` and `(d, d)`.
 
-        Returns:
-            The mean, of shape `(d,)` in the order of `flatten_means` without what is
-            known, and the covariance `(d, d)`.
+        The entries are those of `flatten_means` without what is known.
 
         Raises:
             NotImplementedError: If they are not known.
@@ -130,10 +124,8 @@ class AbstractPosterior(AbstractEstimate):
             "model, or a `JointPosterior`, `DrawsPosterior` or `MixturePosterior`."
         )
 
-    def parts(
-        self,
-    ) -> tuple[Float[np.ndarray, " k"], list["AbstractPosterior"]]:
-        """What it is a mixture of, and their weights in float64: itself, as a rule."""
+    def parts(self) -> tuple[Float[np.ndarray, " k"], list["AbstractPosterior"]]:
+        """The weights in float64 and the parts of a mixture; of others 1 and itself."""
         return np.ones(1), [self]
 
     @property

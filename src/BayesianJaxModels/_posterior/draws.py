@@ -37,16 +37,15 @@ class AbstractDiagnostics(eqx.Module):
 class DrawsPosterior(AbstractPosterior):
     """A posterior made of draws, with equal weights or their own.
 
-    `draw(key)` picks one of them in proportion to the weights, so whatever is drawn
-    from here has equal weights. With `num_samples=None`, `map_posterior` and
-    `posterior_trajectories` take every draw once, in order; a trajectory then carries
-    the weights and summaries honour them.
+    `draw(key)` picks one of them in proportion to the weights. With `num_samples=None`,
+    `map_posterior` and `posterior_trajectories` take every draw once, in order; a
+    trajectory then carries the weights and summaries use them.
 
     Attributes:
         model: Says what the parameters are.
         draws: Of shape `(n, d)`: a row for each draw, its entries ordered as by
-            `flatten_means`; those of `DeterministicParameter`s, which are known, may be
-            left out, and the engines leave them out.
+            `flatten_means`. Those of `DeterministicParameter`s may be left out, as the
+            engines do.
         log_weights: The logarithms of the weights up to a constant, of shape `(n,)`, or
             `None` where all are equal.
         diagnostics: What the engine that made the draws says of them, if one did.
@@ -71,7 +70,6 @@ class DrawsPosterior(AbstractPosterior):
     diagnostics: eqx.Module | None = None
 
     def __check_init__(self):
-        """Hold draws and weights to the model's size and to each other."""
         num_entries = flatten_means(self.model).size
         num_free = free_means(self.model).size
         if jnp.shape(self.draws)[-1:] == (num_free,):
@@ -89,31 +87,23 @@ class DrawsPosterior(AbstractPosterior):
         return jax.nn.softmax(self.log_weights)
 
     @property
-    def item_weights(self) -> Float[Array, " n"] | None:
-        """As `weights`; `None` where they are equal."""
+    def item_weights(self):
         return None if self.log_weights is None else self.weights
 
     @property
-    def chains(self) -> tuple[int, int]:
-        """How many chains the draws are of, one after the other, and their length."""
+    def chains(self):
         told = self.diagnostics
         chains = told.chains if isinstance(told, AbstractDiagnostics) else None
         return (1, len(self.draws)) if chains is None else chains
 
     def item(self, index: int | Int[Array, ""]) -> PyTree:
-        """One of the draws, as a drawn model.
-
-        Args:
-            index: From 0 to `len(draws) - 1`.
-        """
         values = self.draws[index]
         is_whole = values.size == flatten_means(self.model).size
         place = unflatten_means if is_whole else replace_free_means
         return place(self.model, values)
 
     @property
-    def num_items(self) -> int:
-        """How many draws there are."""
+    def num_items(self):
         return len(self.draws)
 
     def get_parameters(self) -> None:
@@ -133,8 +123,7 @@ class DrawsPosterior(AbstractPosterior):
         """Pick one of the draws in proportion to the weights."""
         if self.log_weights is None:
             return self.item(jax.random.randint(key, (), 0, len(self.draws)))
-        # A uniform number against the cumulative weights: n additions, where a
-        # categorical draw would take n random numbers.
+        # A categorical draw would take n random numbers.
         cumulative = jnp.cumsum(self.weights)
         uniform = jax.random.uniform(key, (), cumulative.dtype) * cumulative[-1]
         index = jnp.searchsorted(cumulative, uniform, side="right")

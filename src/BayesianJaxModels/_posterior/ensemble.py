@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._check import is_array
@@ -13,14 +14,7 @@ from .._compute import fold_in
 from .._model import flatten_means, flatten_stdvs, name_of
 from .base import AbstractPosterior
 from .mean_field import as_posterior
-from .mixing import (
-    log_mixture,
-    moments_of_all,
-    parts_of_all,
-    pick,
-    pool,
-    read_weights,
-)
+from .mixing import moments_of_all, parts_of_all, pool, read_weights
 
 
 class EnsemblePosterior(AbstractPosterior):
@@ -54,8 +48,8 @@ class EnsemblePosterior(AbstractPosterior):
         }
         if not sizes:
             raise ValueError("`members` has no arrays, so there is nothing to draw.")
-        (first_name, first), *rest = sizes.items()
-        for name, size in [(first_name, first), *rest]:
+        first_name, first = next(iter(sizes.items()))
+        for name, size in sizes.items():
             if size != first or size in ((), (0,)):
                 raise ValueError(
                     "Every array of `members` must have a leading axis of members, as "
@@ -101,7 +95,7 @@ class EnsemblePosterior(AbstractPosterior):
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Pick a member in proportion to the weights, and draw its parameters."""
-        index = pick(fold_in(key, 0), self.weights)
+        index = jax.random.categorical(fold_in(key, 0), jnp.log(self.weights))
         return as_posterior(self.member(index)).draw(fold_in(key, 1))
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
@@ -109,8 +103,8 @@ class EnsemblePosterior(AbstractPosterior):
         each = eqx.filter_vmap(
             lambda member: as_posterior(member).log_prob(drawn),
             in_axes=(eqx.if_array(0),),
-        )
-        return log_mixture(self.weights, each(self.members))
+        )(self.members)
+        return logsumexp(each, b=self.weights.astype(each.dtype))
 
     def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
         """The mean and covariance of the mixture of the members, in float64."""

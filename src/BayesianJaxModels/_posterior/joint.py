@@ -29,22 +29,20 @@ from .._parameter import (
 from .._prior import Prior
 from .base import AbstractPosterior
 
-_NARROWER = "For a narrower start use `JointPosterior.gaussian(model, covariance)`."
-
 
 class JointPosterior(AbstractPosterior):
     """All entries of a model as one random vector, correlations included.
 
     A draw has the entries `means + basis @ z`, with the means of `model` in the order
-    of `flatten_means` and `z` drawn from `joint`. `DeterministicParameter`s are known:
-    they keep their value and are no entries.
+    of `flatten_means` and `z` drawn from `joint`. `DeterministicParameter`s keep their
+    value and are no entries.
 
     Only `joint` learns: gradients with respect to `model` and `basis` are zero. Train
-    it from a basis that is about right, as `gaussian` makes one from a Laplace fit: `z`
-    then has widths near 1, and one step size suits all its entries.
+    it from a basis that is about right, as `gaussian` makes one from a Laplace fit:
+    then `z` has widths near 1, and one step size suits all its entries.
 
     Attributes:
-        model: Its means are the centre; its own widths play no part.
+        model: Its means are the centre; its own widths are ignored.
         joint: A parameter with a mean of shape `(n,)`, the distribution of `z`, where
             `n` is the number of entries of `model`.
         basis: A fixed invertible matrix of shape `(n, n)`, or `None` for the identity.
@@ -78,7 +76,6 @@ class JointPosterior(AbstractPosterior):
     log_evidence: Float[Array, "..."] | None = None
 
     def __check_init__(self):
-        """Hold `joint` and `basis` to the size and dtype of `model`."""
         means = free_means(self.model)
         arrays = {"joint.mean": self.joint.mean, "basis": self.basis}
         for axes, (name, array) in enumerate(arrays.items(), start=1):
@@ -103,8 +100,7 @@ class JointPosterior(AbstractPosterior):
         Raises:
             ValueError: If `init_stdv` is not as above.
         """
-        centre = jnp.zeros_like(free_means(model))
-        raw_stdv = raw_width("init_stdv", init_stdv, centre, remedy=_NARROWER)
+        centre, raw_stdv = _start(model, init_stdv)
         return cls(model, MultivariateGaussianParameter.from_value(centre, raw_stdv))
 
     @classmethod
@@ -120,15 +116,14 @@ class JointPosterior(AbstractPosterior):
         Raises:
             ValueError: If `init_stdv` or `rank` is not as above.
         """
-        centre = jnp.zeros_like(free_means(model))
-        raw_stdv = raw_width("init_stdv", init_stdv, centre, remedy=_NARROWER)
+        centre, raw_stdv = _start(model, init_stdv)
         return cls(model, LowRankGaussianParameter.of_rank(centre, rank, raw_stdv))
 
     @classmethod
     def gaussian(
         cls, model: PyTree, covariance: Float[ArrayLike, "n n"]
     ) -> "JointPosterior":
-        """Normal with a given covariance, in coordinates where it is one.
+        """Normal with a given covariance, whose `joint` starts standard normal.
 
         Standard deviations may be of any size, and of different sizes.
 
@@ -162,15 +157,10 @@ class JointPosterior(AbstractPosterior):
         return replace_free_means(fixed, self._centre + self._along(z))
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
-        """Draw `z` and place it. Differentiable with respect to `joint`."""
+        """Draw once, differentiably with respect to `joint`."""
         return self.at(sample_all_parameters(self.joint, check_key(key)).mean)
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
-        """The log density over all entries, in nats.
-
-        Args:
-            drawn: A model of the same structure, with drawn values.
-        """
         z = free_means(drawn) - self._centre
         if self.basis is not None:
             basis = lax.stop_gradient(self.basis)
@@ -184,24 +174,19 @@ class JointPosterior(AbstractPosterior):
         return self.joint.entropy() + self.log_volume
 
     def draw_and_log_prob(self, key, path_only=False):
-        """Draw `z` with its density, and place it."""
         return self._placed(*sample_with_log_prob(self.joint, key, path_only))
 
     @property
     def noise_size(self):
-        """The normal numbers that `joint` takes."""
         return self.joint.noise_size
 
     def displaced_and_log_prob(self, normal, path_only=False):
-        """Place the `z` that normal numbers make."""
         return self._placed(*draw_from_noise(self.joint, normal, path_only))
 
     def mean_log_prior(self, prior: Prior) -> Float[Array, ""]:
         """Known for priors that need no more than the moments of each entry."""
-        means, stdvs = (
-            get_parameters(replace_free_means(self.model, vector))
-            for vector in (self.mean, self.stdv)
-        )
+        means = get_parameters(replace_free_means(self.model, self.mean))
+        stdvs = get_parameters(replace_free_means(self.model, self.stdv))
         densities = []
         for name, distribution in prior.of_parameters(self.model).items():
             mean = means[name].mean
@@ -218,11 +203,8 @@ class JointPosterior(AbstractPosterior):
         return jnp.sum(ravel_all(densities))
 
     def moments(self) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n"]]:
-        """The mean and the covariance of the entries, in float64.
-
-        Rounded to the precision of the model, a covariance with strong correlations may
-        have no root any more.
-        """
+        """The mean and the covariance of the entries, in float64."""
+        # Rounded to the precision of the model, it may not be positive definite.
         centre, mean, root = (np.asarray(x, np.float64) for x in _parts(self))
         if self.basis is not None:
             basis = np.asarray(self.basis, np.float64)
@@ -230,11 +212,9 @@ class JointPosterior(AbstractPosterior):
         return centre + mean, root @ root.T
 
     def flatten_means(self) -> Float[Array, " n"]:
-        """As `mean`."""
         return self.mean
 
     def flatten_stdvs(self) -> Float[Array, " n"]:
-        """As `stdv`."""
         return self.stdv
 
     @property
@@ -291,19 +271,26 @@ def of_root(
     root: Float[np.ndarray, "n n"],
     log_evidence: Float[ArrayLike, ""] | None = None,
 ) -> JointPosterior:
-    """Normal around the means of a model, with the covariance `root @ root.T`.
-
-    What `JointPosterior.gaussian` makes, for those who have more than its precision.
-    """
-    centre = free_means(model)
-    standard = MultivariateGaussianParameter.from_value(
-        jnp.zeros_like(centre), (1 - MIN_WIDTH) ** 0.5
-    )
+    """As `JointPosterior.gaussian`, with the covariance `root @ root.T` in float64."""
+    standard = _standard(model)
+    dtype = standard.mean.dtype
     if log_evidence is not None:
-        log_evidence = jnp.asarray(log_evidence, centre.dtype)
-    return JointPosterior(
-        model, standard, jnp.asarray(root, centre.dtype), log_evidence
-    )
+        log_evidence = jnp.asarray(log_evidence, dtype)
+    return JointPosterior(model, standard, jnp.asarray(root, dtype), log_evidence)
+
+
+def _standard(model: PyTree) -> MultivariateGaussianParameter:
+    """Independent standard normal numbers, one for each entry of a model."""
+    origin = jnp.zeros_like(free_means(model))
+    raw_one = (1 - MIN_WIDTH) ** 0.5
+    return MultivariateGaussianParameter.from_value(origin, raw_one)
+
+
+def _start(model: PyTree, init_stdv: Any) -> tuple[Array, Array]:
+    """A mean of zeros, and the unconstrained widths of a start."""
+    centre = jnp.zeros_like(free_means(model))
+    remedy = "For a narrower start use `JointPosterior.gaussian(model, covariance)`."
+    return centre, raw_width("init_stdv", init_stdv, centre, remedy=remedy)
 
 
 @eqx.filter_jit
@@ -317,13 +304,11 @@ def _whitening(
     model: PyTree, covariance: Float[Array, "..."]
 ) -> tuple[MultivariateGaussianParameter, Float[Array, "n n"], Bool[Array, ""]]:
     """A standard normal, the factor that gives it a covariance, and whether it does."""
-    centre = jnp.zeros_like(free_means(model))
-    covariance = covariance.astype(centre.dtype)
-    check_shape("covariance", covariance, (centre.size, centre.size))
+    standard = _standard(model)
+    covariance = covariance.astype(standard.mean.dtype)
+    check_shape("covariance", covariance, standard.mean.shape * 2)
     stdv = jnp.sqrt(jnp.diagonal(covariance))
     correlation = covariance / stdv[:, None] / stdv
     factor = jnp.linalg.cholesky(correlation)
     is_right = jnp.allclose(correlation, correlation.T, atol=1e-5)
-    raw_one = (1 - MIN_WIDTH) ** 0.5
-    standard = MultivariateGaussianParameter.from_value(centre, raw_one)
     return standard, stdv[:, None] * factor, is_right & jnp.all(jnp.isfinite(factor))

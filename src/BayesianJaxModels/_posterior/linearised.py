@@ -16,9 +16,8 @@ class Linearised(eqx.Module):
 
     Nonlinear trajectories of a Gaussian posterior over the weights of a network may
     diverge where the linear ones do not (Immer, Korzepa & Bauer 2021,
-    arXiv:2008.08711). Push it through the posterior as any other function. A solve
-    inside needs an adjoint that allows forward mode, `diffrax.ForwardMode()` or
-    `diffrax.DirectAdjoint()`.
+    arXiv:2008.08711). A solve inside needs an adjoint that allows forward mode,
+    `diffrax.ForwardMode()` or `diffrax.DirectAdjoint()`.
 
     Attributes:
         fn: From a drawn model to a pytree of float arrays.
@@ -38,7 +37,7 @@ class Linearised(eqx.Module):
     centre: PyTree
 
     def __call__(self, drawn: PyTree) -> PyTree:
-        """`fn(centre)` plus its derivative in the direction of `drawn`.
+        """`fn` at the centre plus its derivative in the direction of `drawn`.
 
         Args:
             drawn: A drawn model.

@@ -21,54 +21,38 @@ from .base import AbstractPosterior
 
 
 class MeanFieldPosterior(AbstractPosterior):
-    """A plain model as a posterior: its parameters are independent of each other.
-
-    Attributes:
-        model: The model with parameters.
-    """
+    """A plain model as a posterior: its parameters are independent of each other."""
 
     model: PyTree
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
-        """Draw all parameters."""
         return sample_all_parameters(self.model, key)
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
-        """The sum of the log densities of all parameters."""
         values = get_parameters(drawn)
         parameters = get_parameters(self.model).items()
-        return jnp.sum(
-            ravel_all([p.log_prob(values[name].mean) for name, p in parameters])
-        )
+        densities = [p.log_prob(values[name].mean) for name, p in parameters]
+        return jnp.sum(ravel_all(densities))
 
     def entropy(self) -> Float[Array, ""]:
-        """The sum of the entropies of all parameters."""
         return entropy(self.model)
 
     def draw_and_log_prob(self, key, path_only=False):
-        """Draw all parameters, with their log density."""
         return sample_with_log_prob(self.model, key, path_only)
 
     @property
     def noise_size(self):
-        """The normal numbers that all parameters take."""
         return noise_size(self.model)
 
     def displaced_and_log_prob(self, normal, path_only=False):
-        """All parameters as functions of normal numbers, with their log density."""
         return draw_from_noise(self.model, normal, path_only)
 
     def mean_log_prior(self, prior: Prior) -> Float[Array, ""]:
-        """From the divergences of all parameters from their priors."""
         return -kl_to_prior(self.model, prior) - entropy(self.model)
 
     def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-        """The means and the diagonal covariance of all entries, in float64."""
-        mean, stdv = (
-            np.asarray(verb(self.model), np.float64)
-            for verb in (free_means, free_stdvs)
-        )
-        return mean, np.diag(stdv**2)
+        stdv = np.asarray(free_stdvs(self.model), np.float64)
+        return np.asarray(free_means(self.model), np.float64), np.diag(stdv**2)
 
 
 def as_posterior(posterior: PyTree) -> AbstractPosterior:
@@ -86,14 +70,6 @@ def as_posterior(posterior: PyTree) -> AbstractPosterior:
 def moments(
     posterior: PyTree,
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-    """Mean and covariance over all entries, in NumPy and float64.
-
-    Args:
-        posterior: An `AbstractPosterior`, or a plain model, whose entries are
-            independent.
-
-    Raises:
-        NotImplementedError: For a posterior whose moments are not known.
-    """
+    """Mean and covariance over all entries of a posterior or model, in float64."""
     mean, covariance = as_posterior(posterior).moments()
     return np.asarray(mean, np.float64), np.asarray(covariance, np.float64)

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from .._check import as_float_array, check_shape, check_values
 from .base import AbstractPosterior
@@ -17,19 +16,12 @@ def parts_of_all(
     weights: Float[Array, " m"], posteriors: Sequence[PyTree]
 ) -> tuple[Float[np.ndarray, " k"], list[AbstractPosterior]]:
     """The parts of all parts, and their weights in float64."""
-    shares = np.asarray(weights, np.float64)
-    inner, parts = zip(
-        *(as_posterior(posterior).parts() for posterior in posteriors), strict=True
-    )
-    scaled = [share * each for share, each in zip(shares, inner, strict=True)]
-    return np.concatenate(scaled), [part for each in parts for part in each]
-
-
-def log_mixture(
-    weights: Float[Array, " m"], each: Float[Array, " m"]
-) -> Float[Array, ""]:
-    """The log density, from those of the parts."""
-    return jax.scipy.special.logsumexp(each, b=weights.astype(each.dtype))
+    scaled, parts = [], []
+    for share, one in zip(np.asarray(weights, np.float64), posteriors, strict=True):
+        inner, parts_of_one = as_posterior(one).parts()
+        scaled.append(share * inner)
+        parts += parts_of_one
+    return np.concatenate(scaled), parts
 
 
 def moments_of_all(
@@ -51,11 +43,6 @@ def pool(
     mean = jnp.sum(weights * means, axis=0)
     variance = jnp.sum(weights * (stdvs**2 + (means - mean) ** 2), axis=0)
     return mean, jnp.sqrt(variance)
-
-
-def pick(key: PRNGKeyArray, weights: Float[Array, " m"]) -> Int[Array, ""]:
-    """The index of a part, in proportion to the weights."""
-    return jax.random.categorical(key, jnp.log(weights))
 
 
 def read_weights(weights: Any, size: int) -> Float[Array, " m"]:

@@ -6,27 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._check import is_array
 from .._compute import fold_in
-from .._model import (
-    flatten_means,
-    flatten_named,
-    flatten_stdvs,
-    replace_mean,
-)
+from .._model import flatten_means, flatten_named, flatten_stdvs, replace_mean
 from .._parameter import is_parameter
 from .base import AbstractPosterior
 from .mean_field import as_posterior
-from .mixing import (
-    log_mixture,
-    moments_of_all,
-    parts_of_all,
-    pick,
-    pool,
-    read_weights,
-)
+from .mixing import moments_of_all, parts_of_all, pool, read_weights
 
 
 class MixturePosterior(AbstractPosterior):
@@ -96,8 +85,8 @@ class MixturePosterior(AbstractPosterior):
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Pick a component in proportion to the weights, and draw from it.
 
-        The drawn model has the kinds of parameters, and their widths, of the first
-        component. Under `jax.vmap` every component draws, and one draw is kept.
+        The drawn model has the types and widths of parameters of the first component.
+        Under `jax.vmap` every component draws, and one draw is kept.
         """
         named, treedef = flatten_named(self.model)
         nodes = [node for _, node in named]
@@ -111,20 +100,20 @@ class MixturePosterior(AbstractPosterior):
             return draw
 
         branches = [drawer(as_posterior(part)) for part in self.components]
-        index = pick(fold_in(key, 0), self.weights)
+        index = jax.random.categorical(fold_in(key, 0), jnp.log(self.weights))
         values = iter(lax.switch(index, branches, fold_in(key, 1)))
         for place, node in enumerate(nodes):
-            if is_parameter(node) and is_array(node.mean):
-                nodes[place] = replace_mean(node, next(values))
-            elif is_array(node):
-                nodes[place] = next(values)
+            if is_array(_value(node)):
+                value = next(values)
+                is_mean = is_parameter(node)
+                nodes[place] = replace_mean(node, value) if is_mean else value
         return jax.tree.unflatten(treedef, nodes)
 
     def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
         """The log density, that of every component weighted and summed."""
         parts = map(as_posterior, self.components)
         each = jnp.stack([part.log_prob(drawn) for part in parts])
-        return log_mixture(self.weights, each)
+        return logsumexp(each, b=self.weights.astype(each.dtype))
 
     def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
         """The mean and covariance of the whole mixture, in float64."""
@@ -137,19 +126,17 @@ class MixturePosterior(AbstractPosterior):
 
 def _values(model: PyTree) -> list[Array]:
     """The means of parameters and the arrays outside of them, in the tree's order."""
-    nodes = [node for _, node in flatten_named(model)[0]]
-    values = [node.mean if is_parameter(node) else node for node in nodes]
+    values = [_value(node) for _, node in flatten_named(model)[0]]
     return [value for value in values if is_array(value)]
+
+
+def _value(node: Any) -> Any:
+    return node.mean if is_parameter(node) else node
 
 
 def _signature(model: PyTree) -> tuple[Any, dict[str, tuple[int, ...]]]:
     """What draws of two models must share: the tree, and shapes by name."""
     named, treedef = flatten_named(model)
-    shapes = {
-        name: jnp.shape(value)
-        for name, value in (
-            (name, node.mean if is_parameter(node) else node) for name, node in named
-        )
-        if is_array(value)
-    }
+    values = {name: _value(node) for name, node in named}
+    shapes = {name: v.shape for name, v in values.items() if is_array(v)}
     return treedef, shapes

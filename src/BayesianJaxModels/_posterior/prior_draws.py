@@ -1,4 +1,4 @@
-"""The prior in place of a posterior."""
+"""The prior as a posterior."""
 
 from jaxtyping import PRNGKeyArray, PyTree
 
@@ -8,7 +8,7 @@ from .base import AbstractPosterior
 
 
 class PriorDraws(AbstractPosterior):
-    """The prior in place of a posterior, for predictions before any data.
+    """The prior as a posterior, for predictions before any data.
 
     Attributes:
         model: Says which parameters there are, and of which shapes.
@@ -19,15 +19,13 @@ class PriorDraws(AbstractPosterior):
 
     Example:
         ```python
-        rate, ts = bjm.make_parameter(1.0), jnp.linspace(0.0, 1.0, 5)
+        def decay(drawn):
+            return jnp.exp(-drawn.mean * jnp.linspace(0.0, 1.0, 5))
+
         prior = bjm.Prior(default=bjm.priors.LogNormal(0.0, 0.5))
-        before_any_data = bjm.map_posterior(
-            lambda drawn: jnp.exp(-drawn.mean * ts),
-            bjm.PriorDraws(rate, prior),
-            key=jax.random.key(0),
-            num_samples=100,
-        )
-        before_any_data.shape  # (100, 5)
+        draws = bjm.PriorDraws(bjm.make_parameter(1.0), prior)
+        ys = bjm.map_posterior(decay, draws, key=jax.random.key(0), num_samples=100)
+        ys.shape  # (100, 5)
         ```
     """
 

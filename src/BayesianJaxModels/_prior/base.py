@@ -11,9 +11,8 @@ from .._parameter import AbstractParameter
 class AbstractPrior(eqx.Module):
     """A distribution of independent entries, the prior of one parameter.
 
-    Those that the package has are made from numbers, or from arrays that broadcast to
-    the shape of the parameter, in its unit. A subclass of your own works as they do:
-    give it `log_density` and `sample`.
+    Those of the package take numbers, or arrays that broadcast to the shape of the
+    parameter, in its unit. A subclass of your own needs `log_density` and `sample`.
 
     Example:
         ```python
@@ -53,7 +52,7 @@ class AbstractPrior(eqx.Module):
     def mean_log_density(
         self, mean: Float[Array, "*shape"], stdv: Float[Array, "*shape"]
     ) -> Float[Array, "*shape"]:
-        """The mean of the log density, over anything with these moments.
+        """The mean of the log density over any distribution with these moments.
 
         Args:
             mean: The mean of each entry.

@@ -17,7 +17,7 @@ class Beta(AbstractPrior):
     """The beta distribution of a share; its mean is `alpha / (alpha + beta)`.
 
     Stan's `beta(alpha, beta)`; SciPy's `a` and `b`. At an end where the density is
-    infinite, that of an `alpha` or a `beta` below 1, the log density is minus infinity,
+    infinite, as for an `alpha` or a `beta` below 1, the log density is minus infinity,
     so that no search ends there.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The gamma prior and its kin."""
+"""Gamma, inverse gamma and exponential priors."""
 
 from typing import Any
 
@@ -102,12 +102,11 @@ class Gamma(AbstractPrior):
 
 
 class InverseGamma(AbstractPrior):
-    """What has a gamma inverse; its mode is `scale / (concentration + 1)`.
+    """The inverse gamma distribution; its mode is `scale / (concentration + 1)`.
 
     Stan's `inv_gamma(alpha, beta)`, `1 / x` of `Gamma(concentration, rate=scale)`; in
-    NumPyro `scale` is called `rate`. Its tail is heavy: there is a mean only where
-    `concentration` is above 1 and a variance above 2. A draw too large for its dtype is
-    the largest that it holds.
+    NumPyro `scale` is called `rate`. There is a mean where `concentration` is above 1,
+    and a variance above 2. A draw too large for its dtype is the largest that it holds.
 
     Attributes:
         concentration: The shape, Stan's `alpha`, above 0.

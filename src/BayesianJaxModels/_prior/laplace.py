@@ -24,8 +24,7 @@ class Laplace(AbstractPrior):
 
     Example:
         ```python
-        # For coefficients of which most are small.
-        prior = bjm.priors.Laplace(scale=0.1)
+        prior = bjm.priors.Laplace(scale=0.1)  # of coefficients, most of them small
         prior.log_density(jnp.array([0.0, 0.5]))  # [1.609, -3.391]
         ```
     """

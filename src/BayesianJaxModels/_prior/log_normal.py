@@ -12,10 +12,9 @@ from .support import as_finite, guarded, normal_density, representable
 
 
 class LogNormal(AbstractPrior):
-    """What has a normal logarithm; its median is `exp(mean)`.
+    """The log-normal distribution; its median is `exp(mean)`.
 
-    Its tail is heavy where `sd` is large. A draw that its dtype cannot hold is the
-    largest or smallest number that it can.
+    A draw that its dtype cannot hold is the largest or smallest number that it can.
 
     Attributes:
         mean: The mean of the logarithm of the parameter.

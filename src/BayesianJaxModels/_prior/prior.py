@@ -24,9 +24,9 @@ from .base import AbstractPrior
 class Prior(eqx.Module):
     """The prior of a whole model: a distribution for each of its parameters.
 
-    Every parameter needs one, except a `DeterministicParameter`, which is known:
-    without a rule or a default it has none. In one half of a partition, as
-    `freeze_params` makes it, rules for parameters of the other half play no part.
+    Every parameter needs one, except a `DeterministicParameter`, which is known. In one
+    half of a partition, as `freeze_params` makes it, rules for parameters of the other
+    half are ignored.
 
     Args:
         rules: From a parameter's name (as `get_parameters` spells it), type, or a
@@ -107,11 +107,8 @@ class Prior(eqx.Module):
                 )
         matches = {name: self._find(name, p) for name, p in parameters.items()}
         found = {name: match for name, match in matches.items() if match is not None}
-        without = [
-            name
-            for name, parameter in parameters.items()
-            if name not in found and not parameter.is_known
-        ]
+        uncertain = [name for name, p in parameters.items() if not p.is_known]
+        without = [name for name in uncertain if name not in found]
         if without:
             raise ValueError(
                 f"The prior says nothing of the parameters {without}. Add rules for "
@@ -154,18 +151,16 @@ def log_prior(drawn: PyTree, prior: Prior) -> Float[Array, ""]:
         bjm.log_prior(drawn, bjm.Prior(default=bjm.priors.Normal(0.0, 1.0)))  # -4.89
         ```
     """
-    distributions = prior.of_parameters(drawn)
     parameters = get_parameters(drawn)
-    densities = [
-        p.log_density(parameters[name].mean) for name, p in distributions.items()
-    ]
+    found = prior.of_parameters(drawn).items()
+    densities = [p.log_density(parameters[name].mean) for name, p in found]
     return jnp.sum(ravel_all(densities))
 
 
 def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
     """Draw every parameter of a model from the prior.
 
-    What is known keeps its value, unless a rule, not the default, is about it.
+    A known parameter keeps its value, unless a rule, not the default, applies to it.
 
     Args:
         model: Says which parameters there are, and of which shapes.
@@ -189,7 +184,6 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
         ```
     """
     distributions = prior.of_parameters(model)
-
     names = list(get_parameters(model))
 
     def draw(index, parameter):
@@ -208,8 +202,8 @@ def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
 
     There is one for every type of parameter against `Normal`, and for Laplacian
     parameters against `Laplace`. A `DeterministicParameter` counts with minus its log
-    prior, under any prior, so that `-kl_to_prior(model, prior)` is the mean over draws
-    of `log_prior` plus `entropy(model)` for every model.
+    prior, so that `-kl_to_prior(model, prior)` is always the mean over draws of
+    `log_prior` plus `entropy(model)`.
 
     Args:
         model: A model with parameters.
@@ -228,24 +222,16 @@ def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
         bjm.kl_to_prior(rates, bjm.Prior(default=bjm.priors.Normal(0.0, 1.0)))  # 2.334
         ```
     """
-    parameters = get_parameters(model)
-    divergences = [
-        _kl_of_one(name, parameters[name], distribution)
-        for name, distribution in prior.of_parameters(model).items()
-    ]
+    parameters, divergences = get_parameters(model), []
+    for name, of_one in prior.of_parameters(model).items():
+        q = parameters[name]
+        try:
+            one = -of_one.log_density(q.mean) if q.is_known else of_one.kl_from(q)
+        except NotImplementedError as error:
+            raise NotImplementedError(
+                f"KL({type(q).__name__} || {type(of_one).__name__}) of `{name}` has no "
+                "closed form here. Estimate it: `log_prior(drawn, prior) + "
+                "entropy(model)` averages to minus the divergence over drawn models."
+            ) from error
+        divergences.append(one)
     return jnp.sum(ravel_all(divergences))
-
-
-def _kl_of_one(
-    name: str, q: AbstractParameter, prior: AbstractPrior
-) -> Float[Array, "..."]:
-    if q.is_known:
-        return -prior.log_density(q.mean)
-    try:
-        return prior.kl_from(q)
-    except NotImplementedError as error:
-        raise NotImplementedError(
-            f"KL({type(q).__name__} || {type(prior).__name__}) of `{name}` has no "
-            "closed form here. Estimate it: `log_prior(drawn, prior) + entropy(model)` "
-            "averages to minus the divergence over drawn models."
-        ) from error

@@ -14,10 +14,10 @@ from .support import as_finite, guarded, log_one_plus_square, representable
 
 
 class StudentT(AbstractPrior):
-    """Student's t, moved to `mean` and widened by `scale`.
+    """Student's t around `mean`, with the width `scale`.
 
-    Tails are heavy: from two degrees of freedom down there is no variance, and from
-    one down no mean. A draw too large for its dtype is the largest that it holds.
+    There is a variance above two degrees of freedom, and a mean above one. A draw too
+    large for its dtype is the largest that it holds.
 
     Attributes:
         df: The degrees of freedom, above 0. With few the tails are heavy.

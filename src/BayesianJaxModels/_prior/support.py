@@ -17,11 +17,8 @@ from .._compute import symmetric_uniform
 def as_finite(name: str, value: Any) -> Float[Array, "..."]:
     """Convert finite numbers to a float array.
 
-    Values that only a compiled function knows may be anything: a density of them that
-    are not finite is zero.
-
-    Raises:
-        ValueError: If an entry is known and not finite.
+    A `ValueError` names an entry that is known and not finite. Of those that only a
+    compiled function knows, the density is zero.
     """
     with jax.ensure_compile_time_eval():
         value = as_float_array(value, name)
@@ -45,13 +42,8 @@ def guarded(
 ) -> Float[Array, "*shape"]:
     """`log_density(*entries)`, and minus infinity where it is not possible.
 
-    There all gradients are zero: entries are replaced before they meet a logarithm,
-    and what is not finite is never possible.
-
-    Args:
-        possible: Whether value and fields are inside their supports.
-        log_density: Of the value and the fields, finite where all of them are 1/2.
-        entries: The value and the fields.
+    There all gradients are zero: entries become 1/2, where the density must be finite,
+    before they meet a logarithm. What is not finite is never possible.
     """
     for entry in entries:
         possible = possible & jnp.isfinite(entry)
@@ -73,11 +65,9 @@ def guarded_by_size(
 
 
 def representable(draw: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The nearest number to a draw that has a finite logarithm, there and back.
+    """The nearest number to a draw that is finite and not zero.
 
-    A draw that overflows becomes the greatest number, and one that underflows the
-    smallest, both with a factor of eight to spare for its inverse and the rounding of
-    a logarithm.
+    A factor of eight is left for its inverse and the rounding of a logarithm.
     """
     info = jnp.finfo(draw.dtype)
     size = jnp.clip(jnp.abs(draw), 8 * info.tiny, info.max / 8)
@@ -85,10 +75,7 @@ def representable(draw: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def shares(key: PRNGKeyArray, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Draw uniform numbers between 0 and 1, by more than a rounding error.
-
-    So that a logit of what is made from them comes back as what it was.
-    """
+    """Draw uniform numbers so far inside of 0 and 1 that they survive a logit."""
     uniform = (1 + symmetric_uniform(key, value.shape, value.dtype)) / 2
     margin = 2 * jnp.finfo(value.dtype).eps
     return jnp.clip(uniform, margin, 1 - margin)
@@ -99,7 +86,7 @@ def between(
     low: Float[Array, "*shape"],
     high: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
-    """The draw, which rounding may have carried to an end or beyond it, inside."""
+    """The draw inside the ends, to which rounding may have carried it."""
     low, high = lax.stop_gradient((low, high))
     return jnp.clip(draw, jnp.nextafter(low, high), jnp.nextafter(high, low))
 
@@ -124,13 +111,9 @@ def normal_density(
 def has_end(
     distance: Float[Array, "*shape"], concentration: Float[Array, "*shape"]
 ) -> Bool[Array, "*shape"]:
-    """Whether an entry is inside of an end, or at one where the density is above 0.
+    """Whether an entry is inside of an end, or at one of a finite density above 0.
 
-    Where the density is infinite there, the end does not count as one.
-
-    Args:
-        distance: From the end.
-        concentration: The density goes as `distance**(concentration - 1)`.
+    The density goes as `distance**(concentration - 1)` with the distance from the end.
     """
     return (distance > 0) | ((distance == 0) & (concentration == 1))
 

@@ -16,8 +16,8 @@ from .support import as_finite, between, check_ends, shares
 class TruncatedNormal(AbstractPrior):
     """The normal distribution between `low` and `high`, normalised.
 
-    What Stan means by a normal prior on a parameter that is declared positive. It may
-    lie as far from the mean, and be as narrow, as you like.
+    In Stan, a normal prior on a parameter with these bounds. The ends may be as far
+    from the mean, and as close to each other, as you like.
 
     Attributes:
         mean: The mean before the ends were cut off, in the unit of the parameter.
@@ -86,11 +86,10 @@ class TruncatedNormal(AbstractPrior):
 
 
 def _tail(mean: Array, sd: Array, low: Array, high: Array) -> tuple[Array, ...]:
-    """Whether all is on one side of the mean; the end that is nearer to it.
+    """Whether all is on one side of the mean, the end nearer to it, distance and width.
 
-    The third is the distance of that end from the mean, and the last the width, both in
-    standard deviations. Where there is no tail, the end is the mean and the width that
-    of another case.
+    Both are in standard deviations, the distance of that end from the mean. Where there
+    is no tail, the end is the mean and the width meaningless.
     """
     is_tail = (low >= mean) | (high <= mean)
     end = jnp.where(is_tail, jnp.where(low >= mean, low, high), mean)

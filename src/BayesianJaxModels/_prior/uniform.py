@@ -14,9 +14,8 @@ from .support import as_finite, between, check_ends, guarded, shares
 class Uniform(AbstractPrior):
     """The uniform distribution between `low` and `high`, the ends included.
 
-    At the ends the density falls to nothing at once, which neither a search nor NUTS
-    can see coming: let the parameter hold the logit, as in the example, or write a
-    prior that fades out.
+    Beyond the ends the density is zero, and no gradient tells a search or NUTS so: let
+    the parameter hold the logit, as in the example, or write a prior that fades out.
 
     Attributes:
         low: The lower end, in the unit of the parameter.
@@ -30,7 +29,7 @@ class Uniform(AbstractPrior):
         ```python
         prior = bjm.priors.Uniform(low=0.0, high=4.0)
         prior.log_density(jnp.array([-1.0, 0.0, 3.0]))  # [-inf, -1.386, -1.386]
-        # The parameter holds the logit of a share that may be anything.
+        # The parameter holds the logit of a share.
         logit = jax.scipy.special.logit
         share = bjm.priors.Uniform(0.0, 1.0)
         prior = bjm.priors.OnNaturalScale(share, jax.nn.sigmoid, logit)
@@ -48,14 +47,10 @@ class Uniform(AbstractPrior):
 
     def log_density(self, value):
         low, high = like(value, low=self.low, high=self.high)
-        possible = (low <= value) & (value <= high)
         # Halves, because the width of the widest overflows.
         half = high / 2 - low / 2
-
-        def density(half):
-            return -jnp.log(half) - math.log(2)
-
-        return guarded(possible & (half > 0), density, half)
+        possible = (low <= value) & (value <= high) & (half > 0)
+        return guarded(possible, lambda half: -jnp.log(half) - math.log(2), half)
 
     def sample(self, key, value):
         low, high = like(value, low=self.low, high=self.high)

@@ -1,9 +1,4 @@
-"""The tail of the normal distribution, measured from a point in it.
-
-Everything is of distances `t` from a point `a >= 0`, where the density falls as
-`exp(-a * t - t**2 / 2)`. Probabilities underflow far out in the tail, and their
-differences cancel in a narrow window; what is here does neither.
-"""
+"""The normal tail, where probabilities underflow and their differences cancel."""
 
 import math
 from typing import NamedTuple
@@ -68,12 +63,11 @@ class Stretch(NamedTuple):
     """What is between two points of a tail.
 
     Attributes:
-        hazard: The cumulative hazard: minus the logarithm of the share of the tail
-            beyond the first point that is beyond the second.
-        share: The share of that tail that is between them. Over the hazard at the first
-            point it is the integral of `exp(-a * t - t**2 / 2)` from there on.
+        hazard: The cumulative hazard, `-log(1 - share)`.
+        share: How much of the tail beyond the first point is before the second. Over
+            the hazard at the first it is the integral of `exp(-a * t - t**2 / 2)`.
         log_start: The logarithm of the hazard at the first point.
-        log_end: That at the second; of no use where that is infinite.
+        log_end: That at the second, meaningless where it is infinite.
     """
 
     hazard: Float[Array, "*shape"]
@@ -83,12 +77,7 @@ class Stretch(NamedTuple):
 
 
 def stretch(a: Float[Array, "*shape"], t: Float[Array, "*shape"]) -> Stretch:
-    """What is between `a` and `a + t`.
-
-    Args:
-        a: At least 0 and finite.
-        t: Above 0, or infinite.
-    """
+    """What is between a finite `a >= 0` and `a + t`, where `t > 0` may be infinite."""
     is_short, is_endless = t * jnp.maximum(a, 1) < 1, jnp.isinf(t)
     short, end = jnp.where(is_short, t, 0), jnp.where(is_endless, 1, t)
     # One call for both: XLA compiles what is called twice twice.
@@ -111,10 +100,7 @@ def quantile(
 ) -> Float[Array, "*shape"]:
     """The distance from `a` below which a share of the mass up to `width` lies.
 
-    Args:
-        share: Between 0 and 1, the ends excluded.
-        a: At least 0 and finite.
-        width: Above 0, or infinite.
+    The share is between 0 and 1, the ends excluded; `a` and `width` as in `stretch`.
     """
     whole = stretch(a, width)
     target = -jnp.log1p(-share * whole.share)
@@ -134,11 +120,7 @@ def quantile(
 
 
 def log_ndtr(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The log of the normal distribution function.
-
-    The gradient of JAX's is `exp` of a difference, which far out is noise in single
-    precision.
-    """
+    """The log of the normal distribution function, with an exact gradient far out."""
     is_upper = z > 0
     x = jnp.where(is_upper, 0, -z)
     lower = -(x**2) / 2 - HALF_LOG_2_PI - log_hazard(x)

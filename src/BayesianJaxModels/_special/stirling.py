@@ -1,7 +1,4 @@
-"""Gamma functions where a difference of large numbers would lose digits.
-
-Each has gradients that are finite, and right in single precision too.
-"""
+"""Gamma functions where a difference of large numbers would lose digits."""
 
 import jax
 import jax.numpy as jnp

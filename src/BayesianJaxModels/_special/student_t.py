@@ -26,9 +26,8 @@ def student_t_log_survival(
 ) -> Float[Array, "*shape"]:
     """The log probability that Student's t exceeds `z`.
 
-    An incomplete beta function underflows in the tails, and JAX has none that can be
-    differentiated by `df`. With `t = sqrt(df) sinh(v)` the density is proportional to
-    `cosh(v) ** -df`; what the tail has beyond its first point is integrated.
+    With `t = sqrt(df) sinh(v)` the density is proportional to `cosh(v) ** -df`, which
+    is integrated. An incomplete beta function underflows, and has no gradient by `df`.
     """
     is_upper = z >= 0
     tail = _log_upper_tail(jnp.where(is_upper, z, -z), df)

@@ -32,14 +32,14 @@ class ClipState(eqx.Module):
 def clip_finite_by_global_norm(max_norm: float) -> optax.GradientTransformation:
     """Clip an update to a global norm, or leave it out if any of it is not finite.
 
-    `integrate` keeps failed draws out of a gradient. This is for what else a loss of
-    your own may do, and counts it. What is left out is zero: an optimiser with momentum
-    that comes after moves on by it.
+    `integrate` keeps failed draws out of a gradient; this catches and counts other
+    failures of a loss. What is left out is zero: an optimiser with momentum after it
+    moves on.
 
-    Other than `optax.apply_if_finite` around `optax.clip_by_global_norm`, it never
-    lets an update through that is not finite, however many there are in a row; and it
-    clips an update whose norm overflows, as in float32 from entries of 1e20 on, which
-    becomes zero there without being counted.
+    Unlike `optax.apply_if_finite` around `optax.clip_by_global_norm`, it never lets an
+    update through that is not finite, however many there are in a row, and it clips an
+    update whose norm overflows, as from entries of 1e20 on in float32, which there
+    becomes zero without being counted.
 
     Args:
         max_norm: Above 0, in the unit of the updates. Those with a smaller norm stay as
@@ -53,13 +53,10 @@ def clip_finite_by_global_norm(max_norm: float) -> optax.GradientTransformation:
 
     Example:
         ```python
-        optimiser = optax.chain(
-            bjm.train.clip_finite_by_global_norm(1.0), optax.adam(1e-2)
-        )
-        rates = jnp.ones(2)
-        state = optimiser.init(rates)
-        gradient = jnp.array([0.5, jnp.nan])
-        updates, state = optimiser.update(gradient, state, rates)
+        clip = bjm.train.clip_finite_by_global_norm(1.0)
+        optimiser = optax.chain(clip, optax.adam(1e-2))
+        state = optimiser.init(jnp.ones(2))
+        updates, state = optimiser.update(jnp.array([0.5, jnp.nan]), state)
         state[0].num_left_out  # 1
         updates  # [0.0, 0.0]
         ```

@@ -15,8 +15,8 @@ def growing_horizon(
 ) -> Bool[Array, " T"]:
     """Which times count at a training step: the first ones at first, all at the end.
 
-    A long series that is fitted as a whole may end in a flat line. Fitted from its
-    beginning on, each stretch starts from a solve that already follows those before.
+    Fitted as a whole, a long series may end in a flat line. Fitted from its beginning
+    on, each stretch starts from a solve that follows those before.
 
     Args:
         step: The training step, from 0; may be traced, so that nothing recompiles.
@@ -27,9 +27,9 @@ def growing_horizon(
             that counts at step 0.
 
     Returns:
-        Of shape `(T,)`, true for the times that count: always for the first two. It is
-        a weight for the loss; given to `integrate` as `mask`, the times beyond are not
-        solved for.
+        Of shape `(T,)`, true for the times that count: always for the first two. Use it
+        as a weight in the loss, or as the `mask` of `integrate`, which then leaves the
+        times beyond out.
 
     Raises:
         TypeError: If `ts` is not made of real numbers.

@@ -12,8 +12,8 @@ from .._dynamics import Trajectory, check_times
 class ShootingSegments(eqx.Module):
     """A series cut into `K` segments of up to `L` times.
 
-    Neighbours share a time: the last of one segment is the first of the next. Shorter
-    segments are padded with their last time and observation.
+    The last time of a segment is the first of the next. Shorter segments are padded
+    with their last time and observation.
 
     Attributes:
         ts: The times of each segment, of shape `(K, L)`, to give to `integrate`; in
@@ -48,12 +48,11 @@ def shooting_segments(
 ) -> ShootingSegments:
     """Cut a series into segments, each to be solved from a start state of its own.
 
-    Over a short time a solve stays near what it should follow, whatever the parameters
-    are. Fits of long, oscillating or chaotic series that end in a bad mode, or whose
-    gradients explode, find their way so. The start states are learnt with the
-    parameters, and `continuity_gaps` closes in the course of training: as a penalty, or
-    as a normal log density whose scale shrinks. When the gaps are closed, a solve over
-    the whole series from the first start state is a good place to go on from.
+    Over a short time a solve stays near the data, whatever the parameters are. This
+    helps where fits of long, oscillating or chaotic series end in a bad mode, or
+    gradients explode. Learn the start states with the parameters, and close the gaps
+    (`continuity_gaps`) by a penalty, or by a normal log density whose scale shrinks.
+    Then go on with one solve over the whole series from the first start state.
 
     Args:
         ts: The times of the series, strictly monotone.
@@ -77,25 +76,20 @@ def shooting_segments(
         ts = np.linspace(0.0, 4.0, 9)
         segments = bjm.train.shooting_segments(ts, np.exp(-0.5 * ts)[:, None], 4)
 
+        def decay(t, y, rate):
+            return -rate * y
 
         @jax.jit
         def loss(rate, starts, scale):
             pieces = bjm.integrate(
-                lambda t, y, rate: -rate * y,
-                starts,
-                segments.ts,
-                mask=segments.mask,
-                args=rate,
-                batched=True,
+                decay, starts, segments.ts, mask=segments.mask, args=rate, batched=True
             )
             gaps = bjm.train.continuity_gaps(pieces)
-            log_likelihood = bjm.likelihoods.NormalLikelihood(0.1).log_prob(
-                pieces.ys, segments.observations, segments.counts
-            )
-            return jnp.sum((gaps / scale) ** 2) / 2 - log_likelihood
+            normal = bjm.likelihoods.NormalLikelihood(0.1)
+            fit = normal.log_prob(pieces.ys, segments.observations, segments.counts)
+            return jnp.sum((gaps / scale) ** 2) / 2 - fit
 
-
-        # Minimised over rate and starts; smaller scales follow.
+        # Minimise it over rate and starts, then with a smaller scale.
         loss(0.3, segments.observations[:, 0], 0.1)
         ```
 
@@ -145,9 +139,8 @@ def continuity_gaps(trajectory: Trajectory) -> PyTree[Float[Array, "..."]]:
             and the mask of `ShootingSegments`; with any batch axes before theirs.
 
     Returns:
-        In the structure of the state, every leaf of shape `(..., K - 1, *state)`. All
-        zero where the segments are one solution. Not finite beside a segment that
-        failed.
+        In the structure of the state, leaves of shape `(..., K - 1, *state)`: zero if
+        the segments are one solution, not finite beside a segment that failed.
 
     Raises:
         ValueError: If the trajectory has no axis of segments.

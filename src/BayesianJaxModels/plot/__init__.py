@@ -1,4 +1,4 @@
-"""What one sees: bands of trajectories, and how honest they are. Needs matplotlib."""
+"""Plots of trajectories and of their calibration. Needs matplotlib."""
 
 from .bands import trajectories as trajectories
 from .reliability import calibration as calibration

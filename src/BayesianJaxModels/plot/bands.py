@@ -27,8 +27,8 @@ def trajectories(
 
     A band spans every pair of `probs` that mirror each other, by default 90 % and 50 %.
     Without quantiles it is the mean and two standard deviations either side. Where an
-    event ended draws, bands are of those still running, and the legend says which share
-    of them still runs at the last time.
+    event ended draws, bands are of those still running; the legend has their share at
+    the last time.
 
     Args:
         summary_or_trajectory: A `Summary`, or a `Trajectory` whose only batch axis is
@@ -59,7 +59,6 @@ def trajectories(
         def decay(t, y, rate):
             return -rate * y
 
-
         ts = np.linspace(0.0, 8.0, 5)  # hours
         rates = np.random.default_rng(0).normal(0.5, 0.1, 100)
         draws = jax.vmap(lambda rate: bjm.integrate(decay, 80.0, ts, args=rate))(rates)
@@ -84,9 +83,7 @@ def trajectories(
         raise ValueError(f"`labels` must be {len(chosen)} names, but are {names}.")
     observed = None if data is None else _data_components(data, summary.mean)
     stdv = _components(summary.stdv, 1)
-    quantiles = None
-    if summary.quantiles is not None:
-        quantiles = _components(summary.quantiles, 2)
+    quantiles = _components(summary.quantiles, 2)
     lines, reached = {}, np.ones((0, 1), bool)
     if isinstance(source, Trajectory):
         shown = np.flatnonzero(np.asarray(source.succeeded))
@@ -100,16 +97,15 @@ def trajectories(
             axes.axvspan(
                 forecast_from, summary.ts[-1], color="0.92", zorder=0, label="forecast"
             )
-        if quantiles is None:
-            centre, name_of_centre = mean[component], "mean"
+        centre, name_of_centre = mean[component], "mean"
+        if summary.quantiles is None:
             spread = 2 * stdv[component]
             bands = [("mean ± 2 sd", centre - spread, centre + spread)]
         else:
             by_prob = dict(zip(summary.probs, quantiles[component], strict=True))
             bands = _bands(by_prob)
-            has_median = 0.5 in by_prob
-            centre = by_prob[0.5] if has_median else mean[component]
-            name_of_centre = "median" if has_median else "mean"
+            if 0.5 in by_prob:
+                centre, name_of_centre = by_prob[0.5], "median"
         for i, (label, low, high) in enumerate(bands):
             alpha = 0.2 + 0.15 * i
             axes.fill_between(

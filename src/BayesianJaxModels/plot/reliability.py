@@ -1,4 +1,4 @@
-"""How honest bands are."""
+"""Plots of calibration."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ def calibration(
     ts: Any = None,
     ax: Any = None,
 ) -> list[Any]:
-    """Draw how honest bands are: coverage by level and by time, and PIT or SBC ranks.
+    """Draw calibration: coverage by level and by time, and PIT values or SBC ranks.
 
     Args:
         coverage: From `bjm.calibration.coverage`, or several by name. The first axes
