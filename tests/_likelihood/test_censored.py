@@ -122,28 +122,6 @@ def test_intervals_are_those_of_scipy(name, x64):
     )
 
 
-def test_tails_of_the_t_distribution(x64):
-    """By SciPy's incomplete beta function, and the slope with respect to `df`."""
-    z = np.array([0.0, 1e-3, 0.5, 3.0, 20.0])
-    limits = np.append(z, -z)
-
-    def log_survival(df):
-        noise = bjm.likelihoods.Censored(
-            bjm.likelihoods.StudentTLikelihood(df, 1.0), upper=limits
-        )
-        return noise.log_prob_each(jnp.zeros(10), np.full(10, 100.0))
-
-    dfs = np.array([0.3, 1.0, 2.5, 30.0, 1e4])
-    run = jax.jit(jax.vmap(lambda df: jax.jvp(log_survival, (df,), (jnp.ones(()),))))
-    values, slopes = run(jnp.asarray(dfs))
-    for df, value, slope in zip(dfs, values, slopes, strict=True):
-        exact = scipy.stats.t(df).logsf(limits)
-        np.testing.assert_allclose(value, exact, rtol=1e-11)
-        ends = [scipy.stats.t(df * (1 + h)).logsf(limits) for h in (1e-5, -1e-5)]
-        difference = (ends[0] - ends[1]) / (2e-5 * df)
-        np.testing.assert_allclose(slope, difference, rtol=1e-5, atol=1e-9)
-
-
 def test_limits_for_each_entry_masks_and_failures():
     """NaN and infinity are no limit; what is masked or fails has finite gradients."""
     noise = bjm.likelihoods.NormalLikelihood(0.5)

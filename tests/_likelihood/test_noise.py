@@ -5,105 +5,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 from jax import random
 
 import BayesianJaxModels as bjm
 
+from .cases import COUNTS, KINDS, MEAN as STATES, every_kind
+
 MEAN, VALUES = np.array([0.5, 2.0, 7.25]), np.array([1.0, 2.0, 9.0])
-# What one positive number makes of each likelihood, and whether it may be infinite.
-KINDS = {
-    "normal": (bjm.likelihoods.NormalLikelihood, False),
-    "t of a scale": (
-        lambda scale: bjm.likelihoods.StudentTLikelihood(4.0, scale),
-        False,
-    ),
-    "t of a df": (lambda df: bjm.likelihoods.StudentTLikelihood(df, 0.5), True),
-    "log-normal": (bjm.likelihoods.LogNormalLikelihood, False),
-    "negative binomial": (bjm.likelihoods.NegativeBinomialLikelihood, True),
-    "censored": (
-        lambda scale: bjm.likelihoods.Censored(
-            bjm.likelihoods.NormalLikelihood(scale), 1.0
-        ),
-        False,
-    ),
-    "interval": (
-        lambda width: bjm.likelihoods.IntervalCensored(
-            bjm.likelihoods.NormalLikelihood(1.0), width
-        ),
-        False,
-    ),
-    "multivariate": (
-        lambda scale: bjm.likelihoods.MultivariateNormalLikelihood(scale, np.eye(3)),
-        False,
-    ),
-}
-every_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.mark.parametrize(
-    ("kind", "dtype"),
-    [(kind, np.float32) for kind in KINDS]
-    + [("t of a df", np.float64), ("interval", np.float64)],
-)
-def test_a_draw_with_impossible_noise(kind, dtype, x64):
-    """It alone has the density minus infinity, with gradients of zero."""
-    make, may_be_infinite = KINDS[kind]
-
-    @jax.jit
-    @jax.vmap
-    def run(noise, prediction):
-        def log_prob(noise, prediction):
-            return make(noise).log_prob(prediction, VALUES)
-
-        args = (noise, prediction)
-        sample = make(noise).sample(random.key(0), prediction)
-        slopes = [of(log_prob, (0, 1))(*args) for of in (jax.grad, jax.jacfwd)]
-        return log_prob(*args), slopes, sample
-
-    bad = [-0.2, 0.0, np.nan, *([] if may_be_infinite else [np.inf])]
-    # One number, and one for each entry of which the second is bad.
-    noise = np.array([[0.7] * 3, [0.7] * 3, *[[0.7, x, 0.7] for x in bad]], dtype)
-    prediction = jnp.asarray(np.tile(MEAN, (len(noise), 1)), dtype)
-    values, slopes, draws = run(jnp.asarray(noise), prediction)
-    assert values.dtype == dtype
-    assert np.all(np.isfinite(values[:2]))
-    assert np.all(values[2:] == -np.inf)
-    for of_noise, of_prediction in slopes:
-        assert np.all(np.isfinite(of_noise))
-        assert np.all(np.isfinite(of_prediction))
-        assert np.all(of_noise[2:, 1] == 0)
-        assert np.all(of_prediction[2:, 1] == 0)
-        assert np.all(of_noise[:2, 1] != 0)
-    fails = (np.arange(len(noise))[:, None] > 1) & (np.arange(3) == 1)
-    np.testing.assert_array_equal(np.isnan(draws), fails)
-    one_number = jax.jit(lambda s: make(s).log_prob(prediction[0], VALUES))
-    assert one_number(jnp.array(-0.2, dtype)) == -np.inf
-    np.testing.assert_allclose(one_number(jnp.array(0.7, dtype)), values[0], rtol=1e-5)
-
-
-def test_observations_that_only_a_compiled_function_knows():
-    """Impossible ones have the density minus infinity; known ones are refused."""
-
-    @jax.jit
-    @jax.vmap
-    def run(observation, mask):
-        def log_prob(prediction):
-            return bjm.likelihoods.LogNormalLikelihood(0.5).log_prob(
-                prediction, observation, mask
-            )
-
-        return jax.value_and_grad(log_prob)(jnp.asarray(MEAN, jnp.float32))
-
-    observations = jnp.tile(jnp.float32(VALUES), (4, 1))
-    observations = observations.at[1:, 1].set(jnp.array([0.0, np.nan, np.nan]))
-    masks = jnp.array([[True] * 3] * 3 + [[True, False, True]])
-    values, slopes = run(observations, masks)
-    assert "callback" not in str(jax.make_jaxpr(run)(observations, masks))
-    np.testing.assert_array_equal(np.isfinite(values), [True, False, False, True])
-    assert np.all(values[1:3] == -np.inf)
-    assert np.all(np.isfinite(slopes))
-    assert np.all(slopes[1:, 1] == 0)
 
 
 @every_kind
@@ -153,21 +63,62 @@ def test_a_covariance_is_no_scale():
         diagonal.log_prob(jnp.zeros((2, 2)), np.zeros((2, 2)))
 
 
-def test_infinite_degrees_of_freedom_are_normal():
-    z = jnp.array([0.0, -1.5, 4.0, 30.0])
-    expected = scipy.stats.norm.logpdf(np.asarray(z, float))
-    for df in (np.inf, 1e12):
-        found = bjm.likelihoods.StudentTLikelihood(df, 1.0).log_prob_each(
-            jnp.zeros(4), z
-        )
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
-    exact = scipy.stats.t(1e5).logpdf(np.asarray(z, float))
-    found = bjm.likelihoods.StudentTLikelihood(1e5, 1.0).log_prob_each(jnp.zeros(4), z)
-    np.testing.assert_allclose(found, exact, rtol=1e-6)
-    drawn = bjm.likelihoods.StudentTLikelihood(np.inf, 1.0).sample(
-        random.key(0), jnp.zeros(9)
-    )
-    assert np.all(np.isfinite(drawn))
+@pytest.mark.parametrize(
+    ("kind", "width"),
+    [
+        (bjm.likelihoods.NormalLikelihood, "scale"),
+        (lambda **kwargs: bjm.likelihoods.StudentTLikelihood(4.0, **kwargs), "scale"),
+        (bjm.likelihoods.LogNormalLikelihood, "scale"),
+        (bjm.likelihoods.NegativeBinomialLikelihood, "dispersion"),
+    ],
+)
+def test_learnt_widths(kind, width, x64):
+    """As a part of the model, and from a drawn one: the same value and gradient."""
+    prediction = jnp.asarray(STATES)
+    log_width = bjm.make_parameter([0.25, -0.5])
+    model = {"noise": kind(**{"log_" + width: log_width})}
+    assert list(bjm.get_parameters(model)) == [f"['noise'].log_{width}"]
+
+    @jax.jit
+    @jax.value_and_grad
+    def inside(model):
+        return model["noise"].log_prob(prediction, COUNTS + 1)
+
+    @jax.jit
+    @jax.vmap
+    def outside(log_width):
+        def log_prob(log_width):
+            likelihood = kind(**{width: jnp.exp(log_width)})
+            return likelihood.log_prob(prediction, COUNTS + 1)
+
+        return log_prob(log_width), jax.jacfwd(log_prob)(log_width)
+
+    drawn = bjm.sample_all_parameters(model, random.key(0))
+    value, gradient = inside(drawn)
+    [drawn_log_width] = bjm.get_parameters(drawn).values()
+    assert not np.allclose(drawn_log_width.mean, log_width.mean, atol=1e-7)
+    expected, slopes = outside(drawn_log_width.mean[None])
+    np.testing.assert_allclose(value, expected[0], rtol=1e-11)
+    np.testing.assert_allclose(bjm.flatten_means(gradient), slopes[0], rtol=1e-11)
+    # A width that underflows is impossible, not an error.
+    far = bjm.unflatten_means(model, jnp.array([0.25, -1_000.0]))
+    value, gradient = inside(far)
+    assert value == -np.inf
+    assert np.all(np.isfinite(bjm.flatten_means(gradient)))
+
+
+def test_widths_that_are_none_are_named():
+    for scale in (0.0, -1.0, np.nan):
+        with pytest.raises(ValueError, match="`scale` must be positive, but got"):
+            bjm.likelihoods.NormalLikelihood(scale)
+
+
+def test_a_width_has_one_of_two_forms():
+    for widths in ({}, {"scale": 1.0, "log_scale": bjm.make_parameter(0.0)}):
+        with pytest.raises(ValueError, match="Give `scale` as a number or `log_scale`"):
+            bjm.likelihoods.NormalLikelihood(**widths)
+    with pytest.raises(TypeError, match="`log_dispersion` must be a parameter"):
+        bjm.likelihoods.NegativeBinomialLikelihood(log_dispersion=0.0)
 
 
 class Decay(bjm.Module):

@@ -99,19 +99,6 @@ def test_raw_stdvs_do_not_mistake_correlations_for_widths():
     np.testing.assert_allclose(bjm.flatten_raw_stdvs(three), 0.2)
 
 
-def test_methods_are_the_functions(key):
-    model = Traps(key)
-    for name in (
-        "flatten_means",
-        "flatten_stdvs",
-        "flatten_raw_stdvs",
-        "compute_prior",
-    ):
-        of_method, of_function = getattr(model, name)(), getattr(bjm, name)(model)
-        np.testing.assert_array_equal(of_method, of_function)
-    assert list(model.get_parameters()) == list(bjm.get_parameters(model))
-
-
 def test_prior_of_a_drawn_model_is_taken_at_the_draw(key):
     model = make_parameter(jnp.zeros(5), init_raw_stdv=1.0)
     drawn = bjm.sample_all_parameters(model, key)
