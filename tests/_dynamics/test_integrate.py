@@ -13,29 +13,7 @@ from BayesianJaxModels import (
     make_parameter,
     sample_all_parameters,
 )
-from BayesianJaxModels._dynamics._patches.controller import RejectInfinite
-
-MATRIX = np.array([[-0.1, 1.0], [-1.0, -0.1]])
-TS = np.linspace(0.0, 2.0, 5)
-
-
-def exact(ts, y0):
-    """`expm(A t) y0` of a damped rotation."""
-    ts = np.atleast_1d(ts)
-    c, s = np.cos(ts), np.sin(ts)
-    rotation = np.exp(-0.1 * ts) * np.array([[c, s], [-s, c]])
-    return np.einsum("ijt,j->ti", rotation, y0)
-
-
-class Linear(eqx.Module):
-    A: jax.Array
-
-    def __call__(self, t, y, args):
-        return self.A @ y
-
-
-def linear(dtype=jnp.float32):
-    return Linear(jnp.asarray(MATRIX, dtype))
+from tests._dynamics.cases import MATRIX, TS, Linear, exact, linear
 
 
 def test_linear_field_in_both_precisions(x64):
@@ -309,35 +287,6 @@ def test_one_failed_draw_of_many(steps):
         check(solve(rates, jnp.array(fault)))  # without gradients the loop is another
 
 
-CLIPPED = diffrax.ClipStepSizeController(
-    diffrax.PIDController(rtol=1e-4, atol=1e-6), step_ts=[2000.0]
-)
-
-
-@pytest.mark.parametrize("controller", [None, CLIPPED], ids=["PID", "clipped"])
-def test_a_step_to_infinity_is_taken_again(controller):
-    """Logistic growth as a logarithm, where a step of 60 units overflows."""
-    rate, start, ts = 0.4, -0.7, jnp.array([0.0, 1.0, 5.0, 1000.0])
-    settings = {"dt0": 60.0, "stepsize_controller": controller, "max_steps": 256}
-    trajectory = integrate(
-        lambda t, y, args: -rate * jnp.expm1(y), jnp.float32(start), ts, **settings
-    )
-    assert trajectory.succeeded
-    exact = -np.log1p(np.expm1(-start) * np.exp(-rate * np.asarray(ts, float)))
-    np.testing.assert_allclose(trajectory.ys, exact, atol=1e-3)
-
-
-@pytest.mark.parametrize("error", [1.0, -jnp.inf, jnp.nan])
-def test_no_step_to_infinity_is_taken(error):
-    """Beside an infinite state any finite error looks small."""
-    plain = diffrax.PIDController(rtol=1e-4, atol=1e-6)
-    state = (jnp.array(1.0), jnp.array(1.0), jnp.array(False))
-    step = (0.0, 1.0, jnp.array(0.0), jnp.array(-jnp.inf), None, jnp.array(error))
-    kept, _, following, *_ = RejectInfinite(plain).adapt_step_size(*step, 5, state)
-    assert not kept
-    assert 0 < following < 1
-
-
 def test_too_few_steps_are_a_failure_with_a_reason():
     trajectory = integrate(
         linear(), jnp.ones(2), jnp.asarray(TS, jnp.float32), max_steps=2
@@ -346,31 +295,46 @@ def test_too_few_steps_are_a_failure_with_a_reason():
     assert trajectory.result == diffrax.RESULTS.max_steps_reached
 
 
-@pytest.mark.parametrize(
-    "ts", [[0.0, 2.0, 1.0], [0.0, 1.0, 1.0], [0.0, jnp.nan, 1.0]], ids=str
-)
-def test_times_that_do_not_run_one_way(ts):
-    with pytest.raises(
-        ValueError, match="`ts` must be strictly increasing or strictly"
-    ):
-        integrate(linear(), jnp.ones(2), jnp.array(ts))
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_a_failed_draw_under_an_adjoint_of_both_modes(mode):
+    """Its gradient stays its own in reverse; forward mode goes on as before."""
+    ts = np.linspace(0.0, 1.0, 3)
+
+    def last(rate):
+        trajectory = integrate(
+            lambda t, y, rate: rate * y**2,
+            1.0,
+            ts,
+            args=rate,
+            adjoint=diffrax.DirectAdjoint(),
+            stepsize_controller=diffrax.ConstantStepSize(),
+            dt0=0.125,
+            max_steps=8,
+        )
+        return jnp.where(trajectory.succeeded, trajectory.ys[-1], 0.0)
+
+    rates = jnp.array([0.1, 1e10, 0.2])
+    differentiate = {"reverse": jax.grad, "forward": jax.jacfwd}[mode]
+    slopes = jax.jit(jax.vmap(differentiate(last)))(rates)
+    np.testing.assert_allclose(slopes, [1 / 0.9**2, 0.0, 1 / 0.8**2], rtol=1e-3)
 
 
-@pytest.mark.parametrize("shape", [(1,), (0,)])
-def test_too_few_times(shape):
-    with pytest.raises(ValueError, match=r"`ts` must be at least two times.*has shape"):
-        integrate(linear(), jnp.ones(2), jnp.zeros(shape))
+def nan_after(t, y, time):
+    return jnp.where(t > time, jnp.nan, y)
 
 
-def test_states_that_do_not_fit():
-    ts = jnp.asarray(TS, jnp.float32)
-    with pytest.raises(TypeError, match="`y0` must consist of floats.*dtype int32"):
-        integrate(linear(), jnp.ones(2, int), ts)
-    with pytest.raises(
-        ValueError, match=r"returns shape \(1,\) for a state of .*\(2,\)"
-    ):
-        integrate(lambda t, y, args: y[:1], jnp.ones(2), ts)
-    with pytest.raises(
-        ValueError, match="every leaf of `y0` needs a leading axis of one"
-    ):
-        integrate(linear(), {"a": jnp.ones((2, 1)), "b": jnp.ones(3)}, ts, batched=True)
+def test_a_solve_that_is_stuck_ends(x64):
+    """And does not use up the steps that are allowed to all others of a batch.
+
+    No size of steps will do, at once or later.
+    """
+    for dtype in ("float32", "float64"):
+        ts = np.array([1.0, 2.0], dtype)
+        y0 = jnp.ones((), dtype)
+        for time in (-1.0, 0.5):
+            trajectory = integrate(
+                nan_after, y0, ts, t0=0.0, args=jnp.array(time, dtype), max_steps=4096
+            )
+            assert not trajectory.succeeded
+            assert trajectory.result == diffrax.RESULTS.dt_min_reached
+            assert trajectory.num_steps < 300

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,45 +12,13 @@ import pytest
 
 import BayesianJaxModels as bjm
 from BayesianJaxModels import (
-    NeuralVectorField,
     flatten_means,
-    integrate,
-    make_parameter,
     map_posterior,
     map_posterior_pure,
-    posterior_trajectories,
     sample_all_parameters,
     stream_posterior,
 )
 from BayesianJaxModels._compute import spread
-
-TS = jnp.linspace(0.0, 1.0, 3)
-# Quick to compile, with steps of its own for each draw.
-HEUN = {"solver": diffrax.Heun(), "adjoint": diffrax.ForwardMode()}
-
-
-@pytest.fixture(scope="module")
-def field():
-    return NeuralVectorField(
-        2, width=4, depth=1, init_raw_stdv=0.3, key=jax.random.key(3)
-    )
-
-
-@pytest.fixture(scope="module")
-def solves(field):
-    """Eleven draws of the key of all tests, solved for."""
-    return posterior_trajectories(
-        field, jnp.ones(2), TS, key=jax.random.key(20), num_samples=11, **HEUN
-    )
-
-
-class Decay(bjm.Module):
-    """As a vector field it is traced faster than a network."""
-
-    rate: bjm.AbstractParameter
-
-    def __call__(self, t, y, args):
-        return -self.rate.mean * y
 
 
 def test_draw_i_has_the_key_folded_with_i(field, key):
@@ -164,105 +131,6 @@ def test_bad_counts_and_transformations(field, key):
         jax.jit(
             lambda key: map_posterior(flatten_means, field, key=key, num_samples=5)
         )(key)
-
-
-def test_trajectories_are_integrate_of_each_draw(field, key, solves):
-    assert solves.ys.shape == (11, 3, 2)
-    assert solves.ts.shape == (3,)
-    assert solves.num_failed == 0
-    pure = jax.jit(
-        lambda field: map_posterior_pure(
-            lambda drawn: integrate(drawn, jnp.ones(2), TS, **HEUN),
-            field,
-            key=key,
-            num_samples=11,
-        )
-    )(field)
-    np.testing.assert_allclose(solves.ys, pure.ys, rtol=1e-5)
-
-
-def test_trajectories_of_a_composite_model(key):
-    class Composite(bjm.Module):
-        start: bjm.AbstractParameter
-        field: Decay
-
-    model = Composite(
-        make_parameter([1.0, 2.0], init_raw_stdv=0.5), Decay(make_parameter(0.5))
-    )
-    trajectory = posterior_trajectories(
-        model,
-        lambda drawn: drawn.start.mean,
-        TS,
-        key=key,
-        num_samples=10,
-        vector_field=lambda drawn: drawn.field,
-        adjoint=diffrax.ForwardMode(),
-    )
-    starts = map_posterior(lambda d: d.start.mean, model, key=key, num_samples=10)
-    np.testing.assert_array_equal(trajectory.ys[:, 0], starts)
-
-
-def test_trajectories_of_many_initial_states(key):
-    trajectory = posterior_trajectories(
-        Decay(make_parameter(0.5)),
-        jnp.ones((4, 2)),
-        TS,
-        key=key,
-        num_samples=5,
-        batched=True,
-        shared_steps=True,
-        **HEUN,
-    )
-    assert trajectory.ys.shape == (5, 4, 3, 2)
-    assert trajectory.succeeded.shape == (5, 4)
-
-
-def test_trajectories_of_padded_series(field, key, solves):
-    ts = jnp.array([[0.0, 2.0, 2.5, 3.0], [*TS, jnp.nan]])
-    mask = ~jnp.isnan(ts)
-    trajectory = posterior_trajectories(
-        field,
-        jnp.ones((2, 2)),
-        ts,
-        mask=mask,
-        batched=True,
-        key=key,
-        num_samples=4,
-        **HEUN,
-    )
-    assert trajectory.ys.shape == (4, 2, 4, 2)
-    # What a series without padding gives.
-    np.testing.assert_allclose(trajectory.ys[:, 1, :3], solves.ys[:4], rtol=1e-5)
-    summary = bjm.summarise(trajectory)
-    np.testing.assert_allclose(summary.ts, [[0.0, 2.0, 2.5, 3.0], [0.0, 0.5, 1.0, 1.0]])
-    assert summary.mean.shape == (2, 4, 2)
-
-
-class Explosive(bjm.Module):
-    rate: bjm.AbstractParameter
-
-    def __call__(self, t, y, args):
-        return jnp.where(self.rate.mean > 0, 100.0, 0.0) * y**2
-
-
-def test_failures_raise_or_are_kept(key):
-    model = Explosive(make_parameter(0.0, init_raw_stdv=1.0))
-    rates = map_posterior(lambda d: d.rate.mean, model, key=key, num_samples=32)
-    settings = {"key": key, "num_samples": 32, "max_steps": 64, **HEUN}
-    num_failed = int(jnp.sum(rates > 0))
-    message = (
-        f"{num_failed} of 32 solves failed. The commonest reason, for {num_failed} of "
-        "them: The maximum number of solver steps.*on_failure='keep'"
-    )
-    with pytest.raises(RuntimeError, match=message):
-        posterior_trajectories(model, jnp.ones(1), TS, **settings)
-    kept = posterior_trajectories(model, jnp.ones(1), TS, on_failure="keep", **settings)
-    np.testing.assert_array_equal(kept.succeeded, rates <= 0)
-    assert kept.num_failed == num_failed
-    with pytest.raises(ValueError, match="`on_failure` must be 'raise' or 'keep'"):
-        posterior_trajectories(model, jnp.ones(1), TS, on_failure="drop", **settings)
-    with pytest.raises(ValueError, match="`ts` must be strictly increasing"):
-        posterior_trajectories(model, jnp.ones(1), TS[jnp.array([0, 2, 1])], **settings)
 
 
 def test_draws_do_not_depend_on_the_devices(field, key, tmp_path):

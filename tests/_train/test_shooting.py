@@ -1,4 +1,4 @@
-"""Helps for training loops: segments, their gaps, a horizon that grows."""
+"""Helps for training loops: segments and their gaps."""
 
 import diffrax
 import jax
@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 import BayesianJaxModels as bjm
 from BayesianJaxModels import integrate
-from BayesianJaxModels.train import continuity_gaps, growing_horizon, shooting_segments
+from BayesianJaxModels.train import continuity_gaps, shooting_segments
 
 CONSTANT_STEPS = {
     "stepsize_controller": diffrax.ConstantStepSize(),
@@ -153,33 +153,6 @@ def test_segments_find_what_descent_on_a_long_solve_cannot():
     assert jnp.max(jnp.abs(gaps)) < 1e-3
 
 
-def test_the_horizon_grows_and_compiles_once():
-    traces = []
-
-    @jax.jit
-    def horizon(step, ts):
-        traces.append(1)
-        return growing_horizon(step, 8, ts, initial_share=0.25)
-
-    ts = jnp.linspace(0.0, 2.0, 17)
-    for step in (0, 1, 3, 7):
-        until = 2.0 * (0.25 + 0.75 * step / 8)
-        np.testing.assert_array_equal(horizon(step, ts), ts <= until + 1e-6)
-    assert horizon(8, ts).all()
-    assert horizon(800, ts).all()
-    np.testing.assert_array_equal(horizon(3, -ts), horizon(3, ts))
-    late = jnp.append(jnp.zeros(1), jnp.linspace(9.0, 10.0, 16))
-    np.testing.assert_array_equal(horizon(0, late), np.arange(17) < 2)
-    assert len(traces) == 1
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_all_times_count_at_the_end(x64, dtype):
-    ts = jnp.linspace(0.1, 0.7, 40, dtype=dtype)
-    for share in (0.1, 0.3, 0.7):
-        assert growing_horizon(1_000, 1_000, ts, initial_share=share).all()
-
-
 def test_errors():
     ts, ys = jnp.linspace(0.0, 1.0, 5), jnp.ones((5, 2))
     for num_segments in (0, 5):
@@ -196,6 +169,3 @@ def test_errors():
         continuity_gaps(
             bjm.Trajectory(ts, ys, diffrax.RESULTS.successful, jnp.array(3))
         )
-    for num_steps, share in ((0, 0.1), (5, 0.0), (5, 1.5)):
-        with pytest.raises(ValueError, match="`num_steps` must be at least 1"):
-            growing_horizon(0, num_steps, ts, initial_share=share)

@@ -3,7 +3,9 @@
 import diffrax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from BayesianJaxModels import integrate
 from BayesianJaxModels._dynamics._patches.controller import RejectInfinite
 
 
@@ -65,3 +67,32 @@ def test_what_it_does_where_all_is_well():
     )
     np.testing.assert_array_equal(plain.ys, mended.ys)
     assert plain.stats == mended.stats
+
+
+CLIPPED = diffrax.ClipStepSizeController(
+    diffrax.PIDController(rtol=1e-4, atol=1e-6), step_ts=[2000.0]
+)
+
+
+@pytest.mark.parametrize("controller", [None, CLIPPED], ids=["PID", "clipped"])
+def test_a_step_to_infinity_is_taken_again(controller):
+    """Logistic growth as a logarithm, where a step of 60 units overflows."""
+    rate, start, ts = 0.4, -0.7, jnp.array([0.0, 1.0, 5.0, 1000.0])
+    settings = {"dt0": 60.0, "stepsize_controller": controller, "max_steps": 256}
+    trajectory = integrate(
+        lambda t, y, args: -rate * jnp.expm1(y), jnp.float32(start), ts, **settings
+    )
+    assert trajectory.succeeded
+    exact = -np.log1p(np.expm1(-start) * np.exp(-rate * np.asarray(ts, float)))
+    np.testing.assert_allclose(trajectory.ys, exact, atol=1e-3)
+
+
+@pytest.mark.parametrize("error", [1.0, -jnp.inf, jnp.nan])
+def test_no_step_to_infinity_is_taken(error):
+    """Beside an infinite state any finite error looks small."""
+    plain = diffrax.PIDController(rtol=1e-4, atol=1e-6)
+    state = (jnp.array(1.0), jnp.array(1.0), jnp.array(False))
+    step = (0.0, 1.0, jnp.array(0.0), jnp.array(-jnp.inf), None, jnp.array(error))
+    kept, _, following, *_ = RejectInfinite(plain).adapt_step_size(*step, 5, state)
+    assert not kept
+    assert 0 < following < 1

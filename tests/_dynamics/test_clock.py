@@ -4,11 +4,11 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix as optx
 import pytest
 
 import BayesianJaxModels as bjm
 from BayesianJaxModels import integrate
+from tests._dynamics.cases import TS, decay, linear
 
 HOURS = np.arange(11) / 24
 CLOCKS = {  # times that float32 cannot tell apart, and a rate that suits them
@@ -19,10 +19,6 @@ CLOCKS = {  # times that float32 cannot tell apart, and a rate that suits them
     "Unix seconds, each hour": (1.7e9 + 3600 * np.arange(11.0), 1 / 18_000),
     "minutes, backwards": (2.8e7 + np.arange(11.0)[::-1], -0.2),
 }
-
-
-def decay(t, y, rate):
-    return -rate * y
 
 
 def fill(t, y, rate):
@@ -190,6 +186,22 @@ def test_wrong_times_that_are_known(name):
         integrate(decay, 1.0, **settings, args=1.0)
 
 
+@pytest.mark.parametrize(
+    "ts", [[0.0, 2.0, 1.0], [0.0, 1.0, 1.0], [0.0, jnp.nan, 1.0]], ids=str
+)
+def test_times_that_do_not_run_one_way(ts):
+    with pytest.raises(
+        ValueError, match="`ts` must be strictly increasing or strictly"
+    ):
+        integrate(linear(), jnp.ones(2), jnp.array(ts))
+
+
+@pytest.mark.parametrize("shape", [(1,), (0,)])
+def test_too_few_times(shape):
+    with pytest.raises(ValueError, match=r"`ts` must be at least two times.*has shape"):
+        integrate(linear(), jnp.ones(2), jnp.zeros(shape))
+
+
 def test_times_too_fine_for_the_precision():
     ts = np.array([0.0, 1e7, 1e7 + 0.1])
     with pytest.raises(ValueError, match="float32 cannot tell some.*jax_enable_x64"):
@@ -231,211 +243,69 @@ def test_wrong_times_fail_where_they_are_traced():
     np.testing.assert_allclose(slopes[3], [end] + 7 * [0.0], rtol=2e-3)
 
 
-def test_states_that_are_no_numbers():
-    with pytest.raises(ValueError, match=r"`y0\['prey'\]` must be finite"):
-        integrate(lambda t, y, args: y, {"prey": jnp.array(jnp.nan)}, np.arange(3.0))
-    y0 = jnp.array([1.0, jnp.inf, 2.0])
-    solve = jax.jit(
-        lambda y0: integrate(
-            decay, y0, np.arange(3.0), args=0.7, batched=True, shared_steps=True
-        )
+def test_each_row_is_the_solve_of_its_own_times():
+    nan = np.nan
+    ts = np.array(
+        [
+            [0.0, 0.5, 1.0, nan, nan],
+            [0.0, 1.0, 1.5, 1.6, 2.0],
+            [1.0, 0.0, 9.0, 9.0, 0.0],
+        ]
     )
-    trajectory = solve(y0)
-    np.testing.assert_array_equal(trajectory.succeeded, [True, False, True])
-    exact = np.array([[1.0], [2.0]]) * np.exp(-0.7 * np.arange(3.0))
-    np.testing.assert_allclose(trajectory.ys[::2], exact, rtol=2e-4)
+    ts = ts.astype(np.float32)
+    lengths = (3, 5, 2)
+    mask = np.arange(5) < np.array(lengths)[:, None]
+    y0 = jnp.array([[1.0, 2.0], [0.5, 1.0], [2.0, 0.1]])
+    expected = y0[:, None] * np.exp(-0.7 * (ts - ts[:, :1]))[..., None]
 
-
-def nan_after(t, y, time):
-    return jnp.where(t > time, jnp.nan, y)
-
-
-def test_a_solve_that_is_stuck_ends(x64):
-    """And does not use up the steps that are allowed to all others of a batch.
-
-    No size of steps will do, at once or later.
-    """
-    for dtype in ("float32", "float64"):
-        ts = np.array([1.0, 2.0], dtype)
-        y0 = jnp.ones((), dtype)
-        for time in (-1.0, 0.5):
-            trajectory = integrate(
-                nan_after, y0, ts, t0=0.0, args=jnp.array(time, dtype), max_steps=4096
-            )
-            assert not trajectory.succeeded
-            assert trajectory.result == diffrax.RESULTS.dt_min_reached
-            assert trajectory.num_steps < 300
-
-
-def test_arguments_of_each_initial_state():
-    """A dose for each, by their own and by shared steps; of parameters by index."""
-    rates = jnp.array([0.1, 0.5, 2.0])
-    ts = np.arange(3.0)
-    exact = np.exp(-np.outer(rates, ts))
-    given = {
-        "an array": (rates, 0, lambda t, y, args: -args * y),
-        "some of them": (
-            {"rate": np.asarray(rates), "sign": -1.0},
-            {"rate": 0, "sign": None},
-            lambda t, y, args: args["sign"] * args["rate"] * y,
-        ),
-        "an index": (np.arange(3), 0, lambda t, y, args: -rates[args] * y),
-    }
-    for name, (args, axes, field) in given.items():
-        trajectory = integrate(
-            field,
-            jnp.ones(3),
-            ts,
-            args=args,
-            args_axes=axes,
-            batched=True,
-            shared_steps=name == "some of them",
+    trajectory = integrate(decay, y0, ts, args=0.7, mask=mask, batched=True)
+    assert trajectory.ts.shape == trajectory.ys.shape[:2] == (3, 5)
+    assert jnp.all(trajectory.succeeded)
+    for row, length in enumerate(lengths):
+        ys = trajectory.ys[row]
+        np.testing.assert_allclose(ys[:length], expected[row, :length], rtol=2e-4)
+        np.testing.assert_array_equal(
+            ys[length:], jnp.tile(ys[length - 1], (5 - length, 1))
         )
-        np.testing.assert_allclose(trajectory.ys, exact, rtol=3e-4)
-    with pytest.raises(ValueError, match=r"`args_axes` maps.*\[\(2,\), \(3,\)\]"):
-        integrate(decay, jnp.ones(2), ts, args=rates, args_axes=0, batched=True)
-    with pytest.raises(ValueError, match=r"state of shape \(\). They must be equal\.$"):
-        integrate(decay, jnp.ones(3), ts, args=rates, batched=True)
-    with pytest.raises(ValueError, match="`args_axes` .* `batched=True`"):
-        integrate(decay, jnp.ones(3), ts, args=rates, args_axes=0)
-
-
-def infusion(t, y, edges):
-    """One unit an hour between two times, and a loss of 0.3 an hour."""
-    on, off = edges
-    return jnp.where((t >= on) & (t < off), 1.0, 0.0) - 0.3 * y
-
-
-def after_infusion(t, on, off):
-    return (np.exp(-0.3 * (t - off)) - np.exp(-0.3 * (t - on))) / 0.3
-
-
-def test_a_short_input_is_seen_where_it_is_named():
-    """In days since 1970 too, and with the derivative by when it ends."""
 
     @jax.jit
-    def solve(edges, start):
-        edges = edges + start
+    @jax.grad
+    def slope(rate, ts, mask):
+        solves = integrate(decay, y0, ts, args=rate, mask=mask, batched=True)
+        return jnp.sum(jnp.where(mask[..., None], solves.ys, 0.0))
 
-        def last(edges):
-            ts = jnp.arange(31.0) + start
-            trajectory = integrate(infusion, 0.0, ts, args=edges, jump_ts=edges)
-            return trajectory.ys[-1], trajectory
-
-        return jax.value_and_grad(last, has_aux=True)(edges)
-
-    for start in (0.0, 1024.0):
-        (_, trajectory), slope = solve(jnp.array([20.0, 21.0]), jnp.array(start))
-        exact = after_infusion(np.arange(21.0, 31.0), 20.0, 21.0)
-        np.testing.assert_allclose(trajectory.ys[21:], exact, rtol=1e-3)
-        ends = np.exp(-0.3 * np.array([10.0, 9.0])) * [-1.0, 1.0]
-        np.testing.assert_allclose(slope, ends, rtol=0.01)
-        assert trajectory.num_steps < 40
-    days = 19_700 + np.arange(31.0)
-    trajectory = integrate(
-        lambda t, y, args: infusion(t, y, (19_720.0, 19_721.0)),
-        0.0,
-        days,
-        jump_ts=np.array([np.nan, 19_721.0, 19_720.0, 0.0, 1e9]),
-    )
-    np.testing.assert_allclose(trajectory.ys[21:], exact, rtol=1e-3)
+    since = np.where(mask, ts - ts[:, :1], 0.0)[..., None]
+    exact = -np.sum(np.where(mask[..., None], since * expected, 0.0))
+    np.testing.assert_allclose(slope(0.7, ts, mask), exact, rtol=1e-3)
 
 
-def test_a_short_input_is_seen_where_its_knots_are_known():
-    """Backwards as well, one for each state, ragged, and among a thousand knots."""
-    knots = np.array(
-        [[0.0, 20.0, 20.001, 21.0, 21.001, 30.0], [0.0, 9.0, 9.5, 30, 0, 0]]
-    )
-    knots[1, 4:] = np.nan
-    rates = jnp.array([[0.0, 0.0, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]])
-    inputs = jax.vmap(diffrax.LinearInterpolation)(jnp.asarray(knots, "float32"), rates)
-
-    def field(t, y, rate):
-        return rate.evaluate(t) - 0.3 * y
-
-    ts = np.arange(31.0)
-    trajectory = integrate(
-        field, jnp.zeros(2), ts, args=inputs, args_axes=0, batched=True
-    )
-    exact = after_infusion(30.0, 20.0, 21.0)
-    np.testing.assert_allclose(trajectory.ys[0, -1], exact, rtol=3e-3)
-    first = jax.tree.map(lambda leaf: leaf[0], inputs)
-    back = integrate(field, trajectory.ys[0, 25], ts[25::-1].copy(), args=first)
-    np.testing.assert_allclose(back.ys[-1], 0.0, atol=0.02)
-
-    many = np.union1d(np.linspace(0.0, 30.0, 1_000), knots[0]).astype(np.float32)
-    pulse = np.interp(many, knots[0], rates[0]).astype(np.float32)
-    rate = diffrax.LinearInterpolation(jnp.asarray(many), jnp.asarray(pulse))
-    trajectory = integrate(field, 0.0, ts, args=rate)
-    np.testing.assert_allclose(trajectory.ys[-1], exact, rtol=3e-3)
-    assert trajectory.num_steps < 100
+def test_times_in_the_middle_may_be_left_out():
+    ts = jnp.array([0.0, jnp.nan, 1.0, 1.5])
+    mask = jnp.array([True, False, True, True])
+    trajectory = integrate(decay, jnp.ones(1), ts, args=1.0, mask=mask)
+    expected = np.exp(-np.array([0.0, 0.0, 1.0, 1.5]))
+    np.testing.assert_allclose(trajectory.ys[:, 0], expected, rtol=2e-4)
 
 
-def test_controllers_with_times_of_their_own():
-    """Which are in the clock of the user, like `jump_ts`."""
-    ts, edges = np.arange(31.0), np.array([20.0, 21.0])
-    for make in (
-        lambda start: diffrax.StepTo(jnp.arange(121) / 4 + start),
-        lambda start: diffrax.ClipStepSizeController(
-            diffrax.PIDController(1e-4, 1e-6), jump_ts=jnp.asarray(edges + start)
-        ),
-    ):
-        here, there = [
-            integrate(
-                infusion,
-                0.0,
-                ts + start,
-                args=tuple(edges + start),
-                stepsize_controller=make(start),
-            )
-            for start in (0.0, 64.0)
-        ]
-        assert here.succeeded
-        np.testing.assert_allclose(here.ys, there.ys, atol=1e-3)
-    np.testing.assert_allclose(
-        there.ys[21:], after_infusion(ts[21:], *edges), rtol=1e-3
-    )
-    constant = {"stepsize_controller": diffrax.ConstantStepSize(), "dt0": 0.25}
-    with pytest.raises(ValueError, match="`jump_ts` needs an adaptive.*ConstantStep"):
-        integrate(infusion, 0.0, ts, args=edges, jump_ts=edges, **constant)
+@pytest.mark.parametrize("mask", [np.ones(4, bool), np.ones(5, int)])
+def test_masks_of_another_shape_or_type(mask):
+    with pytest.raises((ValueError, TypeError), match="mask"):
+        integrate(decay, jnp.ones(2), TS, args=1.0, mask=mask)
 
 
-@pytest.mark.parametrize("mode", ["reverse", "forward"])
-def test_a_failed_draw_under_an_adjoint_of_both_modes(mode):
-    """Its gradient stays its own in reverse; forward mode goes on as before."""
-    ts = np.linspace(0.0, 1.0, 3)
-
-    def last(rate):
-        trajectory = integrate(
-            lambda t, y, rate: rate * y**2,
-            1.0,
-            ts,
-            args=rate,
-            adjoint=diffrax.DirectAdjoint(),
-            stepsize_controller=diffrax.ConstantStepSize(),
-            dt0=0.125,
-            max_steps=8,
-        )
-        return jnp.where(trajectory.succeeded, trajectory.ys[-1], 0.0)
-
-    rates = jnp.array([0.1, 1e10, 0.2])
-    differentiate = {"reverse": jax.grad, "forward": jax.jacfwd}[mode]
-    slopes = jax.jit(jax.vmap(differentiate(last)))(rates)
-    np.testing.assert_allclose(slopes, [1 / 0.9**2, 0.0, 1 / 0.8**2], rtol=1e-3)
+@pytest.mark.parametrize("counts", ["01111", "10000"])
+def test_masks_that_leave_nothing_to_solve(counts):
+    mask = jnp.array([count == "1" for count in counts])
+    with pytest.raises(ValueError, match="`mask` must keep the first time"):
+        integrate(decay, jnp.ones(2), TS, args=1.0, mask=mask)
+    solve = jax.jit(lambda m: integrate(decay, jnp.ones(2), TS, args=1.0, mask=m))
+    assert not solve(mask).succeeded
 
 
-def test_events_are_in_the_clock_of_the_user():
-    ts = 1024.0 + np.arange(5.0)
-    event = diffrax.Event(
-        lambda t, y, args, **kwargs: t - args["end"], optx.Newton(1e-4, 1e-4)
-    )
-
-    def field(t, y, args):
-        return -0.5 * y
-
-    for times, end in ((ts, 1026.5), (ts[::-1].copy(), 1025.5)):
-        args = {"end": jnp.array(end)}
-        trajectory = integrate(field, 1.0, times, args=args, event=event)
-        assert trajectory.t_end == end
-        exact = np.exp(-0.5 * (end - times[0]))
-        np.testing.assert_allclose(trajectory.y_end, exact, rtol=1e-3)
+def test_rows_of_times_that_do_not_fit():
+    rows = jnp.tile(TS, (3, 1))
+    for settings in ({}, {"batched": True, "shared_steps": True}):
+        with pytest.raises(ValueError, match="may have a row for each initial state"):
+            integrate(decay, jnp.ones((3, 2)), rows, args=1.0, **settings)
+    with pytest.raises(ValueError, match=r"`ts` the same .*\[\(2,\), \(3,\)\]"):
+        integrate(decay, jnp.ones((2, 2)), rows, args=1.0, batched=True)

@@ -1,55 +1,19 @@
-import sys
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 import pytest
 from diffrax import RESULTS
 from jaxtyping import config
+from matplotlib import pyplot
 
 from BayesianJaxModels import plot
-from BayesianJaxModels._calibrate.sbc import SBC
 from BayesianJaxModels._dynamics.event import End
 from BayesianJaxModels._dynamics.trajectory import Trajectory
 from BayesianJaxModels._predict.running_summary import RunningSummary
 from BayesianJaxModels._predict.summary import summarise
-from BayesianJaxModels.calibration import coverage, pit
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot  # noqa: E402
-
-TS = jnp.linspace(0.0, 4.0, 5)
-
-
-@pytest.fixture
-def trajectory():
-    ys = np.random.default_rng(0).normal(size=(20, 5, 2)).astype(np.float32)
-    failed = np.arange(20) < 3
-    ys[failed] = np.nan
-    result = jax.vmap(
-        lambda failed: RESULTS.where(
-            failed, RESULTS.max_steps_reached, RESULTS.successful
-        )
-    )(jnp.asarray(failed))
-    return Trajectory(TS, jnp.asarray(ys), result, jnp.ones(20, int))
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    pyplot.close("all")
-
-
-def labels_of(axes):
-    return axes.get_legend_handles_labels()[1]
-
-
-def line(axes, label):
-    (found,) = [line for line in axes.get_lines() if line.get_label() == label]
-    return found.get_xydata()
+from tests.plot.cases import TS, labels_of, line
 
 
 def test_bands_draws_and_data(trajectory):
@@ -135,40 +99,6 @@ def test_draws_that_an_event_ended(trajectory):
     assert title == "20 draws\n60 % run to the end"
 
 
-def test_calibration(key):
-    rng = np.random.default_rng(0)
-    truth, draws = rng.normal(size=(30, 4)), rng.normal(size=(50, 30, 4))
-    found = coverage(draws, truth, (0.5, 0.8), time_axis=1)
-    values = pit(draws[..., 0], truth[:, 0], key=key)
-    sbc = SBC(rng.integers(0, 11, (40, 2)), 11, ("rate", "scale"))
-    axes = plot.calibration({"wide": found, "tall": found}, values, ts=TS[:4])
-    assert len(axes) == 3
-    np.testing.assert_allclose(
-        line(axes[0], "tall, points"), np.c_[found.levels, found.pointwise]
-    )
-    np.testing.assert_allclose(
-        line(axes[0], "wide, whole series")[:, 1], found.simultaneous
-    )
-    np.testing.assert_allclose(line(axes[1], "wide"), np.c_[TS[:4], found.by_time[1]])
-    assert axes[1].get_ylabel() == "coverage of 80 % intervals"
-    drawn = line(axes[2], "values")
-    ecdf = (values[:, None] < drawn[:, 0]).mean(axis=0)
-    np.testing.assert_allclose(drawn[:, 1], ecdf - drawn[:, 0], atol=1e-12)
-    axes[0].figure.canvas.draw()
-    given = pyplot.subplots(1, 3)[1]
-    axes = plot.calibration(found, {"ours": sbc}, level=0.1, ax=given)
-    assert axes[0] is given[0]
-    assert labels_of(axes[0]) == ["points", "whole series"]
-    assert labels_of(axes[2]) == ["95 % band", "ours"]
-    assert axes[1].get_ylabel() == "coverage of 50 % intervals"
-    assert len(axes[2].get_lines()) == 2
-    band = axes[2].collections[0].get_paths()[0].vertices[:, 1]
-    share = np.arange(1, 12) / 11
-    np.testing.assert_allclose(band.max(), (sbc.band[1] - share).max())
-    with pytest.raises(ValueError, match="`ax` must be 3 axes, but there are 1"):
-        plot.calibration(found, sbc, ax=pyplot.subplots()[1])
-
-
 def test_pytree_states(trajectory):
     ys = {"prey": trajectory.ys[..., 0], "rest": trajectory.ys}
     as_dict = Trajectory(TS, ys, trajectory.result, trajectory.num_steps)
@@ -188,8 +118,6 @@ def test_errors(trajectory):
             plot.trajectories(summary, state=state)
     with pytest.raises(ValueError, match=r"values of shape \(n, \*state\).*\(3, 1\)"):
         plot.trajectories(summary, data=(np.arange(3.0), np.zeros((3, 1))))
-    with pytest.raises(ValueError, match="`ax` must be 2 axes, but there are 1"):
-        plot.trajectories(summary, ax=pyplot.subplots()[1])
     with pytest.raises(ValueError, match="`labels` must be 2 names"):
         plot.trajectories(summary, labels=["prey"])
     batched = jax.tree.map(
@@ -205,10 +133,3 @@ def test_errors(trajectory):
                 read(np.ones((3, 5)))
     finally:
         config.update("jaxtyping_disable", False)
-
-
-def test_matplotlib_is_missing(trajectory, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    message = r'pip install "BayesianJaxModels\[examples\]"'
-    with pytest.raises(ImportError, match=message):
-        plot.trajectories(trajectory)

@@ -9,7 +9,9 @@ import pytest
 from diffrax import RESULTS, Event
 
 import BayesianJaxModels as bjm
+from BayesianJaxModels import integrate
 from BayesianJaxModels._dynamics.event import with_users_words
+from tests._dynamics.cases import decay
 
 G = 9.81
 FINDER = optx.Newton(1e-6, 1e-6)
@@ -17,10 +19,6 @@ FINDER = optx.Newton(1e-6, 1e-6)
 
 def fall(t, y, args):
     return jnp.stack([y[1], jnp.full_like(y[1], -G)])
-
-
-def decay(t, y, rate):
-    return -rate * y
 
 
 LANDED = Event(lambda t, y, args, **kwargs: y[0], FINDER)
@@ -198,6 +196,23 @@ def test_conditions_see_time_args_and_the_drawn_field():
         np.testing.assert_allclose(found, exact, rtol=1e-3, atol=1e-6)
 
 
+def test_events_are_in_the_clock_of_the_user():
+    ts = 1024.0 + np.arange(5.0)
+    event = diffrax.Event(
+        lambda t, y, args, **kwargs: t - args["end"], optx.Newton(1e-4, 1e-4)
+    )
+
+    def field(t, y, args):
+        return -0.5 * y
+
+    for times, end in ((ts, 1026.5), (ts[::-1].copy(), 1025.5)):
+        args = {"end": jnp.array(end)}
+        trajectory = integrate(field, 1.0, times, args=args, event=event)
+        assert trajectory.t_end == end
+        exact = np.exp(-0.5 * (end - times[0]))
+        np.testing.assert_allclose(trajectory.y_end, exact, rtol=1e-3)
+
+
 def test_a_steady_state_is_where_the_solve_ended():
     steady = Event(diffrax.steady_state_event(rtol=1e-5, atol=1e-6))
 
@@ -265,31 +280,6 @@ def test_ends_without_a_root_finder_at_the_start_and_in_failure():
     )
     assert nan.result == RESULTS.event_occurred
     assert not nan.succeeded
-
-
-def test_without_an_event():
-    ts, starts = jnp.linspace(0.0, 4.0, 5), jnp.array([0.4, 0.1])
-
-    def solve(scale):
-        return bjm.integrate(
-            lambda t, y, args: y**2, scale * starts, ts, batched=True, max_steps=64
-        )
-
-    trajectory = jax.jit(jax.vmap(solve))(jnp.array([1.0, 2.0, 0.2]))
-    assert trajectory.event_mask is None
-    assert not trajectory.ended_by_event.any()
-    # 1 / (1 / y0 - t), infinite at 2.5 and at 1.25 for two of the six.
-    np.testing.assert_array_equal(trajectory.t_end, [[2, 4], [1, 4], [4, 4]])
-    last = [[2.0, 1 / 6], [4.0, 1.0], [1 / 8.5, 1 / 46]]
-    np.testing.assert_allclose(trajectory.y_end, last, rtol=1e-3)
-    for name in ("t_end", "y_end", "ended_by_event", "succeeded"):
-        assert getattr(trajectory, name).shape == (3, 2)
-    assert trajectory.is_reached.shape == (3, 2, 5)
-    of_rows = bjm.integrate(
-        decay, starts, jnp.stack([ts, 2 * ts]), args=0.0, batched=True
-    )
-    np.testing.assert_array_equal(of_rows.t_end, [4.0, 8.0])
-    np.testing.assert_array_equal(of_rows.y_end, starts)
 
 
 def test_draws_of_a_posterior(key):

@@ -1,0 +1,12 @@
+import jax.numpy as jnp
+import numpy as np
+
+from BayesianJaxModels import SecondOrderVectorField, integrate
+
+
+def test_second_order_field_is_an_oscillator():
+    field = SecondOrderVectorField(lambda t, y, args: -y[0])
+    ts = jnp.linspace(0.0, 3.0, 7)
+    q, v = integrate(field, (jnp.ones(1), jnp.zeros(1)), ts).ys
+    np.testing.assert_allclose(q[:, 0], np.cos(ts), atol=3e-4)
+    np.testing.assert_allclose(v[:, 0], -np.sin(ts), atol=3e-4)
