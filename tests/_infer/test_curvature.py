@@ -1,6 +1,5 @@
 """Curvature by differences, where it is known."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -66,24 +65,3 @@ def test_noise_of_the_gradient_is_averaged_or_told():
         bjm.laplace(rough(1e-4, 1e-3), near)
     with pytest.raises(ValueError, match=r"curved downwards.*not smooth.*rtol=1e-6"):
         bjm.laplace(rough(4e-3, 1e-3), near)
-
-
-def test_the_evidence_counts_residuals_once():
-    data = jnp.array([0.3, -0.2, 0.7])
-
-    def residuals(drawn):
-        return (data - drawn.mean) / 0.5
-
-    def rest(drawn):
-        return -0.5 * drawn.mean**2
-
-    def whole(drawn):
-        return rest(drawn) - 0.5 * jnp.sum(residuals(drawn) ** 2)
-
-    precision = 1 + 3 / 0.25
-    mode = bjm.make_parameter(float(jnp.sum(data)) / 0.25 / precision)
-    exact = whole(mode) + 0.5 * np.log(2 * np.pi / precision)
-    for fit in (bjm.laplace(whole, mode), bjm.laplace(rest, mode, residuals=residuals)):
-        np.testing.assert_allclose(fit.log_evidence, exact, rtol=1e-5)
-    assert bjm.JointPosterior.full(mode, 0.1).log_evidence is None
-    assert jax.tree.leaves(bjm.laplace(whole, mode))[-1].shape == ()
