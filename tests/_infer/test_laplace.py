@@ -14,20 +14,25 @@ from tests._infer.targets import correlated
 def test_laplace_of_a_normal_is_exact(dtype, x64):
     density, model = correlated(4, dtype)
     fit = bjm.laplace(density, bjm.unflatten_means(model, density.mean))
-    rtol = 2e-2 if dtype == "float32" else 1e-8
+    rtol = 2e-6 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(fit.covariance, density.covariance, rtol=rtol)
     np.testing.assert_array_equal(fit.mean, density.mean)
 
 
 def test_second_derivatives_of_a_curved_density(x64):
-    """A Gamma density of a logarithm, whose curvature changes over a width."""
+    """A Gamma density of a logarithm, whose derivatives are all alike.
+
+    What Richardson's rule leaves of the curvature is a 480th of the fourth power of the
+    step, a fifth of a standard deviation, times the fifth derivative of the slope.
+    """
 
     def log_density(drawn):
         return jnp.sum(4.0 * drawn.mean - jnp.exp(drawn.mean))
 
     mode = bjm.GaussianParameter(jnp.log(jnp.array([4.0])), jnp.ones(1))
     fit = bjm.laplace(log_density, mode)
-    np.testing.assert_allclose(fit.covariance, [[1 / 4]], rtol=1e-5)
+    off = (0.2 / 2) ** 4 / 480
+    np.testing.assert_allclose(fit.covariance, [[(1 + off) / 4]], rtol=1e-9)
 
 
 def test_gauss_newton_of_linear_residuals_is_exact(key, x64):
@@ -54,7 +59,9 @@ def test_gauss_newton_of_linear_residuals_is_exact(key, x64):
         bjm.laplace(rest, mode, residuals=residuals),
         bjm.laplace(whole, mode),
     ):
-        np.testing.assert_allclose(fit.covariance, jnp.linalg.inv(precision), rtol=1e-8)
+        np.testing.assert_allclose(
+            fit.covariance, jnp.linalg.inv(precision), rtol=1e-11
+        )
     with pytest.warns(UserWarning, match="standard deviations away from the mode"):
         bjm.laplace(whole, model)
 
@@ -83,6 +90,6 @@ def test_the_evidence_counts_residuals_once():
     mode = bjm.make_parameter(float(jnp.sum(data)) / 0.25 / precision)
     exact = whole(mode) + 0.5 * np.log(2 * np.pi / precision)
     for fit in (bjm.laplace(whole, mode), bjm.laplace(rest, mode, residuals=residuals)):
-        np.testing.assert_allclose(fit.log_evidence, exact, rtol=1e-5)
+        np.testing.assert_allclose(fit.log_evidence, exact, rtol=1e-6)
     assert bjm.JointPosterior.full(mode, 0.1).log_evidence is None
     assert jax.tree.leaves(bjm.laplace(whole, mode))[-1].shape == ()

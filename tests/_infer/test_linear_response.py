@@ -24,13 +24,11 @@ def test_linear_response_gives_a_normal_its_covariance(dtype, x64):
             for name, s in (("a", slice(0, 1)), ("b", slice(1, 4)))
         }
         found = bjm.linear_response(density, fit)
-        rtol = 5e-2 if dtype == "float32" else 1e-5
+        # Single precision rounds the points of differences, not the steps between them.
+        rtol, off = (1e-4, 1e-5) if dtype == "float32" else (1e-10, 1e-11)
         np.testing.assert_allclose(found.covariance, density.covariance, rtol=rtol)
-        np.testing.assert_allclose(
-            (np.asarray(found.mean) - np.asarray(density.mean)) / widths,
-            0,
-            atol=rtol + 1e-3,
-        )
+        z = (np.asarray(found.mean) - np.asarray(density.mean)) / widths
+        np.testing.assert_allclose(z, 0, atol=off)
 
 
 def test_linear_response_from_any_moments(x64):
@@ -46,8 +44,8 @@ def test_linear_response_from_any_moments(x64):
         bjm.MixturePosterior([joint, logistic]),
     ):
         found = bjm.linear_response(density, fit)
-        np.testing.assert_allclose(found.covariance, density.covariance, rtol=1e-4)
-        np.testing.assert_allclose(found.mean, mean, atol=1e-3)
+        np.testing.assert_allclose(found.covariance, density.covariance, rtol=1e-12)
+        np.testing.assert_allclose(found.mean, mean, rtol=1e-12)
     with pytest.raises(NotImplementedError, match="moments of a Doubled"):
         bjm.linear_response(density, Doubled(logistic))
 
@@ -74,7 +72,7 @@ def test_linear_response_tells_the_noise_of_a_solver():
     fit = bjm.GaussianParameter(jnp.zeros(2), jnp.full(2, 0.1**0.5))
     found = bjm.linear_response(rough(1e-6), fit)
     exact = np.linalg.inv(precision)
-    np.testing.assert_allclose(found.covariance, exact, rtol=0.02)
+    np.testing.assert_allclose(found.covariance, exact, rtol=2e-3)
     with (
         pytest.warns(UserWarning, match="not at the maximum of the ELBO"),
         pytest.warns(UserWarning, match="covariance is rough. The log density is not"),
