@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 from jax import random
 
 import BayesianJaxModels as bjm
@@ -63,3 +65,28 @@ def test_mistakes_are_named():
             ensemble(stacked(), wrong)
     with pytest.raises(ValueError, match=r"`weights` has shape \(2,\), but \(3,\)"):
         ensemble(stacked(), [1, 1])
+
+
+def test_density_and_moments_are_sums_over_the_members(x64):
+    means, stdvs = np.array([[0.5, -1.0], [2.0, 1.0]]), np.array([0.3, 0.6])
+    fits = bjm.GaussianParameter(jnp.asarray(means), jnp.ones((2, 2)))
+    fits = fits.with_stdv(jnp.asarray(np.repeat(stdvs[:, None], 2, axis=1)))
+    posterior = ensemble(fits, weights=[1.0, 3.0])
+    weights = np.array([0.25, 0.75])
+    np.testing.assert_array_equal(posterior.weights, weights)
+    for index in (0, 1):
+        np.testing.assert_array_equal(posterior.member(index).mean, means[index])
+    np.testing.assert_array_equal(posterior.model.mean, means[0])
+    point = np.array([0.4, 0.2])
+    each = scipy.stats.norm.logpdf(point, means, stdvs[:, None]).sum(1)
+    exact = scipy.special.logsumexp(each, b=weights)
+    drawn = bjm.unflatten_means(posterior.model, jnp.asarray(point))
+    np.testing.assert_allclose(posterior.log_prob(drawn), exact, rtol=1e-12)
+    mean, covariance = posterior.moments()
+    np.testing.assert_allclose(mean, weights @ means, rtol=1e-12)
+    apart = means - weights @ means
+    exact = (weights * apart.T) @ apart + weights @ stdvs**2 * np.eye(2)
+    np.testing.assert_allclose(covariance, exact, rtol=1e-12)
+    shares, parts = posterior.parts()
+    np.testing.assert_array_equal(shares, weights)
+    np.testing.assert_array_equal([part.model.mean for part in parts], means)

@@ -23,3 +23,30 @@ def test_linearised_predictions(key):
     same = bjm.Linearised(lambda m: m.mean @ jnp.array([1.0, 2.0]), model)
     drawn = fit.draw(key)
     np.testing.assert_allclose(same(drawn), drawn.mean @ jnp.array([1.0, 2.0]))
+
+
+def test_it_is_the_function_and_its_slope_at_the_centre(key, x64):
+    """Entry by entry of a pytree; what is known stays as it is at the centre."""
+    centre = {
+        "a": bjm.make_parameter([0.5, -1.0]),
+        "known": bjm.DeterministicParameter(jnp.array(2.0)),
+    }
+
+    def fn(drawn):
+        x, y = drawn["a"].mean
+        return {
+            "product": x * y * drawn["known"].mean,
+            "curve": jnp.sin(jnp.array([1.0, 2.0]) * x),
+        }
+
+    linear = bjm.Linearised(fn, centre)
+    for name, value in fn(centre).items():
+        np.testing.assert_allclose(linear(centre)[name], value, rtol=1e-15)
+    step = np.array([0.7, -0.3])
+    moved = bjm.unflatten_means(centre, jnp.array([1.2, -1.3, 9.0]))
+    found = linear(moved)
+    product = 2 * (0.5 * -1.0 + step @ [-1.0, 0.5])
+    np.testing.assert_allclose(found["product"], product, rtol=1e-14)
+    twice = np.array([1, 2])
+    curve = np.sin(twice * 0.5) + twice * np.cos(twice * 0.5) * step[0]
+    np.testing.assert_allclose(found["curve"], curve, rtol=1e-14)

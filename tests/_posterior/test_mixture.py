@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 from jax import random
 
 import BayesianJaxModels as bjm
@@ -86,3 +88,33 @@ def test_mistakes_are_named():
         MixturePosterior([model_at(1.0), other])
     with pytest.raises(ValueError, match="Component 1 has another model"):
         MixturePosterior([model_at(1.0), {"rates": model_at(1.0).rates}])
+
+
+def test_density_and_moments_are_sums_over_the_components(x64, key):
+    """Of one joint and one mean-field component, against SciPy's."""
+    covariance = np.array([[0.5, 0.3], [0.3, 0.8]])
+    model = bjm.make_parameter([0.5, -1.0], stdv=0.3)
+    other = bjm.make_parameter([2.0, 1.0], stdv=0.6)
+    joint = bjm.JointPosterior.gaussian(model, covariance)
+    mixture = MixturePosterior([joint, other], weights=[1.0, 3.0])
+    parts = [
+        scipy.stats.multivariate_normal([0.5, -1.0], covariance),
+        scipy.stats.multivariate_normal([2.0, 1.0], 0.36 * np.eye(2)),
+    ]
+    for point in ([0.3, 0.1], [2.0, 1.0], [40.0, -3.0]):
+        logs = [part.logpdf(point) for part in parts]
+        exact = scipy.special.logsumexp(logs, b=[0.25, 0.75])
+        drawn = bjm.unflatten_means(model, jnp.array(point))
+        np.testing.assert_allclose(mixture.log_prob(drawn), exact, rtol=1e-12)
+    mean, found = mixture.moments()
+    exact = 0.25 * parts[0].mean + 0.75 * parts[1].mean
+    square = sum(
+        share * (part.cov + np.outer(part.mean, part.mean))
+        for share, part in zip((0.25, 0.75), parts, strict=True)
+    )
+    np.testing.assert_allclose(mean, exact, rtol=1e-12)
+    np.testing.assert_allclose(found, square - np.outer(exact, exact), rtol=1e-11)
+    weights, [first, second] = mixture.parts()
+    np.testing.assert_array_equal(weights, [0.25, 0.75])
+    assert first is joint
+    assert second.model is other
