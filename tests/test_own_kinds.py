@@ -104,7 +104,7 @@ def test_every_engine(own, target, key):
         bjm.laplace(target, mode),
         bjm.linear_response(target, own),
     ):
-        np.testing.assert_allclose(fit.covariance, right["covariance"], rtol=1e-4)
+        np.testing.assert_allclose(fit.covariance, right["covariance"], rtol=1e-9)
     members = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), own)
     for start in (
         own,

@@ -13,10 +13,7 @@ from jax import random
 
 import BayesianJaxModels as bjm
 from BayesianJaxModels import JointPosterior, Prior, elbo
-from BayesianJaxModels._infer.structured import (
-    antithetic_noise,
-    sobol_noise,
-)
+from BayesianJaxModels._infer.structured import antithetic_noise
 from BayesianJaxModels._model import draw_from_noise, noise_size
 from BayesianJaxModels.priors import Normal
 
@@ -211,22 +208,6 @@ def test_antithetic_pairs_have_no_noise_in_odd_functions(key, x64):
     np.testing.assert_allclose(bound.log_likelihood, 2.0, rtol=1e-12)
     assert bound.log_prior == 0
     np.testing.assert_allclose(bound.value, 2.0 + bjm.entropy(model), rtol=1e-12)
-
-
-@pytest.mark.parametrize(("num", "dtype"), [(13, np.float32), (512, np.float64)])
-def test_sobol_noise(num, dtype, key, x64):
-    noise_of = jax.jit(sobol_noise, static_argnums=(1, 2, 3))
-    noise = noise_of(key, num, 12, dtype)
-    assert noise.dtype == dtype
-    tolerance = 2e-6 if dtype == np.float32 else 1e-12
-    np.testing.assert_allclose(noise.mean(0), 0, atol=tolerance)
-    square = np.asarray(noise).T @ np.asarray(noise)
-    np.testing.assert_allclose(square / num, np.eye(12), atol=tolerance)
-    if num == 512:
-        other = noise_of(random.fold_in(key, 1), num, 12, dtype)
-        assert np.max(np.abs(noise - other)) > 0.1
-        for column in np.asarray(noise, float).T:
-            assert scipy.stats.kstest(column, "norm").statistic < 0.03
 
 
 def test_noise_has_the_distributions_of_draws(key):

@@ -1,33 +1,38 @@
-"""Laplace and linear response, where the answer is known."""
+"""Laplace, where the answer is known."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import random
 
 import BayesianJaxModels as bjm
-from tests._infer.targets import Gaussian, correlated
-from tests.registry import LogisticParameter
+from tests._infer.targets import correlated
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_laplace_of_a_normal_is_exact(dtype, x64):
     density, model = correlated(4, dtype)
     fit = bjm.laplace(density, bjm.unflatten_means(model, density.mean))
-    rtol = 2e-2 if dtype == "float32" else 1e-8
+    rtol = 2e-6 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(fit.covariance, density.covariance, rtol=rtol)
     np.testing.assert_array_equal(fit.mean, density.mean)
 
 
 def test_second_derivatives_of_a_curved_density(x64):
-    """A Gamma density of a logarithm, whose curvature changes over a width."""
+    """A Gamma density of a logarithm, whose derivatives are all alike.
+
+    What Richardson's rule leaves of the curvature is a 480th of the fourth power of the
+    step, a fifth of a standard deviation, times the fifth derivative of the slope.
+    """
 
     def log_density(drawn):
         return jnp.sum(4.0 * drawn.mean - jnp.exp(drawn.mean))
 
     mode = bjm.GaussianParameter(jnp.log(jnp.array([4.0])), jnp.ones(1))
     fit = bjm.laplace(log_density, mode)
-    np.testing.assert_allclose(fit.covariance, [[1 / 4]], rtol=1e-5)
+    off = (0.2 / 2) ** 4 / 480
+    np.testing.assert_allclose(fit.covariance, [[(1 + off) / 4]], rtol=1e-9)
 
 
 def test_gauss_newton_of_linear_residuals_is_exact(key, x64):
@@ -54,7 +59,9 @@ def test_gauss_newton_of_linear_residuals_is_exact(key, x64):
         bjm.laplace(rest, mode, residuals=residuals),
         bjm.laplace(whole, mode),
     ):
-        np.testing.assert_allclose(fit.covariance, jnp.linalg.inv(precision), rtol=1e-8)
+        np.testing.assert_allclose(
+            fit.covariance, jnp.linalg.inv(precision), rtol=1e-11
+        )
     with pytest.warns(UserWarning, match="standard deviations away from the mode"):
         bjm.laplace(whole, model)
 
@@ -67,104 +74,22 @@ def test_saddles_are_refused():
         bjm.laplace(lambda m: -(m.mean[0] ** 2), model)
 
 
-def test_linearised_predictions(key):
-    """Of a linear function, the function; of another, a normal with J S J^T."""
-    model = bjm.GaussianParameter(jnp.array([0.5, -1.0]), jnp.ones(2))
-    covariance = jnp.array([[0.5, 0.3], [0.3, 0.4]])
-    fit = bjm.JointPosterior.gaussian(model, covariance)
+def test_the_evidence_counts_residuals_once():
+    data = jnp.array([0.3, -0.2, 0.7])
 
-    def curved(drawn):
-        return {"y": jnp.exp(drawn.mean[0]) * drawn.mean[1]}
+    def residuals(drawn):
+        return (data - drawn.mean) / 0.5
 
-    linear = bjm.Linearised(curved, model)
-    draws = bjm.map_posterior(linear, fit, key=key, num_samples=20_000)["y"]
-    slope = np.exp(0.5) * np.array([-1.0, 1.0])
-    np.testing.assert_allclose(draws.mean(), -np.exp(0.5), atol=0.03)
-    np.testing.assert_allclose(draws.var(), slope @ covariance @ slope, rtol=0.05)
-    same = bjm.Linearised(lambda m: m.mean @ jnp.array([1.0, 2.0]), model)
-    drawn = fit.draw(key)
-    np.testing.assert_allclose(same(drawn), drawn.mean @ jnp.array([1.0, 2.0]))
+    def rest(drawn):
+        return -0.5 * drawn.mean**2
 
+    def whole(drawn):
+        return rest(drawn) - 0.5 * jnp.sum(residuals(drawn) ** 2)
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_linear_response_gives_a_normal_its_covariance(dtype, x64):
-    """From the mean-field optimum, and from a fit that has not got there yet."""
-    density, model = correlated(4, dtype)
-    precision = np.linalg.inv(np.asarray(density.covariance, float))
-    widths = np.diagonal(precision) ** -0.5
-    for shift, factor in ((0.0, 1.0), (0.4, 1.5)):
-        fit = {
-            name: bjm.GaussianParameter(
-                jnp.asarray(np.asarray(density.mean)[s] + shift * widths[s], dtype),
-                jnp.asarray((factor * widths[s] - 1e-4) ** 0.5, dtype),
-            )
-            for name, s in (("a", slice(0, 1)), ("b", slice(1, 4)))
-        }
-        found = bjm.linear_response(density, fit)
-        rtol = 5e-2 if dtype == "float32" else 1e-5
-        np.testing.assert_allclose(found.covariance, density.covariance, rtol=rtol)
-        np.testing.assert_allclose(
-            (np.asarray(found.mean) - np.asarray(density.mean)) / widths,
-            0,
-            atol=rtol + 1e-3,
-        )
-
-
-def test_linear_response_from_any_moments(x64):
-    """Whatever the fit is made of, it is only where the search starts."""
-    mean = np.array([1.0, 2.0])
-    density = Gaussian(jnp.asarray(mean), jnp.array([[1.0, 0.5], [0.5, 2.0]]))
-    logistic = LogisticParameter(jnp.asarray(mean + 0.1), jnp.full(2, -1.0))
-    joint = bjm.JointPosterior.gaussian(logistic, density.covariance)
-    for fit in (
-        logistic,
-        bjm.LaplacianParameter(jnp.asarray(mean + 0.1), jnp.full(2, 0.7)),
-        joint,
-        bjm.MixturePosterior([joint, logistic]),
-    ):
-        found = bjm.linear_response(density, fit)
-        np.testing.assert_allclose(found.covariance, density.covariance, rtol=1e-4)
-        np.testing.assert_allclose(found.mean, mean, atol=1e-3)
-    with pytest.raises(NotImplementedError, match="moments of a Doubled"):
-        bjm.linear_response(density, Doubled(logistic))
-
-
-class Doubled(bjm.AbstractPosterior):
-    model: bjm.AbstractParameter
-
-    def draw(self, key):
-        return self.model
-
-
-def test_linear_response_tells_the_noise_of_a_solver():
-    precision = jnp.array([[100.0, 50.0], [50.0, 100.0]])
-    mixed = jnp.array([[1.0, 0.7], [0.4, 1.0]])
-
-    def rough(height):
-        def log_density(drawn):
-            x = drawn.mean
-            ripple = height * jnp.sum(jnp.sin(1e4 * (mixed @ x)))
-            return -0.5 * x @ precision @ x + ripple
-
-        return log_density
-
-    fit = bjm.GaussianParameter(jnp.zeros(2), jnp.full(2, 0.1**0.5))
-    found = bjm.linear_response(rough(1e-6), fit)
-    exact = np.linalg.inv(precision)
-    np.testing.assert_allclose(found.covariance, exact, rtol=0.02)
-    with (
-        pytest.warns(UserWarning, match="not at the maximum of the ELBO"),
-        pytest.warns(UserWarning, match="covariance is rough. The log density is not"),
-    ):
-        bjm.linear_response(rough(2e-4), fit)
-    with pytest.raises(ValueError, match=r"Hessian.*not smooth.*rtol=1e-6"):
-        bjm.linear_response(rough(2e-3), fit)
-
-
-def test_linear_response_names_mistakes():
-    density, model = correlated(4)
-    with pytest.raises(ValueError, match="above the number of entries, 4, .* got 4"):
-        bjm.linear_response(density, model, num_samples=4)
-    flat = bjm.GaussianParameter(jnp.zeros(2), jnp.ones(2))
-    with pytest.raises(ValueError, match="Train the mean-field model longer"):
-        bjm.linear_response(lambda m: jnp.sum(m.mean**2), flat)
+    precision = 1 + 3 / 0.25
+    mode = bjm.make_parameter(float(jnp.sum(data)) / 0.25 / precision)
+    exact = whole(mode) + 0.5 * np.log(2 * np.pi / precision)
+    for fit in (bjm.laplace(whole, mode), bjm.laplace(rest, mode, residuals=residuals)):
+        np.testing.assert_allclose(fit.log_evidence, exact, rtol=1e-6)
+    assert bjm.JointPosterior.full(mode, 0.1).log_evidence is None
+    assert jax.tree.leaves(bjm.laplace(whole, mode))[-1].shape == ()

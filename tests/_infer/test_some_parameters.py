@@ -40,12 +40,12 @@ CASES = {
 def test_every_engine_infers_the_rest(case, key):
     density, model = CASES[case]
     mode = bjm.map_estimate(density, model, key=key, num_starts=2).model
-    np.testing.assert_allclose(mode.a.mean, MEAN, rtol=1e-3)
+    np.testing.assert_allclose(mode.a.mean, MEAN, rtol=2e-6)
     assert mode.known.mean is model.known.mean or mode.known.mean == 2
     fit = bjm.laplace(density, mode)
-    np.testing.assert_allclose(fit.stdv, [SD], rtol=1e-3)
+    np.testing.assert_allclose(fit.stdv, [SD], rtol=2e-6)
     again = bjm.linear_response(density, fit_of(mode))
-    np.testing.assert_allclose(again.stdv, [SD], rtol=1e-3)
+    np.testing.assert_allclose(again.stdv, [SD], rtol=2e-6)
     weighted = bjm.importance(density, fit, key=key, num_samples=500, num_rounds=2)
     np.testing.assert_allclose(weighted.weights @ weighted.draws, [MEAN], atol=0.02)
     drawn = weighted.item(0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from BayesianJaxModels._infer._search.newton import measure
 from BayesianJaxModels._infer._search.search import minimise
+from tests._infer._search.cases import quadratic
 
 RNG = np.random.default_rng(0)
 SETTINGS = {"tolerance": 1e-6, "max_steps": 1_000}
@@ -52,16 +52,6 @@ def test_search_finds_what_scipy_finds():
         assert value <= scipy.optimize.rosen(start)
 
 
-def quadratic(precision):
-    """`x^T precision x / 2`, whose minimum is 0."""
-
-    def evaluate(points):
-        gradients = points @ precision
-        return np.sum(points * gradients, axis=1) / 2, gradients
-
-    return evaluate
-
-
 @pytest.mark.parametrize("d", [50, 100])
 def test_ill_conditioned_quadratics(d):
     """With measured curvature, and beyond 64 entries with a second search."""
@@ -72,25 +62,6 @@ def test_ill_conditioned_quadratics(d):
     ends = minimise(quadratic(precision), starts, scale=np.ones(d), **SETTINGS)
     assert np.all(ends.outcomes == "converged")
     assert np.max(ends.values) < 2e-6
-
-
-def test_units_change_nothing():
-    """A curvature is measured from a guess whose widths are off by 1e3 either way."""
-    scale = np.array([1e-4, 1.0, 100.0])
-    correlation = 0.2 * np.eye(3) + 0.8
-    precision = np.linalg.inv(correlation * np.outer(scale, scale))
-    points = scale * RNG.normal(size=(2, 3))
-    values, gradients = quadratic(precision)(points)
-
-    def evaluate(points):
-        return points, *quadratic(precision)(points)
-
-    guess = np.tile(np.diag(scale * [1e3, 1e-3, 1.0]), (2, 1, 1))
-    found = measure(evaluate, guess, points, values, gradients)
-    np.testing.assert_allclose(found.decrement, values, rtol=1e-6)
-    square = found.roots[0] @ found.roots[0].T / np.outer(scale, scale)
-    np.testing.assert_allclose(square, correlation, rtol=1e-6)
-    assert np.all(found.noise < 1e-6)
 
 
 # Certified values, data and starts of NIST's Statistical Reference Datasets,

@@ -1,0 +1,33 @@
+"""The first two arguments of every engine."""
+
+import numpy as np
+import pytest
+
+import BayesianJaxModels as bjm
+from BayesianJaxModels._infer.arguments import check_engine_arguments
+from tests._infer._nuts.cases import GAUSSIAN, D, start, target
+
+
+def test_other_arguments_are_refused_by_name(key):
+    density, model = target(GAUSSIAN), start()
+    arrays = np.zeros(1), np.zeros((1, D)), np.zeros(1, bool), np.ones(1, bool)
+    rest = {"outcomes": ("converged",), "noise": np.zeros(1)}
+    rest |= {"num_redrawn": 0, "modes": ()}
+    mode = bjm.MAPEstimate(model, np.zeros(()), *arrays, **rest)
+    joint = bjm.JointPosterior.full(model, 1.0)
+    for arguments, message in (
+        (
+            (density, mode),
+            r"`start` is a MAPEstimate.*laplace\(log_density, mode\)",
+        ),
+        ((model, density), "swapped: the first is a Model, .* a Target, has no"),
+        ((joint, density), "swapped: the first is a JointPosterior"),
+        ((mode, density), "swapped: the first is a MAPEstimate"),
+        ((joint, joint), "`log_density` must be a function .* is a JointPosterior"),
+        ((density, density), "`start` must be a model .* is a Target"),
+        ((density, None), "`start` must be a model .* is a NoneType"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            check_engine_arguments(*arguments)
+    with pytest.raises(TypeError, match="`start` is a MAPEstimate"):
+        bjm.nuts(density, mode, key=key)
