@@ -71,14 +71,14 @@ def sample_with_log_prob(
 
 
 def noise_size(model: PyTree) -> int:
-    """How many normal numbers a draw of all parameters takes."""
+    """How many normal variates a draw of all parameters takes."""
     return sum(p.noise_size for p in get_parameters(model).values())
 
 
 def draw_from_noise(
     model: Model, noise: Float[Array, " d"], path_only: bool = False
 ) -> tuple[Model, Float[Array, ""]]:
-    """As `sample_with_log_prob`, but a function of standard normal numbers.
+    """As `sample_with_log_prob`, but a function of standard normal variates.
 
     Minus the noise gives the draw reflected about the means.
     """

@@ -227,7 +227,7 @@ class AbstractParameter(eqx.Module):
 
     @property
     def noise_size(self) -> int:
-        """How many normal numbers `displaced` takes.
+        """How many normal variates `displaced` takes.
 
         Raises:
             NotImplementedError: If the type does not say so.
@@ -235,7 +235,7 @@ class AbstractParameter(eqx.Module):
         raise NotImplementedError(_missing(self, "noise_size", _INDEPENDENT))
 
     def displaced(self, normal: Float[Array, " m"]) -> Float[Array, "..."]:
-        """The draw that standard normal numbers make.
+        """The draw that standard normal variates make.
 
         Args:
             normal: Of shape `(noise_size,)`. Minus the same gives the draw reflected

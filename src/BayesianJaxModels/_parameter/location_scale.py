@@ -41,7 +41,7 @@ class AbstractLocationScale(AbstractParameter):
         return standard_normal(rng, (self.noise_size,), self.mean.dtype)
 
     def noise_from_normal(self, normal: Float[Array, " m"]) -> Float[Array, " m"]:
-        """The noise at the quantiles of standard normal numbers.
+        """The noise at the quantiles of standard normal variates.
 
         Args:
             normal: Of shape `(noise_size,)`.

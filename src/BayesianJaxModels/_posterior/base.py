@@ -78,17 +78,17 @@ class AbstractPosterior(AbstractEstimate):
 
     @property
     def noise_size(self) -> int:
-        """How many normal numbers `displaced_and_log_prob` takes.
+        """How many normal variates `displaced_and_log_prob` takes.
 
         Raises:
-            NotImplementedError: If no draw is made of normal numbers.
+            NotImplementedError: If no draw is made of normal variates.
         """
         raise NotImplementedError(_missing(self, "noise_size"))
 
     def displaced_and_log_prob(
         self, normal: Float[Array, " m"], path_only: bool = False
     ) -> tuple[PyTree, Float[Array, ""]]:
-        """The draw that standard normal numbers make, and its log density.
+        """The draw that standard normal variates make, and its log density.
 
         Args:
             normal: Of shape `(noise_size,)`. Minus the same gives the draw reflected
@@ -96,7 +96,7 @@ class AbstractPosterior(AbstractEstimate):
             path_only: As in `draw_and_log_prob`.
 
         Raises:
-            NotImplementedError: If no draw is made of normal numbers.
+            NotImplementedError: If no draw is made of normal variates.
         """
         raise NotImplementedError(_missing(self, "displaced_and_log_prob"))
 

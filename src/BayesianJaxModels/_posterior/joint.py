@@ -280,7 +280,7 @@ def of_root(
 
 
 def _standard(model: PyTree) -> MultivariateGaussianParameter:
-    """Independent standard normal numbers, one for each entry of a model."""
+    """Independent standard normal variates, one for each entry of a model."""
     origin = jnp.zeros_like(free_means(model))
     raw_one = (1 - MIN_WIDTH) ** 0.5
     return MultivariateGaussianParameter.from_value(origin, raw_one)

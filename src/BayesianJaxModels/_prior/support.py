@@ -103,7 +103,7 @@ def normal_density(
     mean: Float[Array, "*shape"],
     sd: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
-    """The log density of normal numbers; unlike JAX's, `sd**2` may underflow."""
+    """The log density of normal variates; unlike JAX's, `sd**2` may underflow."""
     z = (value - mean) / sd
     return -z * z / 2 - jnp.log(sd) - math.log(2 * math.pi) / 2
 
