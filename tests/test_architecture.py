@@ -132,6 +132,7 @@ def test_classes_are_abstract_or_final():
         "AbstractEstimate",
         "AbstractLikelihood",
         "AbstractLocationScale",
+        "AbstractMixture",
         "AbstractParameter",
         "AbstractPosterior",
         "AbstractPrior",
@@ -154,7 +155,7 @@ def test_tests_mirror_the_source():
     missing = [
         str(path.relative_to(PACKAGE))
         for path in FILES
-        if has_logic(path) and not test_of(path, tests).exists()
+        if has_logic(path) and not home_of_tests(path, tests).exists()
     ]
     assert missing == []
 
@@ -164,7 +165,7 @@ def has_logic(path):
     return any(isinstance(node, ast.FunctionDef) for node in nodes)
 
 
-def test_of(path, tests):
+def home_of_tests(path, tests):
     """`_prior/beta.py` has `tests/_prior/test_beta.py`."""
     folder = tests / path.relative_to(PACKAGE).parent
     return folder / f"test_{path.stem.removeprefix('_')}.py"

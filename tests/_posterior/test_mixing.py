@@ -5,16 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 
 import BayesianJaxModels as bjm
-from BayesianJaxModels._posterior.mixing import (
-    log_mixture,
-    moments_of_all,
-    parts_of_all,
-    pick,
-    pool,
-    read_weights,
-)
+from BayesianJaxModels._posterior.mixing import read_weights
 
 RNG = np.random.default_rng(0)
 MODEL = bjm.make_parameter([0.0, 0.0])
@@ -44,16 +38,32 @@ def test_wrong_weights_are_refused(wrong, error, message):
         read_weights(wrong, 2)
 
 
-def test_densities_far_apart_are_summed_without_underflow(x64):
-    weights, each = np.array([0.2, 0.3, 0.5]), np.array([-1e4, -1e4 - 2, -2e4])
-    exact = scipy.special.logsumexp(each, b=weights)
-    found = log_mixture(jnp.asarray(weights), jnp.asarray(each))
-    np.testing.assert_allclose(found, exact, rtol=1e-15)
+@pytest.fixture(params=["mixture", "ensemble"])
+def mix(request):
+    """A mixture of models, as either kind makes one."""
+
+    def make(models, weights):
+        if request.param == "mixture":
+            return bjm.MixturePosterior(models, weights)
+        return bjm.ensemble(jax.tree.map(lambda *x: np.stack(x), *models), weights)
+
+    return make
+
+
+def normals(means, stdv=1.0):
+    return [bjm.make_parameter([mean], stdv=stdv) for mean in means]
+
+
+def test_densities_far_apart_are_summed_without_underflow(x64, mix):
+    means, weights = np.array([140.0, 141.0, 200.0]), np.array([0.2, 0.3, 0.5])
+    exact = scipy.special.logsumexp(scipy.stats.norm.logpdf(0, means), b=weights)
+    drawn = bjm.make_parameter([0.0])
+    found = mix(normals(means), weights).log_prob(drawn)
+    np.testing.assert_allclose(found, exact, rtol=1e-12)
     # One without weight counts for nothing, however high.
-    found = log_mixture(jnp.array([1.0, 0.0]), jnp.array([-3.0, 900.0]))
-    assert found == -3.0
-    nowhere = log_mixture(jnp.array([0.5, 0.5]), jnp.full(2, -jnp.inf))
-    assert nowhere == -jnp.inf
+    found = mix(normals([140.0, 0.0]), [1.0, 0.0]).log_prob(drawn)
+    np.testing.assert_allclose(found, scipy.stats.norm.logpdf(140.0), rtol=1e-12)
+    assert mix(normals([1e200, 1e200]), [0.5, 0.5]).log_prob(drawn) == -jnp.inf
 
 
 def groups():
@@ -72,7 +82,7 @@ def groups():
 
 def test_moments_of_parts_are_those_of_all_their_draws():
     shares, parts, draws, weights = groups()
-    mean, covariance = moments_of_all(shares, parts)
+    mean, covariance = bjm.MixturePosterior(parts, shares).moments()
     exact = np.cov(draws.T, aweights=weights, ddof=0)
     # The weights of draws are those of single precision.
     np.testing.assert_allclose(mean, weights @ draws, rtol=2e-7)
@@ -80,32 +90,32 @@ def test_moments_of_parts_are_those_of_all_their_draws():
     assert mean.dtype == covariance.dtype == np.float64
 
 
-def test_pooled_means_and_widths_are_those_of_all_draws(x64):
-    shares, parts, draws, weights = groups()
-    each = [np.asarray(part.draws, float) for part in parts]
-    means, stdvs = (
-        jnp.asarray([f(x, axis=0) for x in each]) for f in (np.mean, np.std)
-    )
-    mean, stdv = pool(jnp.asarray(shares), means, stdvs)
-    exact = weights @ draws
-    np.testing.assert_allclose(mean, exact, rtol=1e-14)
-    variance = weights @ (draws - exact) ** 2
-    np.testing.assert_allclose(stdv, np.sqrt(variance), rtol=1e-14)
+def test_pooled_means_and_widths_are_those_of_the_whole(x64, mix):
+    means, stdv, weights = np.array([0.5, 2.0, -3.0]), 0.3, np.array([0.2, 0.3, 0.5])
+    mixture = mix(normals(means, stdv), weights)
+    exact = weights @ means
+    variance = stdv**2 + weights @ (means - exact) ** 2
+    np.testing.assert_allclose(mixture.flatten_means(), [exact], rtol=1e-14)
+    np.testing.assert_allclose(mixture.flatten_stdvs(), [variance**0.5], rtol=1e-13)
+    mean, covariance = mixture.moments()
+    np.testing.assert_allclose(mean, [exact], rtol=1e-14)
+    np.testing.assert_allclose(covariance, [[variance]], rtol=1e-13)
 
 
 def test_parts_of_parts_have_the_product_of_their_weights():
     one, two, three = (bjm.make_parameter([float(i), 0.0]) for i in range(3))
     inner = bjm.MixturePosterior([one, two], weights=[1.0, 3.0])
-    weights, parts = parts_of_all(jnp.array([0.5, 0.5]), [inner, three])
+    weights, parts = bjm.MixturePosterior([inner, three]).parts()
     np.testing.assert_array_equal(weights, [0.125, 0.375, 0.5])
     assert weights.dtype == np.float64
     for part, model in zip(parts, (one, two, three), strict=True):
         assert part.model is model
 
 
-def test_parts_are_picked_in_proportion_and_never_without_weight(key):
-    weights = jnp.array([0.0, 0.7, 0.0, 0.3])
-    picks = jax.jit(jax.vmap(lambda key: pick(key, weights)))
-    counts = np.bincount(picks(jax.random.split(key, 10_000)), minlength=4)
+def test_parts_are_picked_in_proportion_and_never_without_weight(key, mix):
+    mixture = mix(normals([0.0, 1.0, 2.0, 3.0], 1e-3), [0.0, 0.7, 0.0, 0.3])
+    draw = jax.jit(jax.vmap(lambda key: mixture.draw(key).mean))
+    drawn = np.rint(draw(jax.random.split(key, 10_000))).astype(int)
+    counts = np.bincount(drawn.ravel(), minlength=4)
     assert counts[0] == counts[2] == 0
     assert abs(counts[1] - 7_000) < 4.5 * (10_000 * 0.7 * 0.3) ** 0.5

@@ -5,19 +5,15 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._check import is_array
-from .._compute import fold_in
-from .._model import flatten_means, flatten_stdvs, name_of
-from .base import AbstractPosterior
+from .._model import name_of
 from .mean_field import as_posterior
-from .mixing import moments_of_all, parts_of_all, pool, read_weights
+from .mixing import AbstractMixture, read_weights
 
 
-class EnsemblePosterior(AbstractPosterior):
+class EnsemblePosterior(AbstractMixture):
     """Members of one structure, stacked; made by `ensemble`.
 
     Attributes:
@@ -76,43 +72,15 @@ class EnsemblePosterior(AbstractPosterior):
             self.members,
         )
 
-    def flatten_means(self) -> Float[Array, " n"]:
-        """The means over all members."""
-        return pool(self.weights, *self._moments())[0]
+    def _listed(self):
+        return [self.member(index) for index in range(len(self.weights))]
 
-    def flatten_stdvs(self) -> Float[Array, " n"]:
-        """The standard deviations over all members."""
-        return pool(self.weights, *self._moments())[1]
-
-    def _moments(self) -> tuple[Float[Array, "m n"], Float[Array, "m n"]]:
+    def _each(self, fn):
         arrays, rest = eqx.partition(self.members, is_array)
-
-        def moments(own):
-            member = eqx.combine(own, rest)
-            return flatten_means(member), flatten_stdvs(member)
-
-        return jax.vmap(moments)(jax.tree.map(jnp.asarray, arrays))
+        arrays = jax.tree.map(jnp.asarray, arrays)
+        return jax.vmap(lambda own: fn(eqx.combine(own, rest)))(arrays)
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Pick a member in proportion to the weights, and draw its parameters."""
-        index = jax.random.categorical(fold_in(key, 0), jnp.log(self.weights))
-        return as_posterior(self.member(index)).draw(fold_in(key, 1))
-
-    def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
-        """The log density of the mixture of the members."""
-        each = eqx.filter_vmap(
-            lambda member: as_posterior(member).log_prob(drawn),
-            in_axes=(eqx.if_array(0),),
-        )(self.members)
-        return logsumexp(each, b=self.weights.astype(each.dtype))
-
-    def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-        """The mean and covariance of the mixture of the members, in float64."""
-        return moments_of_all(self.weights, self._each())
-
-    def parts(self) -> tuple[Float[np.ndarray, " k"], list[AbstractPosterior]]:
-        """The members, and their weights in float64."""
-        return parts_of_all(self.weights, self._each())
-
-    def _each(self) -> list[PyTree]:
-        return [self.member(index) for index in range(len(self.weights))]
+        index, key = self._pick(key)
+        return as_posterior(self.member(index)).draw(key)

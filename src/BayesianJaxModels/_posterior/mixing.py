@@ -1,48 +1,77 @@
 """What is true of every mixture, from its parts and their weights."""
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._check import as_float_array, check_shape, check_values
+from .._compute import fold_in
+from .._model import flatten_means, flatten_stdvs
 from .base import AbstractPosterior
 from .mean_field import as_posterior, moments
 
 
-def parts_of_all(
-    weights: Float[Array, " m"], posteriors: Sequence[PyTree]
-) -> tuple[Float[np.ndarray, " k"], list[AbstractPosterior]]:
-    """The parts of all parts, and their weights in float64."""
-    scaled, parts = [], []
-    for share, one in zip(np.asarray(weights, np.float64), posteriors, strict=True):
-        inner, parts_of_one = as_posterior(one).parts()
-        scaled.append(share * inner)
-        parts += parts_of_one
-    return np.concatenate(scaled), parts
+class AbstractMixture(AbstractPosterior):
+    """A weighted mixture of models or posteriors of one structure.
 
+    Attributes:
+        weights: Of the parts; they sum to 1.
+    """
 
-def moments_of_all(
-    weights: Float[Array, " m"], parts: Sequence[PyTree]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance over all entries, in float64."""
-    shares = np.asarray(weights, np.float64)
-    means, covariances = map(np.stack, zip(*map(moments, parts), strict=True))
-    mean = shares @ means
-    between = (shares[:, None] * (means - mean)).T @ (means - mean)
-    return mean, np.tensordot(shares, covariances, 1) + between
+    weights: eqx.AbstractVar[Float[Array, " m"]]
 
+    @abstractmethod
+    def _listed(self) -> list[PyTree]:
+        """The parts, one by one."""
 
-def pool(
-    weights: Float[Array, " m"], means: Float[Array, "m n"], stdvs: Float[Array, "m n"]
-) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    """Mean and standard deviation of a mixture, from those of its components."""
-    weights = weights.astype(means.dtype)[:, None]
-    mean = jnp.sum(weights * means, axis=0)
-    variance = jnp.sum(weights * (stdvs**2 + (means - mean) ** 2), axis=0)
-    return mean, jnp.sqrt(variance)
+    @abstractmethod
+    def _each(self, fn: Callable[[PyTree], Array]) -> Float[Array, "m ..."]:
+        """A function of every part, stacked."""
+
+    def _pick(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], PRNGKeyArray]:
+        """The index of a part in proportion to the weights, and a key to draw it."""
+        index = jax.random.categorical(fold_in(key, 0), jnp.log(self.weights))
+        return index, fold_in(key, 1)
+
+    def flatten_means(self):
+        return self._pooled()[0]
+
+    def flatten_stdvs(self):
+        return self._pooled()[1]
+
+    def _pooled(self) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        means, stdvs = self._each(flatten_means), self._each(flatten_stdvs)
+        weights = self.weights.astype(means.dtype)[:, None]
+        mean = jnp.sum(weights * means, axis=0)
+        variance = jnp.sum(weights * (stdvs**2 + (means - mean) ** 2), axis=0)
+        return mean, jnp.sqrt(variance)
+
+    def log_prob(self, drawn):
+        each = self._each(lambda part: as_posterior(part).log_prob(drawn))
+        return logsumexp(each, b=self.weights.astype(each.dtype))
+
+    def moments(self):
+        shares = np.asarray(self.weights, np.float64)
+        means, covariances = zip(*map(moments, self._listed()), strict=True)
+        mean = shares @ means
+        off = means - mean
+        return mean, np.tensordot(shares, covariances, 1) + (shares * off.T) @ off
+
+    def parts(self):
+        scaled, parts = [], []
+        shares = np.asarray(self.weights, np.float64)
+        for share, part in zip(shares, self._listed(), strict=True):
+            inner, parts_of_one = as_posterior(part).parts()
+            scaled.append(share * inner)
+            parts += parts_of_one
+        return np.concatenate(scaled), parts
 
 
 def read_weights(weights: Any, size: int) -> Float[Array, " m"]:

@@ -4,21 +4,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._check import is_array
-from .._compute import fold_in
-from .._model import flatten_means, flatten_named, flatten_stdvs, replace_mean
+from .._model import flatten_named, replace_mean
 from .._parameter import is_parameter
-from .base import AbstractPosterior
 from .mean_field import as_posterior
-from .mixing import moments_of_all, parts_of_all, pool, read_weights
+from .mixing import AbstractMixture, read_weights
 
 
-class MixturePosterior(AbstractPosterior):
+class MixturePosterior(AbstractMixture):
     """A weighted mixture of posteriors over models of one structure.
 
     Args:
@@ -67,20 +63,12 @@ class MixturePosterior(AbstractPosterior):
         """The model of the first component, whose structure all draws have."""
         return as_posterior(self.components[0]).model
 
-    def flatten_means(self) -> Float[Array, " n"]:
-        """The means over all components."""
-        return pool(self.weights, *self._moments())[0]
+    def _listed(self):
+        return list(self.components)
 
-    def flatten_stdvs(self) -> Float[Array, " n"]:
-        """The standard deviations over all components."""
-        return pool(self.weights, *self._moments())[1]
-
-    def _moments(self) -> tuple[Float[Array, "m n"], Float[Array, "m n"]]:
-        dtype = flatten_means(self.model).dtype
-        return (
-            jnp.stack([flatten_means(c).astype(dtype) for c in self.components]),
-            jnp.stack([flatten_stdvs(c).astype(dtype) for c in self.components]),
-        )
+    def _each(self, fn):
+        values = [fn(component) for component in self.components]
+        return jnp.stack([value.astype(values[0].dtype) for value in values])
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Pick a component in proportion to the weights, and draw from it.
@@ -88,6 +76,7 @@ class MixturePosterior(AbstractPosterior):
         The drawn model has the types and widths of parameters of the first component.
         Under `jax.vmap` every component draws, and one draw is kept.
         """
+        index, key = self._pick(key)
         named, treedef = flatten_named(self.model)
         nodes = [node for _, node in named]
         dtypes = [value.dtype for value in _values(self.model)]
@@ -100,28 +89,13 @@ class MixturePosterior(AbstractPosterior):
             return draw
 
         branches = [drawer(as_posterior(part)) for part in self.components]
-        index = jax.random.categorical(fold_in(key, 0), jnp.log(self.weights))
-        values = iter(lax.switch(index, branches, fold_in(key, 1)))
+        values = iter(lax.switch(index, branches, key))
         for place, node in enumerate(nodes):
             if is_array(_value(node)):
                 value = next(values)
                 is_mean = is_parameter(node)
                 nodes[place] = replace_mean(node, value) if is_mean else value
         return jax.tree.unflatten(treedef, nodes)
-
-    def log_prob(self, drawn: PyTree) -> Float[Array, ""]:
-        """The log density, that of every component weighted and summed."""
-        parts = map(as_posterior, self.components)
-        each = jnp.stack([part.log_prob(drawn) for part in parts])
-        return logsumexp(each, b=self.weights.astype(each.dtype))
-
-    def moments(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-        """The mean and covariance of the whole mixture, in float64."""
-        return moments_of_all(self.weights, self.components)
-
-    def parts(self) -> tuple[Float[np.ndarray, " k"], list[AbstractPosterior]]:
-        """The components, and those of mixtures among them, with their weights."""
-        return parts_of_all(self.weights, self.components)
 
 
 def _values(model: PyTree) -> list[Array]:
