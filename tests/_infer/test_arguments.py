@@ -31,3 +31,25 @@ def test_other_arguments_are_refused_by_name(key):
             check_engine_arguments(*arguments)
     with pytest.raises(TypeError, match="`start` is a MAPEstimate"):
         bjm.nuts(density, mode, key=key)
+
+
+def test_what_an_engine_can_take_passes():
+    model = start()
+    joint = bjm.JointPosterior.full(model, 1.0)
+    for given in (model, [model], joint, bjm.MixturePosterior([model, joint])):
+        check_engine_arguments(lambda drawn: 0.0, given)
+    # A model that can be called may be the log density.
+    check_engine_arguments(bjm.ForwardGradient(lambda drawn: 0.0), model)
+
+
+def test_the_second_argument_is_called_what_the_engine_calls_it():
+    for wrong, message in (
+        (None, "`posterior` must be a model with parameters .* is a NoneType and has"),
+        (np.ones(3), "`posterior` must be a model with .* is a ndarray and has no par"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            check_engine_arguments(lambda drawn: 0.0, wrong, "posterior")
+    with pytest.raises(TypeError, match="`log_density` and `posterior` seem to be sw"):
+        check_engine_arguments(start(), target(GAUSSIAN), "posterior")
+    with pytest.raises(TypeError, match="to one number, but is a float"):
+        check_engine_arguments(1.0, start())

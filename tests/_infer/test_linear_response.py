@@ -1,10 +1,13 @@
 """Linear response, where the answer is known."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 
 import BayesianJaxModels as bjm
+from BayesianJaxModels._infer.structured import sobol_noise
 from tests._infer.targets import Gaussian, correlated
 from tests.registry import LogisticParameter
 
@@ -89,3 +92,38 @@ def test_linear_response_names_mistakes():
     flat = bjm.GaussianParameter(jnp.zeros(2), jnp.ones(2))
     with pytest.raises(ValueError, match="Train the mean-field model longer"):
         bjm.linear_response(lambda m: jnp.sum(m.mean**2), flat)
+
+
+def test_the_covariance_is_how_the_optimum_answers_to_a_tilt(x64):
+    """Of a log-gamma density, by maximising the ELBO of the same draws under tilts."""
+
+    def log_density(drawn):
+        return jnp.sum(4.0 * drawn.mean - jnp.exp(drawn.mean))
+
+    eps = np.asarray(sobol_noise(jax.random.key(0), 64, 1, jnp.float64))[:, 0]
+
+    def optimum(tilt):
+        def slopes(at):
+            mean, log_width = at
+            slope = 4 + tilt - np.exp(mean + np.exp(log_width) * eps)
+            return [slope.mean(), np.mean(slope * np.exp(log_width) * eps) + 1]
+
+        found = scipy.optimize.root(slopes, [np.log(4), -np.log(2)], tol=1e-13)
+        assert found.success
+        return found.x
+
+    mean, log_width = optimum(0.0)
+    answer = (optimum(1e-3)[0] - optimum(-1e-3)[0]) / 2e-3
+    # One that the variational width is not.
+    assert answer / np.exp(2 * log_width) > 1.02
+    fit = bjm.make_parameter(jnp.array([1.3]), stdv=jnp.array([0.6]))
+    found = bjm.linear_response(log_density, fit)
+    # A difference over a tenth of a width, and the last step, are off by a thousandth.
+    np.testing.assert_allclose(found.covariance, [[answer]], rtol=1e-3)
+    np.testing.assert_allclose(found.mean, [mean], atol=1e-3 * np.exp(log_width))
+
+
+def test_a_density_that_is_not_finite_at_a_draw_is_told():
+    fit = bjm.make_parameter([0.5, 0.5], stdv=1.0)
+    with pytest.raises(ValueError, match="ELBO must be finite and have a maximum near"):
+        bjm.linear_response(lambda drawn: jnp.sum(jnp.log(drawn.mean)), fit)

@@ -77,3 +77,18 @@ def test_smoothing_keeps_averages_and_order():
     assert k_hat == -np.inf
     with pytest.raises(ValueError, match="at least one number"):
         pareto_smooth(np.full(10, -np.inf))
+
+
+def test_what_is_no_log_weight_is_refused():
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(
+            ValueError, match="numbers or minus infinity, with at least"
+        ):
+            pareto_smooth(np.array([0.0, wrong, -1.0]))
+
+
+def test_effective_draws_are_counted_up_to_a_constant():
+    weights = np.array([1.0, 1.0, 2.0, 0.0])
+    assert effective_sample_size(weights) == 16 / 6
+    assert effective_sample_size(weights / 4) == pytest.approx(16 / 6, rel=1e-15)
+    assert effective_sample_size(np.full(7, 0.3)) == pytest.approx(7, rel=1e-15)

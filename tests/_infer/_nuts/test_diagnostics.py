@@ -104,3 +104,75 @@ def test_rejections_and_slow_energies_are_told():
     assert "chains [0, 1, 2, 3] accepted with a mean probability of 0.24" in complaint
     (complaint,) = judge(one, np.ones(4), np.zeros(4), at_origin()).complaints()
     assert "energy of the chains [1] hardly changes" in complaint
+
+
+def test_a_chain_without_fault_is_counted():
+    draws = normal_draws(np.eye(D))
+    found = judged(draws)
+    assert found.chains == (4, 499)
+    assert found.num_samples == 499
+    np.testing.assert_array_equal(found.num_gradients, np.full(4, 7 * 499))
+    np.testing.assert_allclose(found.acceptance, 0.8, rtol=1e-6)
+    for counts in (found.num_divergent, found.num_failed, found.num_still):
+        np.testing.assert_array_equal(counts, np.zeros(4))
+    # The first move is the last one of the warm-up.
+    kept = moves_of(draws).energy[:, 1:].astype(float)
+    for energy, bfmi in zip(kept, found.bfmi, strict=True):
+        steps = sum((b - a) ** 2 for a, b in zip(energy, energy[1:], strict=False))
+        exact = steps / 498 / (np.sum((energy - energy.mean()) ** 2) / 498)
+        np.testing.assert_allclose(bfmi, exact, rtol=1e-6)
+    assert repr(found).startswith("NUTSDiagnostics: 4 chains, greatest R-hat 1.0")
+    assert f"0 saturated, acceptance 0.80, {4 * 7 * 499} gradients" in repr(found)
+
+
+def test_noise_is_told_before_all_else():
+    draws = normal_draws(np.eye(D))
+    noise = np.array([0.01, np.nan, 0.5, 0.02])
+    found = judge(moves_of(draws), np.ones(4), noise, at_origin())
+    [first] = found.complaints()
+    assert "scatters by 0.5 nats" in first
+    nothing = judge(moves_of(draws), np.ones(4), np.full(4, np.nan), at_origin())
+    assert nothing.complaints() == []
+
+
+def test_few_effective_draws_are_told():
+    """The same number ten times over."""
+    draws = np.repeat(normal_draws(np.eye(D))[:, :50], 10, axis=1)
+    found = judged(draws)
+    least = min(found.ess_bulk.min(), found.ess_tail.min())
+    assert least < 400
+    [told] = [x for x in found.complaints() if x.startswith("The effective sample")]
+    assert f"size is {least:.0f} (good from 100 a chain on)" in told
+    # Nine of ten draws stay where they were.
+    assert any("stayed where they were" in x for x in found.complaints())
+
+
+def test_one_chain_has_no_r_hat():
+    draws = normal_draws(np.eye(D))[:1]
+    found = judged(draws)
+    assert np.isnan(found.r_hat).all()
+    assert found.num_modes == 1
+    assert found.complaints() == []
+
+
+def test_mass_is_missed_five_widths_away_from_every_chain():
+    draws = normal_draws(np.eye(D))
+    starts = at_origin()
+    [origin] = starts.parts
+
+    def missed(*places):
+        parts = [origin._replace(share=0.4)]
+        for place in places:
+            mean = np.zeros(D)
+            mean[0] = place
+            parts.append(origin._replace(share=0.3, mean=mean))
+        found = judge(
+            moves_of(draws), np.ones(4), np.zeros(4), starts._replace(parts=parts)
+        )
+        told = [x for x in found.complaints() if "No chain came near" in x]
+        assert len(told) == (found.missed_mass > 0)
+        return found.missed_mass
+
+    np.testing.assert_allclose(missed(4.5, -4.5), 0)
+    np.testing.assert_allclose(missed(4.5, 5.5), 0.3)
+    np.testing.assert_allclose(missed(-5.5, 5.5), 0.6)

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 import BayesianJaxModels as bjm
-from BayesianJaxModels._infer._nuts.starts import _allot, find_starts
-from tests._infer._nuts.cases import GAUSSIAN, PRIOR, D, Model, target
+from BayesianJaxModels._infer._nuts.starts import MAX_TRIES, _allot, find_starts
+from tests._infer._nuts.cases import GAUSSIAN, PRIOR, D, Model, start, target
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,37 @@ def test_widths_that_were_never_fitted_are_refused(precision, request, key):
     widths = np.sqrt(np.diagonal(found.parts[0].covariance))
     np.testing.assert_allclose(widths[:2], 0.2501, rtol=1e-6)
     np.testing.assert_allclose(widths[2:], 5, rtol=0.3)
+
+
+def test_starts_around_a_mixture_have_its_total_covariance(key):
+    """Of three chains in one component and one in the other."""
+    modes = [start(6.0, 0.5), start(-6.0, 2.0)]
+    mixture = bjm.MixturePosterior(modes, [0.75, 0.25])
+    found = find_starts(mixture, 4, 3.0, None, key)
+    assert found.of_chain == [0, 0, 0, 1]
+    within = 9 * (3 * 0.5**2 + 2.0**2) / 4
+    # Means of 6 thrice and of -6 once: a variance of 27.
+    exact = np.diag([within + 27, *np.full(D - 1, 9.0)])
+    np.testing.assert_allclose(found.covariance, exact, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(found.factors[1], np.diag([2, *np.ones(D - 1)]), 1e-6)
+    for part, mean, share in zip(found.parts, (6, -6), (0.75, 0.25), strict=True):
+        assert part.share == share
+        np.testing.assert_array_equal(part.mean, [mean, *np.zeros(D - 1)])
+    z = (found.points[3, :, 0] + 6) / (3 * 2.0)
+    assert stats.kstest(z, "norm").pvalue > 1e-3
+    assert found.points.shape == (4, MAX_TRIES, D)
+
+
+def test_a_chain_starts_where_it_does_however_many_there_are(key):
+    few, many = (find_starts(start(), n, 2.0, None, key) for n in (2, 5))
+    np.testing.assert_array_equal(many.points[:2], few.points)
+
+
+def test_a_start_without_a_width_is_refused(key):
+    known = bjm.JointPosterior(
+        Model(bjm.make_parameter(jnp.zeros(2))),
+        bjm.make_parameter(jnp.zeros(2)),
+        jnp.array([[1.0, 1.0], [1.0, 1.0]]),
+    )
+    with pytest.raises(ValueError, match="covariance must be finite and positive def"):
+        find_starts(known, 2, 2.0, None, key)
