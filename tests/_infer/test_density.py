@@ -119,9 +119,10 @@ def test_nothing_to_infer_is_refused():
     ids=["many", "one in a list", "whole", "complex"],
 )
 def test_what_is_no_real_number_is_refused(wrong, came):
-    with pytest.raises(ValueError, match=f"one real number, but returned {came}. Sum"):
+    wanted = f"one real number for a drawn model, but returned {came}. Sum"
+    with pytest.raises(ValueError, match=wanted):
         FlatDensity(wrong, PAIR)(jnp.ones(2))
-    with pytest.raises(ValueError, match=f"one real number, but returned {came}. Sum"):
+    with pytest.raises(ValueError, match=wanted):
         bjm.ForwardGradient(wrong)(PAIR)
 
 
@@ -172,17 +173,17 @@ def test_second_derivatives_of_a_quadratic_density_are_exact(x64):
     def log_density(drawn):
         return -0.5 * drawn.mean @ jnp.asarray(precision) @ drawn.mean
 
-    density = FlatDensity(log_density, bjm.make_parameter(jnp.zeros(3)))
     points = RNG.normal(size=(5, 3))
     # With and without a batch that is filled up.
     for batch_size in (None, 5):
-        found = hessians(density, points, np.array([0.1, 1.0, 10.0]), batch_size)
+        model = bjm.make_parameter(jnp.zeros(3))
+        density = FlatDensity(log_density, model, batch_size)
+        found = hessians(density, points, np.array([0.1, 1.0, 10.0]))
         np.testing.assert_allclose(found[0], -points @ precision, rtol=1e-12)
         exact = np.broadcast_to(-precision, (5, 3, 3))
         np.testing.assert_allclose(found[1], exact, atol=1e-13)
 
 
 def test_a_batch_without_points_is_refused():
-    density = FlatDensity(lambda drawn: jnp.sum(drawn.mean), PAIR)
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, but got 0"):
-        values_and_gradients(density, np.ones((1, 2)), 0)
+        FlatDensity(lambda drawn: jnp.sum(drawn.mean), PAIR, 0)

@@ -27,8 +27,12 @@ def test_the_factor_is_that_of_the_correlations_in_any_units(scale):
         np.ones((2, 2)),
         np.array([[1.0, 2.0], [2.0, 1.0]]),
         np.diag([1.0, np.nan]),
+        np.array([[1.0, np.nan], [np.nan, 1.0]]),
+        np.diag([np.inf, 1.0]),
+        np.diag([-1.0, 1.0]),
     ],
-    ids=["no width", "one of none", "singular", "indefinite", "NaN"],
+    ids=["no width", "one of none", "singular", "indefinite", "NaN"]
+    + ["NaN beside", "infinite", "negative"],
 )
 def test_what_is_no_covariance_is_refused_with_its_variances(wrong):
     with pytest.raises(ValueError, match="finite and positive definite") as told:

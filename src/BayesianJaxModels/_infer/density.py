@@ -181,10 +181,16 @@ def hessians(
     """
     n, d = points.shape
     moves = np.concatenate([np.zeros((1, d)), np.diag(steps), -np.diag(steps)])
-    moved = (points[:, None] + moves).reshape(-1, d)
+    moved = density.rounded((points[:, None] + moves).reshape(-1, d))
     gradients = values_and_gradients(density, moved)[1]
-    centre, above, below = np.split(gradients.reshape(n, 2 * d + 1, d), [1, d + 1], 1)
-    return centre[:, 0], (above - below) / (2 * steps[:, None])
+    (_, high, low), (centre, above, below) = (
+        np.split(rows.reshape(n, 2 * d + 1, d), [1, d + 1], axis=1)
+        for rows in (moved, gradients)
+    )
+    # As far apart as they are after rounding.
+    apart = np.diagonal(high - low, axis1=1, axis2=2)[..., None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return centre[:, 0], (above - below) / apart
 
 
 def _at_batch(

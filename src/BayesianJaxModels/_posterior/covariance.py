@@ -11,15 +11,16 @@ def cholesky(covariance: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
     Raises:
         ValueError: If it is not finite or not positive definite.
     """
-    scale = np.sqrt(np.diagonal(covariance))
+    variances = np.diagonal(covariance)
     try:
-        if not np.all(scale > 0):
+        if not (np.isfinite(covariance).all() and np.all(variances > 0)):
             raise np.linalg.LinAlgError
+        scale = np.sqrt(variances)
         factor = np.linalg.cholesky(covariance / np.outer(scale, scale))
     except np.linalg.LinAlgError:
         raise ValueError(
             "The covariance must be finite and positive definite, but its variances "
-            f"are {np.diagonal(covariance)}. A parameter may have no influence on the "
+            f"are {variances}. A parameter may have no influence on the "
             "log density, or have no width (`DeterministicParameter`)."
         ) from None
     return scale[:, None] * factor
