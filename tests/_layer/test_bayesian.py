@@ -117,3 +117,12 @@ def test_sampling_without_a_key_is_an_error(key):
         ValueError, match="key is required: `key` is None, but `sample=True`.*Pass"
     ):
         Bayesian(eqx.nn.Linear(3, 2, key=key))(jnp.ones(3))
+
+
+def test_bayesian_can_be_without_distributions(key):
+    model = Bayesian(eqx.nn.Linear(2, 2, key=key), bayesian=False)
+    assert all(parameter.is_known for parameter in model.get_parameters().values())
+    np.testing.assert_array_equal(
+        model(jnp.ones(2), key=key), model(jnp.ones(2), sample=False)
+    )
+    assert all(eqx.is_array(leaf) for leaf in jax.tree.leaves(model))

@@ -90,3 +90,14 @@ def test_inputs_of_the_wrong_size_are_errors(shape, key):
 def test_bad_sizes_are_errors(key):
     with pytest.raises(ValueError, match="`in_features` must be at least 1, but got 0"):
         BayesianLinear(0, 2, key=key)
+
+
+@pytest.mark.parametrize("size", [1, 4, 5])
+def test_a_vector_gives_what_it_gives_as_a_row(size, key):
+    """By a sum of columns where there are few, and by a product above four."""
+    layer = BayesianLinear(size, 3, key=key)
+    x = random.normal(key, (size,))
+    row = layer(x[None], sample=False)[0]
+    np.testing.assert_allclose(layer(x, sample=False), row, rtol=1e-6, atol=1e-6)
+    expected = np.asarray(layer.W.mean, float) @ np.asarray(x, float)
+    np.testing.assert_allclose(layer(x, sample=False), expected, rtol=1e-5, atol=1e-6)

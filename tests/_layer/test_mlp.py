@@ -55,3 +55,14 @@ def test_bad_sizes_are_errors(key):
         BayesianMLP(2, 2, 0, 1, key=key)
     with pytest.raises(ValueError, match="`depth` must be at least 0, but got -1"):
         BayesianMLP(2, 2, 2, -1, key=key)
+
+
+def test_settings_reach_every_layer(key):
+    mlp = BayesianMLP(2, 1, 3, 1, use_bias=False, init_raw_stdv=0.5, key=key)
+    for layer in mlp.layers:
+        assert layer.b is None
+        np.testing.assert_array_equal(layer.W.raw_stdv, 0.5)
+    known = BayesianMLP(2, 1, 3, 1, bayesian=False, bayesian_bias=False, key=key)
+    assert all(parameter.is_known for parameter in known.get_parameters().values())
+    x = jnp.ones(2)
+    np.testing.assert_array_equal(known(x, key=key), known(x, sample=False))

@@ -5,14 +5,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from jax import random
 
 import BayesianJaxModels as bjm
 
-from .cases import CASES, COUNTS, KINDS, MEAN, VALUES, every_likelihood
+from .cases import CASES, COUNTS, KINDS, MEAN, SCALE, VALUES, every_likelihood
 
 # Three entries, where noise is of a length of its own.
 THREE, THREE_VALUES = np.array([0.5, 2.0, 7.25]), np.array([1.0, 2.0, 9.0])
+MASK_OF_THREE = np.array([True, False, True])
 
 
 @every_likelihood
@@ -138,3 +140,39 @@ def test_noise_that_does_not_broadcast_is_named():
     prediction = jnp.asarray(MEAN, jnp.float32)
     with pytest.raises(ValueError, match=r"`scale` has shape \(3,\), .* to \(3, 2\)"):
         bjm.likelihoods.NormalLikelihood(np.ones(3)).log_prob(prediction, VALUES)
+
+
+class Logistic(bjm.likelihoods.AbstractLikelihood):
+    observe = None
+    support = bjm.likelihoods.NormalLikelihood.support
+    noise = {}
+
+    def log_density(self, prediction, observation, noise):
+        return jax.scipy.stats.logistic.logpdf(observation - prediction)
+
+    def draw(self, key, prediction, noise):
+        return prediction + random.logistic(key, prediction.shape, prediction.dtype)
+
+
+def test_a_likelihood_of_your_own_has_masks_failures_and_errors(key):
+    own, prediction = Logistic(), jnp.array([0.0, 1.0, np.nan])
+    each = own.log_prob_each(prediction, np.array([0.5, np.nan, 0.0]), MASK_OF_THREE)
+    expected = scipy.stats.logistic.logpdf(0.5)
+    np.testing.assert_allclose(each, [expected, 0, -np.inf], rtol=1e-6)
+    np.testing.assert_array_equal(
+        np.isnan(own.sample(key, prediction)), [False, False, True]
+    )
+    for ability in ("log_cdf", "log_survival"):
+        message = rf"`Logistic` has no `{ability}\(prediction, .* In a subclass of your"
+        with pytest.raises(NotImplementedError, match=message):
+            getattr(own, ability)(prediction, prediction, {})
+
+
+def test_the_whole_is_the_sum_of_its_terms(key):
+    likelihood = bjm.likelihoods.NormalLikelihood(SCALE)
+    prediction = jnp.asarray(MEAN, jnp.float32)
+    terms = likelihood.log_prob_each(prediction, VALUES)
+    assert terms.shape == MEAN.shape
+    np.testing.assert_allclose(
+        likelihood.log_prob(prediction, VALUES), np.sum(terms), rtol=1e-6
+    )

@@ -80,3 +80,18 @@ def test_extremes_of_the_dispersion(x64):
             assert np.all(slope[:4] == 0)
     np.testing.assert_allclose(of_given, poisson, rtol=1e-12)
     np.testing.assert_allclose(np.var(draws), 7.0, rtol=0.1)
+
+
+def test_draws_have_its_mean_and_variance(key):
+    """Within five standard errors; the fourth moment is that of the distribution."""
+    mean, dispersion, num = 7.0, 2.5, 20_000
+    likelihood = bjm.likelihoods.NegativeBinomialLikelihood(dispersion)
+    draws = np.asarray(
+        eqx.filter_jit(likelihood.sample)(key, jnp.full(num, mean)), float
+    )
+    variance = mean + mean**2 / dispersion
+    exact = negative_binomial(mean, dispersion)
+    kurtosis = float(exact.stats("k")) + 2
+    assert abs(draws.mean() - mean) < 5 * (variance / num) ** 0.5
+    assert abs(draws.var() - variance) < 5 * variance * (kurtosis / num) ** 0.5
+    np.testing.assert_array_equal(draws, np.floor(draws))

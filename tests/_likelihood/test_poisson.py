@@ -37,3 +37,10 @@ def test_an_epidemic_that_starts_from_none(x64):
     mode = bjm.map_estimate(log_density, model, key=random.key(0), num_starts=2)
     assert mode.log_density >= expected
     np.testing.assert_allclose(mode.model.mean, -1.0, atol=0.05)
+
+
+def test_the_score_is_what_the_count_is_above_its_mean(x64):
+    mean, count = jnp.array([1e-300, 0.5, 30.0, 1e12]), np.array([1, 0, 42, 1e12 + 1e6])
+    score = jax.grad(bjm.likelihoods.PoissonLikelihood().log_prob)(mean, count)
+    np.testing.assert_allclose(score, count / mean - 1, rtol=1e-10, atol=1e-15)
+    assert bjm.likelihoods.PoissonLikelihood().noise == {}

@@ -6,6 +6,7 @@ from jax import random
 from jax.scipy import stats
 
 from BayesianJaxModels import (
+    DeterministicParameter,
     GaussianParameter,
     MultivariateGaussianParameter,
 )
@@ -69,3 +70,34 @@ def test_covariances_that_are_none_are_errors():
         RuntimeError, match="`covariance` must be symmetric and positive"
     ):
         jax.block_until_ready(jax.jit(make)(MEAN, -jnp.eye(2)))
+
+
+def test_the_divergence_between_two_is_that_of_their_covariances(x64):
+    covariances = np.array([[[0.5, 0.3], [0.3, 0.4]], [[2.0, -0.5], [-0.5, 1.0]]])
+    means = np.array([[0.3, -1.0], [0.5, 0.4]])
+    q, p = (
+        MultivariateGaussianParameter.from_covariance(mean, covariance)
+        for mean, covariance in zip(means, covariances, strict=True)
+    )
+    inverse, apart = np.linalg.inv(covariances[1]), np.asarray(q.mean - p.mean)
+    dets = np.linalg.slogdet(covariances)[1]
+    expected = np.trace(inverse @ covariances[0]) + apart @ inverse @ apart - 2
+    expected = (expected + dets[1] - dets[0]) / 2
+    np.testing.assert_allclose(p.kl_from(q), expected, rtol=1e-12)
+    np.testing.assert_allclose(q.kl_from(q), 0, atol=1e-14)
+    with pytest.raises(NotImplementedError, match="DeterministicParameter from a norm"):
+        p.kl_from(DeterministicParameter(MEAN))
+
+
+def test_a_factor_that_is_nearly_singular_is_too_steep(x64):
+    """Its diagonal is 1, and its inverse grows with the power of its size."""
+    n = 12
+    below = np.tril(np.full((n, n), -1.0), -1)[np.tril_indices(n, -1)]
+    raw = np.full(n, (1 - 1e-4) ** 0.5)
+    steep = MultivariateGaussianParameter(jnp.zeros(n), raw, below)
+    plain = MultivariateGaussianParameter(jnp.zeros(n), raw, 0 * below)
+    assert steep.is_too_steep(jnp.ones(n))
+    assert not plain.is_too_steep(jnp.ones(n))
+    assert plain.is_too_steep(jnp.full(n, jnp.nan))
+    inverse = np.linalg.inv(np.asarray(steep.cholesky))
+    np.testing.assert_allclose(inverse[-1, 0], 2.0 ** (n - 2), rtol=1e-12)

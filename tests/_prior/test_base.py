@@ -116,3 +116,68 @@ def test_fields_of_which_there_is_no_density_are_named():
     for kind, fields in NOWHERE:
         with pytest.raises(ValueError, match=r"`\w+` must be (positive|finite|below)"):
             kind(*fields)
+
+
+# A good value of every field of every kind.
+FIELDS = {
+    bjm.priors.Normal: {"mean": 0.0, "sd": 1.0},
+    bjm.priors.Laplace: {"mean": 0.0, "scale": 1.0},
+    bjm.priors.StudentT: {"df": 3.0, "mean": 0.0, "scale": 1.0},
+    bjm.priors.HalfNormal: {"scale": 1.0},
+    bjm.priors.HalfCauchy: {"scale": 1.0},
+    bjm.priors.LogNormal: {"mean": 0.0, "sd": 1.0},
+    bjm.priors.Exponential: {"rate": 1.0},
+    bjm.priors.Gamma: {"concentration": 2.0, "rate": 1.0},
+    bjm.priors.InverseGamma: {"concentration": 2.0, "scale": 1.0},
+    bjm.priors.Uniform: {"low": 0.0, "high": 1.0},
+    bjm.priors.Beta: {"alpha": 2.0, "beta": 2.0},
+    bjm.priors.TruncatedNormal: {"mean": 0.0, "sd": 1.0, "low": 0.0, "high": 1.0},
+}
+MAY_BE_ANY = {"mean", "low", "high"}
+
+
+@pytest.mark.parametrize("kind", FIELDS, ids=lambda kind: kind.__name__)
+def test_every_field_is_named_in_its_errors(kind, key):
+    fields = FIELDS[kind]
+    for name, good in fields.items():
+        for wrong in (None, "text", True, 1j):
+            with pytest.raises(TypeError, match=f"`{name}` must be a real number"):
+                kind(**{**fields, name: wrong})
+        wanted = "finite" if name in MAY_BE_ANY else "positive"
+        bad = [np.nan] if name in MAY_BE_ANY else [np.nan, np.inf, 0.0, -1.0]
+        if name in ("low", "high"):
+            wanted = "finite" if kind is bjm.priors.Uniform else "below"
+        for value in bad:
+            with pytest.raises(
+                ValueError, match=f"`{name}`.* {wanted}|be below `high`"
+            ):
+                kind(**{**fields, name: np.array([good, value])})
+        wide = kind(**{**fields, name: np.full(3, good, np.float32)})
+        message = rf"`{name}` has shape \(3,\), which does not broadcast to \(2,\)"
+        with pytest.raises(ValueError, match=message):
+            wide.log_density(jnp.full(2, 0.5))
+        with pytest.raises(ValueError, match=message):
+            wide.sample(key, jnp.full(2, 0.5))
+        row = jnp.full((2, 3), 0.5)
+        expected = kind(**fields).log_density(row)
+        np.testing.assert_array_equal(wide.log_density(row), expected)
+
+
+def test_a_prior_of_your_own_needs_only_two_methods(key):
+    class Triangle(bjm.priors.AbstractPrior):
+        def log_density(self, value):
+            return jnp.log(2 * value)
+
+        def sample(self, key, value):
+            return jnp.sqrt(jax.random.uniform(key, value.shape, value.dtype))
+
+    prior, q = Triangle(), bjm.make_parameter([0.25, 0.5])
+    of_model = bjm.log_prior(q, bjm.Prior(default=prior))
+    np.testing.assert_allclose(of_model, np.log(0.5), rtol=1e-6)
+    assert bjm.sample_prior(q, bjm.Prior(default=prior), key).mean.shape == (2,)
+    with pytest.raises(NotImplementedError, match="A Triangle knows no divergence"):
+        prior.kl_from(q)
+    with pytest.raises(NotImplementedError, match=r"of a Triangle .* `kl='sampled'`"):
+        prior.mean_log_density(q.mean, q.stdv)
+    with pytest.raises(TypeError, match="abstract"):
+        bjm.priors.AbstractPrior()

@@ -2,6 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.integrate
+import scipy.special
 import scipy.stats
 
 import BayesianJaxModels as bjm
@@ -45,3 +47,43 @@ def test_priors_of_shares_and_of_small_numbers_on_other_scales(x64):
     ):
         mass = jnp.trapezoid(jnp.exp(prior.log_density(x)), x)
         np.testing.assert_allclose(mass, 1, rtol=1e-9)
+
+
+def test_a_scale_that_falls_mirrors_density_and_draws(key, x64):
+    gamma = bjm.priors.Gamma(2.5, 3.0)
+    mirrored = bjm.priors.OnNaturalScale(gamma, jnp.negative, jnp.negative)
+    x = jnp.array([-2.0, -0.5, 0.0, 1.0])
+    np.testing.assert_allclose(mirrored.log_density(x), gamma.log_density(-x))
+    draws = mirrored.sample(key, jnp.zeros(50))
+    np.testing.assert_array_equal(draws, -gamma.sample(key, jnp.zeros(50)))
+
+
+def test_a_cube_has_the_density_of_its_change_of_variables(x64):
+    """Where its slope is none there is no density, and no gradient either."""
+    prior = bjm.priors.OnNaturalScale(
+        bjm.priors.Normal(0.5, 2.0), lambda x: x**3, jnp.cbrt
+    )
+    x = jnp.array([-1.5, 0.25, 2.0])
+    expected = scipy.stats.norm(0.5, 2.0).logpdf(x**3) + np.log(3 * x**2)
+    np.testing.assert_allclose(prior.log_density(x), expected, rtol=1e-13)
+    slopes = jax.vmap(jax.grad(prior.log_density))(x)
+    expected = -(x**3 - 0.5) / 4 * 3 * x**2 + 2 / x
+    np.testing.assert_allclose(slopes, expected, rtol=1e-12)
+    at_zero = jax.value_and_grad(prior.log_density)(jnp.zeros(()))
+    assert at_zero == (-np.inf, 0)
+
+
+def test_one_scale_on_another_is_their_composition(x64):
+    inner = bjm.priors.OnNaturalScale(bjm.priors.Beta(2.0, 3.0), jnp.exp, jnp.log)
+    both = bjm.priors.OnNaturalScale(inner, jnp.negative, jnp.negative)
+    x = jnp.array([0.25, 1.0, 3.0])
+    expected = scipy.stats.beta(2.0, 3.0).logpdf(np.exp(-x)) - x
+    np.testing.assert_allclose(both.log_density(x), expected, rtol=1e-13)
+
+
+def test_what_has_no_closed_form_is_refused():
+    q = bjm.make_parameter(0.0)
+    with pytest.raises(NotImplementedError, match="An? OnNaturalScale knows no diverg"):
+        LOG_OF_HALF_NORMAL.kl_from(q)
+    with pytest.raises(NotImplementedError, match=r"OnNaturalScale .* `kl='sampled'`"):
+        LOG_OF_HALF_NORMAL.mean_log_density(q.mean, q.stdv)

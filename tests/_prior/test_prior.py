@@ -192,3 +192,43 @@ def test_what_is_known_is_drawn_by_a_rule_about_it_alone(key):
         {"['b']": bjm.priors.Normal(0.0, 1.0)}, bjm.priors.Normal(0.0, 1.0)
     )
     assert float(bjm.sample_prior(model, named, key)["b"].mean) != 7
+
+
+def test_what_is_known_counts_with_its_density_alone():
+    """Minus its log prior is its divergence, and without a rule it has none."""
+    known = bjm.DeterministicParameter(jnp.array([0.5, 2.0]))
+    model = {"known": known}
+    prior = bjm.Prior({"['known']": bjm.priors.Gamma(2.0, 3.0)})
+    expected = scipy.stats.gamma(2.0, scale=1 / 3).logpdf([0.5, 2.0]).sum()
+    np.testing.assert_allclose(bjm.log_prior(model, prior), expected, rtol=1e-6)
+    np.testing.assert_allclose(bjm.kl_to_prior(model, prior), -expected, rtol=1e-6)
+    nothing = bjm.Prior()
+    assert nothing.of_parameters(model) == {}
+    assert bjm.log_prior(model, nothing) == bjm.kl_to_prior(model, nothing) == 0
+
+
+def test_outside_one_support_the_whole_is_impossible():
+    model = [bjm.make_parameter([0.5, -0.1]), bjm.make_parameter(0.3)]
+    prior = bjm.Prior(default=bjm.priors.HalfNormal())
+    assert bjm.log_prior(model, prior) == -np.inf
+
+
+def test_rules_of_the_frozen_half_play_no_part(key):
+    model = model_of(key)
+    dynamic, _ = bjm.freeze_params(model, ["['rates']"])
+    found = bjm.Prior(RULES).of_parameters(dynamic)
+    assert "['rates']" not in found
+    whole, rates = bjm.log_prior(model, bjm.Prior(RULES)), model["rates"].mean
+    of_rates = scipy.stats.norm([0.0, 1.0], 2.0).logpdf(rates).sum()
+    part = bjm.log_prior(dynamic, bjm.Prior(RULES))
+    np.testing.assert_allclose(part, whole - of_rates, rtol=1e-5)
+
+
+def test_each_parameter_draws_from_its_own_key(key):
+    model = {"a": bjm.make_parameter([0.5, 1.0]), "b": bjm.make_parameter(2.0)}
+    normal = bjm.priors.Normal(1.0, 3.0)
+    drawn = bjm.sample_prior(model, bjm.Prior(default=normal), key)
+    for index, name in enumerate(model):
+        expected = normal.sample(random.fold_in(key, index), model[name].mean)
+        np.testing.assert_array_equal(drawn[name].mean, expected)
+        np.testing.assert_array_equal(drawn[name].stdv, model[name].stdv)
