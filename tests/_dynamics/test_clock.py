@@ -8,6 +8,12 @@ import pytest
 
 import BayesianJaxModels as bjm
 from BayesianJaxModels import integrate
+from BayesianJaxModels._dynamics.clock import (
+    UsersTime,
+    check_times,
+    read_clock,
+    read_times,
+)
 from tests._dynamics.cases import TS, decay, linear
 
 HOURS = np.arange(11) / 24
@@ -309,3 +315,120 @@ def test_rows_of_times_that_do_not_fit():
             integrate(decay, jnp.ones((3, 2)), rows, args=1.0, **settings)
     with pytest.raises(ValueError, match=r"`ts` the same .*\[\(2,\), \(3,\)\]"):
         integrate(decay, jnp.ones((2, 2)), rows, args=1.0, batched=True)
+
+
+def test_known_times_keep_their_digits_and_traced_ones_are_of_jax():
+    for given, dtype in (
+        ([0, 1], "float64"),
+        ([0.0, 1.0], "float64"),
+        (np.arange(2, dtype="int8"), "float64"),
+        (np.arange(2, dtype="float32"), "float32"),
+        (jnp.arange(2), "float32"),
+    ):
+        found = read_times(np.asarray(given) if type(given) is list else given, "ts")
+        assert isinstance(found, np.ndarray)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, [0.0, 1.0])
+    jaxpr = jax.make_jaxpr(lambda ts: read_times(ts, "ts"))(jnp.arange(2.0))
+    assert len(jaxpr.eqns) == 0
+
+
+def test_times_that_are_no_numbers_are_named():
+    dates = np.array(["2026-01-01", "2026-01-02"], "datetime64[D]")
+    message = r"^`jump_ts` must be numbers, but has dtype datetime64\[D\]. Count from"
+    with pytest.raises(TypeError, match=message):
+        read_times(dates, "jump_ts")
+    for given in (None, np.array(["a", "b"]), np.array([True, False]), np.ones(2) * 1j):
+        with pytest.raises(TypeError, match="^`t0` must be a real number"):
+            read_times(given, "t0")
+
+
+def test_dates_lose_no_digit_on_the_way_to_the_start():
+    """In float32 a second of 1.7e9 is worth 128."""
+    ts = 1.7e9 + np.array([0.0, 1.0, 2.5, 1000.25])
+    span = read_clock(ts, jump_ts=ts[1:3] + 0.125).begin()
+    assert span.elapsed.dtype == "float32"
+    np.testing.assert_array_equal(span.elapsed, [0.0, 1.0, 2.5, 1000.25])
+    np.testing.assert_array_equal(span.jump_ts, [1.125, 2.625])
+    earlier = read_clock(ts).begin(1.7e9 - 0.5)
+    np.testing.assert_array_equal(earlier.elapsed, [0.5, 1.5, 3.0, 1000.75])
+    assert earlier.start == np.float32(1.7e9 - 0.5)
+    assert span.is_valid
+    assert read_clock(ts).counted_from(1.7e9 - 0.5).begin(1.7e9).elapsed[1] == 1.0
+
+
+def test_times_that_do_not_count_are_those_before_them():
+    mask = np.array([[True, False, True, True], [True, True, False, False]])
+    ts = np.array([[1.0, np.nan, 3.0, 4.0], [5.0, 6.0, 0.0, np.inf]])
+    clock = read_clock(ts, mask, rows=True)
+    np.testing.assert_array_equal(clock.ts, [[1, 1, 3, 4], [5, 6, 6, 6]])
+    np.testing.assert_array_equal(clock.begin().elapsed, [[0, 0, 2, 3], [0, 1, 1, 1]])
+    traced = jax.jit(lambda ts, mask: read_clock(ts, mask, rows=True).begin())(ts, mask)
+    np.testing.assert_array_equal(traced.elapsed, clock.begin().elapsed)
+    np.testing.assert_array_equal(traced.is_valid, [True, True])
+    # Those before the first that counts are that one; with a start that is allowed.
+    late = read_clock(ts[:1], ~mask[:1], least=1, rows=True)
+    np.testing.assert_array_equal(late.ts, np.full((1, 4), np.nan))
+    first = np.array([False, True, True, True])
+    late = read_clock(np.array([9.0, 1.0, 2.0, 3.0]), first).begin(0.0)
+    np.testing.assert_array_equal(late.elapsed, [0.0, 1.0, 2.0, 3.0])
+
+
+def test_what_has_rows_says_so():
+    rows, ts = np.arange(6.0).reshape(2, 3), np.arange(3.0)
+    span = read_clock(rows, jump_ts=np.ones(1), rows=True).begin()
+    assert (span.axes.start, span.axes.elapsed) == (0, 0)
+    assert len(span.rows) == 4  # jumps too, counted from the start of each row
+    one = read_clock(ts, jump_ts=np.ones(1)).begin()
+    assert one.rows == []
+    assert jax.tree.leaves(one.axes) == []
+    of_starts = read_clock(ts + 5, rows=True).begin(np.array([0.0, 1.0]))
+    np.testing.assert_array_equal(of_starts.elapsed, [[5, 6, 7], [4, 5, 6]])
+    assert read_clock(ts, jump_ts=np.zeros(0)).jump_ts is None
+
+
+def test_axes_that_times_cannot_have():
+    ts, rows = np.arange(3.0), np.arange(6.0).reshape(2, 3)
+    with pytest.raises(ValueError, match=r"^`ts` must be times in one axis.*\(2, 3\)"):
+        read_clock(rows)
+    with pytest.raises(ValueError, match=r"^`jump_ts` must be times in one axis.*\(\)"):
+        read_clock(ts, jump_ts=1.0)
+    with pytest.raises(ValueError, match=r"^`t0` must be one number.*\(2,\)"):
+        read_clock(ts).begin(np.zeros(2))
+    with pytest.raises(ValueError, match="^`jump_ts` has 3 rows and `ts` 2. They must"):
+        read_clock(rows, jump_ts=np.ones((3, 1)), rows=True)
+    with pytest.raises(ValueError, match="^`t0` has 3 rows and `ts` 2"):
+        read_clock(rows, rows=True).begin(np.zeros(3))
+    with pytest.raises(ValueError, match="^`ts` must be at least one time, but has sh"):
+        read_clock(np.zeros(0), least=1)
+    with pytest.raises(ValueError, match="^`mask` must keep at least one time.$"):
+        read_clock(ts, np.zeros(3, bool)).begin(0.0)
+
+
+def test_times_that_run_one_way_are_returned_as_they_are():
+    for ts in (np.array([0.0, 1.0, 3.0]), np.array([3.0, 1.0]), jnp.arange(3.0)):
+        np.testing.assert_array_equal(check_times(ts), ts)
+    message = "^`ts` must be strictly increasing or strictly decreasing. Sort them"
+    with pytest.raises(ValueError, match=message):
+        check_times(np.array([0.0, 2.0, 1.0]))
+    traced = jax.jit(check_times)(jnp.array([0.0, 2.0, 1.0]))
+    np.testing.assert_array_equal(traced, [0.0, 2.0, 1.0])
+
+
+def test_no_time_is_rounded_to_the_other_side_of_a_jump():
+    """At 2e4 the numbers of float32 lie 1/512 apart, much wider than near zero."""
+    start, jump = jnp.array(2e4), jnp.array(1.0)
+    time = UsersTime(start, jump[None])
+    before, after = jnp.nextafter(jump, 0.0), jnp.nextafter(jump, 2.0)
+    at = np.float32(20_001)
+    assert start + before == start + after == at
+    assert time(jump) == at
+    assert time(before) == np.nextafter(at, np.float32(0))
+    assert time(after) == np.nextafter(at, np.float32(1e9))
+    # Elsewhere it is the sum, and its slope is that of the sum everywhere.
+    assert time(jnp.float32(3.0)) == 20_003
+    for t in (before, jump, after, jnp.float32(3.0)):
+        assert jax.grad(time)(jnp.asarray(t)) == 1
+    assert UsersTime(start, None)(before) == at
+    padded = UsersTime(jnp.float32(0.0), jnp.array([jnp.inf, 2.0]))
+    assert padded(jnp.float32(1.5)) == 1.5

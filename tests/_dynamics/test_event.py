@@ -1,6 +1,8 @@
+import inspect
 from functools import partial
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,8 @@ from diffrax import RESULTS, Event
 
 import BayesianJaxModels as bjm
 from BayesianJaxModels import integrate
-from BayesianJaxModels._dynamics.event import with_users_words
+from BayesianJaxModels._dynamics.clock import UsersTime
+from BayesianJaxModels._dynamics.event import End, read_with_end, with_users_words
 from tests._dynamics.cases import decay
 
 G = 9.81
@@ -305,3 +308,91 @@ def test_draws_of_a_posterior(key):
 def test_an_event_is_an_event():
     with pytest.raises(TypeError, match=r"`event` must be a `diffrax.Event`, but"):
         with_users_words(lambda t, y, args: y < 0.5)
+
+
+class Terms(eqx.Module):
+    """Those of a solve that diffrax runs in negative time, or not."""
+
+    direction: int
+    vector_field: object
+
+
+def test_conditions_are_called_as_their_writer_expects():
+    calls = []
+
+    def condition(t, y, args, **kwargs):
+        calls.append((t, y, args, kwargs))
+        return y < 0.5
+
+    event = with_users_words(Event({"low": condition}))
+    users_time = UsersTime(jnp.array(10.0), None)
+    given = ("the field", "the args", users_time)
+    backwards = Terms(-1, decay)
+    times = {"t0": jnp.array(0.25), "t1": jnp.array(0.5)}
+    event.cond_fn["low"](jnp.array(0.5), 0.2, given, terms=backwards, **times, more=3)
+    [(t, y, args, kwargs)] = calls
+    assert (t, y, args, kwargs["more"]) == (9.5, 0.2, "the args", 3)
+    assert (kwargs["t0"], kwargs["t1"]) == (9.75, 9.5)
+    assert kwargs["terms"].vector_field == "the field"
+
+
+def test_only_a_condition_alone_is_held_to_a_number():
+    """Of several, some may be booleans, which have no root to find."""
+
+    def boolean(t, y, args, **kwargs):
+        return jnp.array(True)
+
+    call = (jnp.array(0.5), 0.2, (None, None, UsersTime(jnp.array(0.0), None)))
+    words = {"terms": Terms(1, decay), "t0": jnp.array(0.0), "t1": jnp.array(1.0)}
+    for event in (Event(boolean), Event([boolean], FINDER)):
+        [condition] = jax.tree.leaves(with_users_words(event).cond_fn, is_leaf=callable)
+        assert condition(*call, **words)
+    with pytest.raises(ValueError, match="changes sign.*returns a boolean"):
+        with_users_words(Event(boolean, FINDER)).cond_fn(*call, **words)
+
+
+def test_the_end_of_states_that_were_solved_together_is_that_of_each():
+    end = End(
+        jnp.array(2.0),
+        jnp.array([1.0, 3.0]),
+        {"low": jnp.array(True)},
+        jnp.array([True, False, False]),
+        jnp.array(0.5),
+    ).shared_by(2)
+    np.testing.assert_array_equal(end.t, [2.0, 2.0])
+    np.testing.assert_array_equal(end.y, [1.0, 3.0])
+    np.testing.assert_array_equal(end.event_mask["low"], [True, True])
+    np.testing.assert_array_equal(end.is_reached, [[True, False, False]] * 2)
+    np.testing.assert_array_equal(end.since_start, [0.5, 0.5])
+
+
+def test_what_was_not_reached_is_nan_and_the_end_itself_is_kept():
+    class Solution(eqx.Module):
+        ts: tuple
+        ys: tuple
+        event_mask: jax.Array
+
+    ts, inf = jnp.array([0.0, 1.0, 1.5, 2.0]), jnp.inf
+    saved = jnp.array([[1.0, 1.0], [2.0, 2.0], [inf, inf], [inf, inf]])
+    for t_end, third in ((1.5, [7.0, 8.0]), (1.2, [np.nan, np.nan])):
+        solution = Solution(
+            (jnp.array([0.0, 1.0, inf, inf]), jnp.array([t_end])),
+            (saved, jnp.array([[7.0, 8.0]])),
+            jnp.array(True),
+        )
+        # The annotation is of diffrax's own solution.
+        ys, end = inspect.unwrap(read_with_end)(solution, ts)
+        reached = [True, True, t_end == 1.5, False]
+        np.testing.assert_array_equal(end.is_reached, reached)
+        np.testing.assert_array_equal(ys[:2], saved[:2])
+        np.testing.assert_array_equal(ys[2], third)
+        assert np.isnan(ys[3]).all()
+        assert end.t == end.since_start == jnp.float32(t_end)
+        np.testing.assert_array_equal(end.y, [7.0, 8.0])
+
+
+@pytest.mark.parametrize("wrong", [lambda t, y, args: y, None, 3], ids=str)
+def test_what_is_no_event_says_how_one_is_written(wrong):
+    message = rf"is a {type(wrong).__name__}. Write `diffrax.Event\(lambda t, y, args"
+    with pytest.raises(TypeError, match=message):
+        with_users_words(wrong)

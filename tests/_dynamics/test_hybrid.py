@@ -1,6 +1,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from BayesianJaxModels import (
     HybridVectorField,
@@ -30,3 +31,23 @@ def test_hybrid_field_is_the_sum(key):
     ]
     drawn = sample_all_parameters(field, key)
     assert drawn.known.rate.mean != known.rate.mean
+
+
+def test_states_of_any_structure_are_added_leaf_by_leaf():
+    def known(t, y, args):
+        return {"q": y["p"], "p": (-t * y["q"], args)}
+
+    def residual(t, y, args):
+        return {"q": jnp.array([10.0]), "p": (jnp.ones(1), 2 * args)}
+
+    y = {"q": jnp.array([2.0]), "p": jnp.array([3.0])}
+    found = HybridVectorField(known, residual)(0.5, y, jnp.array(4.0))
+    np.testing.assert_array_equal(found["q"], [13.0])
+    np.testing.assert_array_equal(found["p"][0], [0.0])
+    assert found["p"][1] == 12.0
+
+
+def test_parts_of_different_structure_are_not_added():
+    field = HybridVectorField(lambda t, y, args: {"q": y}, lambda t, y, args: (y,))
+    with pytest.raises(ValueError, match="structure error: different types"):
+        field(0.0, jnp.ones(1), None)

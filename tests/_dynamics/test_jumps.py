@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from BayesianJaxModels import integrate
+from BayesianJaxModels._dynamics.jumps import step_to_jumps
 
 
 def infusion(t, y, edges):
@@ -105,3 +106,70 @@ def test_controllers_with_times_of_their_own():
     constant = {"stepsize_controller": diffrax.ConstantStepSize(), "dt0": 0.25}
     with pytest.raises(ValueError, match="`jump_ts` needs an adaptive.*ConstantStep"):
         integrate(infusion, 0.0, ts, args=edges, jump_ts=edges, **constant)
+
+
+PID = diffrax.PIDController(1e-4, 1e-6)
+
+
+def stepped(controller, jump_ts=None, inputs=None, start=0.0, end=4.0):
+    return step_to_jumps(controller, jump_ts, inputs, jnp.array(start), jnp.array(end))
+
+
+def test_without_jumps_and_with_constant_steps_a_controller_stays():
+    assert stepped(PID) is PID
+    constant = diffrax.ConstantStepSize()
+    knots = diffrax.LinearInterpolation(jnp.arange(3.0), jnp.ones(3))
+    assert stepped(constant, jnp.ones(1), knots) is constant
+
+
+def test_jumps_and_knots_are_stepped_to_and_padding_never_arrives():
+    knots = diffrax.LinearInterpolation(jnp.arange(102.0, 105.0), jnp.ones(3))
+    inputs = {"rate": knots, "other": jnp.ones(4), "f": jnp.sin}
+    found = stepped(PID, jnp.array([1.0, jnp.nan]), inputs, start=100.0)
+    assert isinstance(found, diffrax.ClipStepSizeController)
+    assert found.controller == PID
+    np.testing.assert_array_equal(np.sort(found.jump_ts), [1.0, 2.0, 3.0, 4.0, np.inf])
+
+
+def test_of_many_knots_those_are_stepped_to_where_the_input_turns():
+    """On the way of the solve alone, forwards and backwards."""
+    ts = jnp.arange(200.0)
+    values = jnp.where((ts > 50) & (ts <= 60), 1.0, 0.0) + jnp.where(ts > 180, 5.0, 0.0)
+    rate = diffrax.LinearInterpolation(ts, values)
+
+    @jax.jit
+    def jumps_of(start, end):
+        return step_to_jumps(PID, None, rate, start, end).jump_ts
+
+    for start, end, wanted in (
+        (0.0, 100.0, [50.0, 51.0, 60.0, 61.0]),
+        (199.0, -199.0, [50.0, 51.0, 60.0, 61.0, 180.0, 181.0]),
+        (55.0, 100.0, [60.0, 61.0]),
+    ):
+        jumps = np.asarray(jumps_of(jnp.array(start), jnp.array(end)))
+        assert jumps.size == 64
+        found = np.sort(jumps[np.isfinite(jumps)]) + start
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_steps_that_were_chosen_are_counted_from_the_start_and_end_with_the_solve():
+    chosen = diffrax.StepTo(jnp.array([64.0, 64.5, 68.0]))
+    np.testing.assert_array_equal(stepped(chosen, start=64.0).ts, [0.0, 0.5, 4.0])
+    # To the last digit, which single precision has lost far from zero.
+    end = jnp.float32(0.1)
+    far = diffrax.StepTo(jnp.array([1e4, 1e4 + 0.1], "float32"))
+    found = step_to_jumps(far, None, None, jnp.float32(1e4), end)
+    assert found.ts[-1] == end
+    # One that ends elsewhere stays wrong, for diffrax to say so.
+    np.testing.assert_array_equal(stepped(chosen, start=64.0, end=3.0).ts[-1], 4.0)
+
+
+def test_clipped_steps_keep_their_times_in_the_clock_of_the_user():
+    clipped = diffrax.ClipStepSizeController(
+        PID, step_ts=jnp.array([11.0]), jump_ts=jnp.array([12.0])
+    )
+    found = stepped(clipped, jnp.array([3.0]), start=10.0)
+    np.testing.assert_array_equal(found.jump_ts, [3.0])
+    np.testing.assert_array_equal(found.controller.jump_ts, [2.0])
+    np.testing.assert_array_equal(found.controller.step_ts, [1.0])
+    assert found.controller.controller == PID

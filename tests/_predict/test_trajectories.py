@@ -1,4 +1,5 @@
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +15,7 @@ from BayesianJaxModels import (
     summarise,
 )
 from BayesianJaxModels._posterior import DrawsPosterior
+from BayesianJaxModels._predict.trajectories import raise_failures
 from tests._predict.cases import HEUN, TS
 
 
@@ -161,3 +163,30 @@ def test_every_draw_once_with_its_weight(decay, key):
     np.testing.assert_array_equal(plain.ys, weighted.ys)
     with pytest.raises(ValueError, match="`num_samples` is None.*is a Decay"):
         posterior_trajectories(decay, jnp.ones(1), TS, **settings)
+
+
+def failed_with(*results):
+    codes = jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
+    n = len(results)
+    ys = jnp.full((n, 2), jnp.nan)
+    return bjm.Trajectory(jnp.arange(2.0), ys, codes, jnp.ones(n, int))
+
+
+def test_the_commonest_reason_is_told_with_its_remedy():
+    results = diffrax.RESULTS
+    for result, remedy in (
+        (results.successful, "States became NaN or infinite.*smaller steps"),
+        (results.nonfinite, "do not run one way from `t0`"),
+        (results.dt_min_reached, "use double precision, or a later `t0`"),
+    ):
+        message = (
+            rf"^3 of 3 solves failed. The commonest reason, for 2 of them: .*{remedy}"
+            r".*Pass `on_failure='keep'` to get all"
+        )
+        with pytest.raises(RuntimeError, match=message):
+            raise_failures(failed_with(result, results.max_steps_reached, result))
+
+
+def test_where_all_is_well_nothing_is_raised():
+    good = failed_with(diffrax.RESULTS.successful, diffrax.RESULTS.successful)
+    raise_failures(eqx.tree_at(lambda good: good.ys, good, jnp.ones((2, 2))))

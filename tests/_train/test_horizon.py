@@ -38,3 +38,22 @@ def test_errors():
     for num_steps, share in ((0, 0.1), (5, 0.0), (5, 1.5)):
         with pytest.raises(ValueError, match="`num_steps` must be at least 1"):
             growing_horizon(0, num_steps, ts, initial_share=share)
+
+
+def test_shares_of_the_time_by_hand():
+    ts = np.linspace(0.0, 8.0, 5)
+    for step, wanted in zip((0, 500, 999, 1_000), (2, 3, 4, 5), strict=True):
+        found = growing_horizon(step, 1_000, ts)
+        np.testing.assert_array_equal(found, np.arange(5) < wanted)
+    whole = growing_horizon(0, 10, ts, initial_share=1.0)
+    assert whole.all()
+
+
+def test_times_that_are_none_are_named():
+    with pytest.raises(ValueError, match="`ts` must be strictly increasing"):
+        growing_horizon(0, 5, np.array([0.0, 2.0, 1.0]))
+    with pytest.raises(ValueError, match="`ts` must be at least two times"):
+        growing_horizon(0, 5, np.zeros(1))
+    unsorted = jnp.array([0.0, 2.0, 1.0, 3.0])
+    traced = jax.jit(lambda ts: growing_horizon(5, 5, ts))(unsorted)
+    np.testing.assert_array_equal(traced, [True, True, False, False])

@@ -10,6 +10,7 @@ from scipy.optimize import least_squares
 from scipy.stats import norm
 
 import BayesianJaxModels as bjm
+from tests.examples.printed import numbers, said
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +27,8 @@ def bateman(logs, hours):
 def test_five_posteriors(example, tmp_path, capsys):
     output = tmp_path / "picture.png"
     results = example.main(**example.SMALL, output=output)
-    printed = " ".join(capsys.readouterr().out.split())
+    printed = capsys.readouterr().out
     assert output.stat().st_size > 10_000
-    assert "No engine knows whether model and prior are right" in printed
     names = ["mean field", "+ linear response", "full covariance", "importance", "NUTS"]
     assert list(results) == names
     # What the page says: mean field is too narrow, and the package says so.
@@ -37,6 +37,18 @@ def test_five_posteriors(example, tmp_path, capsys):
     for name in ("+ linear response", "importance", "NUTS"):
         assert np.all(np.abs(results[name]["z"]) < 0.3)
         assert np.all(np.abs(np.log(results[name]["sd_ratio"])) < np.log(1.25))
+    # The next day's band, beside the exact one: importance has it, mean field has not.
+    low, high, off = said(example.CLOSING, printed)
+    assert off == pytest.approx(np.max(np.abs(results["mean field"]["z"])), abs=0.0051)
+    ends = {
+        name: numbers(line.removeprefix(name))[-2:]
+        for line in printed.splitlines()
+        for name in names
+        if line.startswith(name + " ")
+    }
+    np.testing.assert_allclose(ends["importance"], [low, high], rtol=0.1, atol=0.06)
+    assert ends["mean field"][0] > 2 * low
+    assert ends["mean field"][1] < 0.7 * high
 
 
 def test_least_squares_are_those_that_r_finds(example):

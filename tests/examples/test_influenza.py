@@ -1,6 +1,7 @@
 """Influenza: beside the exact posterior, and the density beside SciPy's."""
 
 import importlib
+import re
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,14 +10,23 @@ import pytest
 from scipy import integrate, stats
 
 import BayesianJaxModels as bjm
+from tests.examples.printed import numbers
 
 
 def test_runs_small(tmp_path, capsys):
     influenza = importlib.import_module("examples.influenza")
     found = influenza.main(**influenza.SMALL, output=tmp_path / "picture.png")
     printed = capsys.readouterr().out
-    assert "starts agree" in printed
-    assert "mostly yesterday's" in printed
+    agree = re.findall(r"(\d+) of 16 starts agree", printed)
+    assert np.all(np.array(agree, int) >= 12)
+    # Of each model the last five days: their bands, and what came.
+    rows = [numbers(line) for line in printed.splitlines() if line.startswith("day ")]
+    days, median, low, high, came = np.reshape(rows, (2, 5, 5)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(days, [[10, 11, 12, 13, 14]] * 2)
+    np.testing.assert_array_equal(came, [[128, 68, 29, 14, 4]] * 2)
+    assert np.all((low < median) & (median < high))
+    inside = np.sum((low <= came) & (came <= high), axis=1)
+    np.testing.assert_array_equal(inside, [2, 5])
     exact = np.array(list(influenza.EXACT.values()))
     mean, sd = found["table"][1]
     # About 1,500 effective draws: errors of .03 sd, and of 2 % in the sd.

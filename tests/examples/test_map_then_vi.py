@@ -7,12 +7,32 @@ import numpy as np
 import pytest
 
 import BayesianJaxModels as bjm
+from tests.examples.printed import said
 
 
 def test_runs_small(tmp_path, capsys):
     map_then_vi = importlib.import_module("examples.map_then_vi")
-    map_then_vi.main(**map_then_vi.SMALL, output=tmp_path / "picture.png")
-    assert "not for the band" in capsys.readouterr().out
+    found = map_then_vi.main(**map_then_vi.SMALL, output=tmp_path / "picture.png")
+    # The exact posterior once more: of least squares with the prior as data.
+    rng = np.random.default_rng(0)
+    x = np.append(rng.uniform(-3, -0.5, 35), rng.uniform(1.5, 3, 25))
+    y = np.sin(1.5 * x) + 0.1 * rng.normal(size=60)
+    design = np.vstack([map_then_vi.bumps(x) / 0.1, np.eye(12) / 0.5**0.5])
+    mean = np.linalg.lstsq(design, np.append(y / 0.1, np.zeros(12)))[0]
+    inverse = np.linalg.pinv(design)
+    exact = found["exact"]
+    np.testing.assert_allclose(exact["mean"], mean, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(exact["sd"], np.linalg.norm(inverse, axis=1), rtol=1e-8)
+    best = 1 / np.linalg.norm(design, axis=0)
+    np.testing.assert_allclose(found["best"], best, rtol=1e-10)
+    grid = np.linspace(-3, 3, 241)
+    spread = np.linalg.norm(map_then_vi.bumps(grid) @ inverse, axis=1)
+    np.testing.assert_allclose(exact["spread"], spread, rtol=1e-8)
+    ratio, in_gap = found["two-stage"]["spread"] / spread, (grid > -0.5) & (grid < 1.5)
+    wanted = ratio[~in_gap].mean(), ratio[in_gap].mean()
+    printed = said(map_then_vi.CLOSING, capsys.readouterr().out)
+    np.testing.assert_allclose(printed, wanted, atol=0.0051)
+    assert wanted[1] < wanted[0] < 1
 
 
 def test_reaches_what_its_theory_says(tmp_path):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from tests.examples.printed import numbers, said
+
 PROGRAM = """
 import sys
 import numpy as np
@@ -40,12 +42,18 @@ def test_one_process_and_two_have_the_same_draws(example, tmp_path, capsys):
     assert [process.wait(timeout=120) for process in running] == [0, 0]
 
     assert output.stat().st_size > 10_000
-    assert "2,000 draws in" in printed
-    assert "report an order of magnitude" in printed
+    [first] = said(example.CLOSING, printed)
     rows = here["rows"]
     assert rows.shape == (2_000, 4)
     assert here["num_failed"] == 0
     assert here["risk"] == np.mean(rows[:, 3] < example.LIMIT) > 0.01
+    assert first == np.sum(rows[:1_000, 3] < example.LIMIT)
+    assert here["error"] == pytest.approx(np.std(rows[:, 3] < 0.2) / 2_000**0.5)
+    lines = printed.splitlines()
+    [counts] = [numbers(line) for line in lines if " draws in " in line]
+    assert (counts[0], counts[-1]) == (2_000, 0)
+    [risk] = [numbers(line) for line in lines if line.startswith("risk")]
+    np.testing.assert_allclose(risk[0], here["risk"], rtol=5e-3)
     # The draws are of the distribution that the docstring names.
     away = (rows[:, :3] - example.MEANS) / example.SDS
     wanted = [[1, example.CORRELATION, 0], [example.CORRELATION, 1, 0], [0, 0, 1]]

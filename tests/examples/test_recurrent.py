@@ -10,6 +10,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 import BayesianJaxModels as bjm
+from tests.examples.printed import said
 
 
 @pytest.fixture(scope="module")
@@ -20,15 +21,21 @@ def recurrent():
 def test_recurrent(recurrent, tmp_path, capsys):
     output = tmp_path / "picture.png"
     results = recurrent.main(**recurrent.SMALL, output=output)
-    printed = " ".join(capsys.readouterr().out.split())
     assert output.stat().st_size > 10_000
-    assert "no test of it: neighbours share their errors" in printed
     network, classic = results["GRU network"], results["AR(2)"]
     # Of a forecast that takes all years of 1821 to 1920 for alike it is .243.
     assert 0.1 < network["crps"] < 0.243
     assert 0.17 < classic["crps"] < 0.185
     assert network["inside"] >= 10
     assert np.all((results["share"] > 0) & (results["share"] < 1))
+    share, *of_network, of_classic = said(recurrent.CLOSING, capsys.readouterr().out)
+    assert share == pytest.approx(results["share"][-1], abs=0.0051)
+    inside, factor, crps = of_network
+    assert inside == network["inside"]
+    assert factor == pytest.approx(network["factor"], abs=0.51)
+    np.testing.assert_allclose(
+        [crps, of_classic], [network["crps"], classic["crps"]], atol=6e-4
+    )
 
 
 def test_likelihood_is_that_of_a_plain_loop(recurrent):

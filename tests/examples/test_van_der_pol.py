@@ -6,18 +6,37 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.integrate import solve_ivp
 from scipy.stats import norm
 
 import BayesianJaxModels as bjm
+from tests.examples.printed import said
 
 
 def test_runs_small(tmp_path, capsys):
     van_der_pol = importlib.import_module("examples.van_der_pol")
     found = van_der_pol.main(**van_der_pol.SMALL, output=tmp_path / "picture.png")
-    assert "the prior's word" in capsys.readouterr().out
-    assert found["draws"].ys.shape == (60, 100, 2)
-    assert np.isfinite(found["mse"])
-    assert 0 <= found["seen"] <= 1
+    ys = np.asarray(found["draws"].ys, float)
+    assert ys.shape == (60, 100, 2)
+    # What so short a training is worth, by the equation as SciPy solves it.
+    truth = solve_ivp(
+        lambda t, y: [y[1], (1 - y[0] ** 2) * y[1] / 2 - y[0]],
+        (0, 99 / 7),
+        [-1.5, 2.5],
+        t_eval=np.arange(100) / 7,
+        rtol=1e-9,
+        atol=1e-9,
+    ).y.T
+    error = np.mean((ys.mean(axis=0) - truth)[50:] ** 2)
+    np.testing.assert_allclose(found["mse"], error, rtol=1e-4)
+    low, high = np.quantile(ys, (0.05, 0.95), axis=0)
+    held = (low <= truth) & (truth <= high)
+    shares = held[:50].mean(), held[50:].mean()
+    # Beside a band's end an entry may be on either side.
+    np.testing.assert_allclose([found["seen"], found["foretold"]], shares, atol=0.0101)
+    printed = said(van_der_pol.CLOSING, capsys.readouterr().out)
+    np.testing.assert_allclose(printed[:2], shares, atol=0.016)
+    np.testing.assert_allclose(printed[2], error, atol=6e-4, rtol=1e-4)
 
 
 def test_density_is_the_models():

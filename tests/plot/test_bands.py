@@ -133,3 +133,34 @@ def test_errors(trajectory):
                 read(np.ones((3, 5)))
     finally:
         config.update("jaxtyping_disable", False)
+
+
+def test_a_band_spans_probabilities_that_mirror_each_other(trajectory):
+    summary = summarise(trajectory, (0.1, 0.4, 0.6, 0.8))
+    (axes,) = plot.trajectories(summary, state=-1)
+    assert axes.get_ylabel() == "y[1]"
+    assert labels_of(axes) == ["20 %", "mean"]
+    band = axes.collections[0].get_paths()[0].vertices
+    for i, time in enumerate(np.asarray(TS)):
+        ends = band[band[:, 0] == time][:, 1]
+        wanted = summary.quantiles[[1, 2], i, 1]
+        np.testing.assert_allclose([ends.min(), ends.max()], wanted, rtol=1e-6)
+
+
+def test_two_standard_deviations_stand_in_for_quantiles(trajectory):
+    running = RunningSummary()
+    running.update(trajectory)
+    summary = running.summary()
+    axes = plot.trajectories(summary)[1]
+    band = axes.collections[0].get_paths()[0].vertices
+    top = [band[band[:, 0] == time][:, 1].max() for time in np.asarray(TS)]
+    wanted = summary.mean[:, 1] + 2 * summary.stdv[:, 1]
+    np.testing.assert_allclose(top, wanted, rtol=1e-6)
+    np.testing.assert_allclose(line(axes, "mean")[:, 1], summary.mean[:, 1])
+
+
+def test_data_of_times_in_a_column_do_not_fit(trajectory):
+    data = (np.zeros((3, 1)), np.zeros((3, 2)))
+    message = r"must be n times and values.* times of shape \(3, 1\) .*\[\(3, 2\)\]"
+    with pytest.raises(ValueError, match=message):
+        plot.trajectories(summarise(trajectory), data=data)

@@ -37,3 +37,21 @@ def test_calibration(key):
     band = axes[2].collections[0].get_paths()[0].vertices[:, 1]
     share = np.arange(1, 12) / 11
     np.testing.assert_allclose(band.max(), (sbc.band[1] - share).max())
+
+
+def test_several_coverages_and_ranks_have_a_line_each():
+    rng = np.random.default_rng(1)
+    truth, draws = rng.normal(size=(20, 3)), rng.normal(size=(30, 20, 3))
+    found = coverage(draws, truth, (0.5, 0.9), time_axis=1)
+    ranks = SBC(rng.integers(0, 5, (12, 1)), 5, ("rate",))
+    by_level, by_time, ecdf = plot.calibration({"a": found, "b": found}, {"x": ranks})
+    assert labels_of(by_time) == ["a", "b"]
+    # Without times they are counted, at the level that is nearest to .9.
+    np.testing.assert_allclose(
+        line(by_time, "b"), np.c_[np.arange(3), found.by_time[1]]
+    )
+    share = np.arange(1, 6) / 5
+    wanted = [np.mean(ranks.ranks[:, 0] < 5 * one) for one in share] - share
+    np.testing.assert_allclose(line(ecdf, "x"), np.c_[share, wanted], atol=1e-12)
+    diagonal = by_level.get_lines()[-1]
+    np.testing.assert_array_equal(diagonal.get_xydata(), [[0, 0], [1, 1]])
