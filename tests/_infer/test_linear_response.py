@@ -128,10 +128,10 @@ def test_a_density_that_is_not_finite_at_a_draw_is_told():
         bjm.linear_response(lambda drawn: jnp.sum(jnp.log(drawn.mean)), fit)
 
 
-@pytest.mark.parametrize("width", [1e-2, 1e-4, 1e-5])
+@pytest.mark.parametrize("width", [1e-2, 1e-4])
 def test_a_width_far_below_its_value_in_single_precision(width):
-    """The points of differences are rounded there by as much as a tenth of a step."""
-    start = bjm.make_parameter(jnp.full(2, 3.0), stdv=max(2 * width, 2e-4))
+    """The points of differences are rounded there by a hundredth of a step."""
+    start = bjm.make_parameter(jnp.full(2, 3.0), stdv=2 * width)
     found = bjm.linear_response(
         lambda drawn: -0.5 * jnp.sum(((drawn.mean - 3.0) / width) ** 2), start
     )

@@ -6,7 +6,7 @@ import BayesianJaxModels as bjm
 from BayesianJaxModels._model.tree import (
     common_dtype,
     flatten_named,
-    is_frozen,
+    has_mean,
     map_parameters,
     map_parts,
     name_of,
@@ -49,8 +49,8 @@ def test_parameters_are_replaced_by_their_place_and_nothing_else():
 
 def test_what_is_frozen_is_kept_and_has_no_place():
     dynamic, _ = bjm.freeze_params(MODEL, ["first"])
-    assert is_frozen(dynamic.first)
-    assert not is_frozen(MODEL.first)
+    assert not has_mean(dynamic.first)
+    assert has_mean(MODEL.first)
     found = map_parameters(lambda i, p: i, dynamic)
     assert found.first is dynamic.first
     assert found.rest[1]["x"] == 0

@@ -82,3 +82,10 @@ def test_draws_stay_inside_where_they_pile_up_at_the_ends(key):
     draws = bjm.priors.Beta(1e-3, 1e-3).sample(key, jnp.zeros(200))
     assert 0 < draws.min() < 1e-30
     assert 1 - 1e-6 < draws.max() < 1
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(2.0, 8.0), (8.0, 2.0), (5.0, 8.0)])
+def test_where_the_formulas_meet_it_is_that_of_scipy(alpha, beta, x64):
+    found = bjm.priors.Beta(alpha, beta).log_density(jnp.array(0.25))
+    exact = scipy.stats.beta.logpdf(0.25, alpha, beta)
+    np.testing.assert_allclose(found, exact, rtol=1e-13)

@@ -49,3 +49,14 @@ def test_draws_of_hardly_any_degrees_of_freedom_are_finite(key):
 def test_what_has_no_closed_form_is_refused():
     with pytest.raises(NotImplementedError, match="A StudentT knows no divergence"):
         bjm.priors.StudentT(3.0).kl_from(bjm.make_parameter(0.0))
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float32", 1e-6), ("float64", 1e-13)])
+@pytest.mark.parametrize("df", [1e6, 1e8, 1e12])
+def test_many_degrees_of_freedom_are_nearly_normal(df, dtype, rtol, x64):
+    prior = bjm.priors.StudentT(jnp.asarray(df, dtype))
+    z = np.array([0.0, 1.0, 4.0])
+    # The first term of the expansion in 1 / df (Abramowitz and Stegun, 26.7).
+    exact = scipy.stats.norm.logpdf(z) + (z**4 - 2 * z**2 - 1) / (4 * df)
+    found = prior.log_density(jnp.asarray(z, dtype))
+    np.testing.assert_allclose(found, exact, rtol=rtol, atol=1e3 / df**2)

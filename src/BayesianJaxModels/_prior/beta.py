@@ -57,7 +57,7 @@ class Beta(AbstractPrior):
             return scaled - jnp.log(value) - jnp.log1p(-value)
 
         # At an end the plain form holds, where the other parameter may be large.
-        is_many = jnp.maximum(alpha, beta) > STIRLING_FROM
+        is_many = jnp.maximum(alpha, beta) >= STIRLING_FROM
         is_many = is_many & (value > 0) & (value < 1)
         entries = value, alpha, beta
         return guarded_by_size(is_many, possible, of_many, density, *entries)

@@ -4,20 +4,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
 from .._check import as_positive, like
 from .._compute import standard_normal
+from .._special import student_t_log_density
 from .base import AbstractPrior
-from .support import as_finite, guarded, log_one_plus_square, representable
+from .support import as_finite, guarded, representable
 
 
 class StudentT(AbstractPrior):
     """Student's t around `mean`, with the width `scale`.
 
     There is a variance above two degrees of freedom, and a mean above one. A draw too
-    large for its dtype is the largest that it holds.
+    large for its dtype is one of the largest that it holds.
 
     Attributes:
         df: The degrees of freedom, above 0. With few the tails are heavy.
@@ -48,10 +48,8 @@ class StudentT(AbstractPrior):
         df, mean, scale = like(value, df=self.df, mean=self.mean, scale=self.scale)
 
         def density(value, df, mean, scale):
-            z = (value - mean) / (scale * jnp.sqrt(df))
-            constant = gammaln((df + 1) / 2) - gammaln(df / 2)
-            constant = constant - jnp.log(jnp.pi * df) / 2 - jnp.log(scale)
-            return constant - (df + 1) / 2 * log_one_plus_square(z)
+            z = (value - mean) / scale
+            return student_t_log_density(z, df) - jnp.log(scale)
 
         return guarded((df > 0) & (scale > 0), density, value, df, mean, scale)
 
