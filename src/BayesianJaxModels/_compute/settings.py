@@ -2,8 +2,8 @@
 
 What JAX's context managers set (`jax.default_matmul_precision`, `jax.debug_nans`,
 `jax.enable_x64`, ...) holds in the thread that set it, and JAX has no public way to
-list or to hand on all of it. So this uses private names of JAX, as they are from 0.10.0
-to 0.12.0, and nothing else does. It can go when JAX has a way of its own.
+list or copy all of it. So this uses private names of JAX, as they are from 0.10.0 to
+0.12.0, and nothing else does. It can go when JAX has a way of its own.
 """
 
 import threading

@@ -33,7 +33,7 @@ def check_state(y0: PyTree) -> PyTree:
 
 
 def check_batch(y0: PyTree, span: Span, args: Any, args_axes: PyTree) -> None:
-    """Hold everything that is mapped over initial states to one size."""
+    """Check that everything that is mapped over initial states has one size."""
     sizes = set()
 
     def add_sizes(axis, tree):
@@ -71,7 +71,7 @@ def check_derivative(
     *,
     batched: bool,
 ) -> None:
-    """Hold the derivative to the structure and shapes of the state."""
+    """Check that the derivative has the structure and shapes of the state."""
     t = jax.ShapeDtypeStruct((), span.elapsed.dtype)
     call = vector_field
     if batched:

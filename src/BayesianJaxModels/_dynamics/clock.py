@@ -215,7 +215,7 @@ def read_times(value: Any, name: str) -> Float[Array | np.ndarray, "..."]:
 
 
 def _check_axes(name: str, times: Any, ts: Any, ndim: int, rows: bool) -> None:
-    """Hold times to `ndim` axes, or with one before them that has the size of `ts`."""
+    """Check for `ndim` axes, or for one more before them, of the size of `ts`."""
     axes = "one number" if ndim == 0 else "times in one axis"
     if times.ndim != ndim and not (rows and times.ndim == ndim + 1):
         raise ValueError(

@@ -40,7 +40,7 @@ class End(eqx.Module):
 
 
 def with_users_words(event: Any) -> diffrax.Event:
-    """The event with conditions that are called as whoever wrote them expects.
+    """The event with conditions that are called as users expect.
 
     diffrax itself calls them with time since the start, negative where it runs
     backwards, and with the field in front of `args`.

@@ -133,16 +133,16 @@ def stream_posterior(
     batch_size: int | None = None,
     progress: bool = False,
 ) -> Iterator[tuple[int, PyTree]]:
-    """`map_posterior`, handed out chunk by chunk.
+    """`map_posterior`, chunk by chunk.
 
-    Of several processes, each hands out the chunks of its share.
+    Of several processes, each yields the chunks of its share.
 
     Args:
         fn: As in `map_posterior`.
         posterior: As in `map_posterior`.
         key: As in `map_posterior`.
-        num_samples: As in `map_posterior`. Chunks do not carry weights: for draws that
-            count alike, as a `RunningSummary` takes them, say how many.
+        num_samples: As in `map_posterior`. Chunks have no weights: for draws that count
+            alike, as a `RunningSummary` needs them, give a number.
         batch_size: As in `map_posterior`.
         progress: As in `map_posterior`.
 

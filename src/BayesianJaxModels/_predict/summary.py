@@ -129,7 +129,7 @@ def summarise(
         trajectory: Its first axis is posterior draws: `ys` has leaves of shape
             `(num_draws, ..., T, *state)`. Its `weights` count if it has some. To
             summarise something else at the same times, for example observations with
-            noise, put it in place of `ys` by `dataclasses.replace`.
+            noise, use `dataclasses.replace(trajectory, ys=...)`.
         probs: The probabilities of the quantiles, each in (0, 1).
         interval_mass: The mass in the two kinds of intervals, in (0, 1).
 

@@ -1,7 +1,7 @@
 """Explicit Runge-Kutta methods with their stages written out.
 
-diffrax had an option for it up to 0.3, `scan_stages`, and dropped it for the sake of
-compile time (https://github.com/patrick-kidger/diffrax/issues/242). Seen in 0.7.2. It
+diffrax had an option for it up to 0.3, `scan_stages`, and dropped it to save compile
+time (https://github.com/patrick-kidger/diffrax/issues/242). Seen in 0.7.2. It
 can go when that option is back, or the loop over stages costs no more than they do.
 """
 
