@@ -16,8 +16,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 class AllFailedError(RuntimeError, ValueError):
     """Every draw, solve or search failed, so that there is no result.
 
-    One error for all engines and summaries. It is a `RuntimeError`, and a `ValueError`
-    for code that catches that.
+    It is a `RuntimeError`, and a `ValueError` for code that catches that.
 
     Example:
         ```python
@@ -30,7 +29,7 @@ class AllFailedError(RuntimeError, ValueError):
 
 
 def are_positive(values: Float[Array, "*shape"]) -> Bool[Array, "*shape"]:
-    """Entry by entry, whether a width is one: positive and finite, and no NaN."""
+    """Which entries are positive and finite."""
     return (values > 0) & jnp.isfinite(values)
 
 
@@ -39,9 +38,8 @@ def as_positive(
 ) -> Float[Array, "..."]:
     """Convert positive numbers to a float array.
 
-    Values that only a compiled function knows may be anything: one draw of many that is
-    negative, zero, NaN or infinite must not stop the others. A density asks
-    `are_positive` of what it was given, and is minus infinity where that says no.
+    Traced values pass: one bad draw of many must not stop the others. A density is
+    minus infinity where `are_positive` says no.
 
     Raises:
         ValueError: If an entry is known not to be positive, or not to be finite.
@@ -57,11 +55,7 @@ def as_positive(
 
 
 def like(value: Float[Array, "..."], **fields: Array) -> list[Float[Array, "..."]]:
-    """The fields in the shape and dtype of `value`.
-
-    Raises:
-        ValueError: If a field does not broadcast to the shape; with its name.
-    """
+    """The fields in the shape and dtype of `value`, or a `ValueError`."""
     for name, field in fields.items():
         if not _fits(field.shape, value.shape):
             raise ValueError(
@@ -87,11 +81,7 @@ def is_float_array(leaf: Any) -> bool:
 def as_float_array(value: Any, name: str = "value") -> Float[Array, "..."]:
     """Convert real numbers to a float array; floating point dtypes are kept.
 
-    Integers become floats of JAX's default precision.
-
-    Raises:
-        TypeError: If `value` is anything else (complex, boolean, `None`, text, a
-            PRNG key, a ragged list).
+    Integers become floats of JAX's default precision. Anything else is a `TypeError`.
     """
     wanted = f"`{name}` must be a real number or an array of them"
     if value is None:
@@ -101,8 +91,7 @@ def as_float_array(value: Any, name: str = "value") -> Float[Array, "..."]:
     except (TypeError, ValueError) as error:
         raise TypeError(f"{wanted}, but got {value!r}.") from error
     if jnp.issubdtype(array.dtype, jnp.floating):
-        # Not weakly typed, as a Python number is: arithmetic makes it strong, and what
-        # was compiled for the one does not serve the other.
+        # Not weakly typed, as a Python number is: it would be compiled for again.
         return jnp.asarray(array, array.dtype)
     if jnp.issubdtype(array.dtype, jnp.integer):
         return array.astype(float)
@@ -131,12 +120,9 @@ def check_width(name: str, width: Any, mean: Any, shape: tuple[int, ...]) -> Non
 def check_values(
     array: Float[Array, "*shape"], is_bad: Bool[ArrayLike, ""], message: str
 ) -> Float[Array, "*shape"]:
-    """Return `array`, or raise if its values are bad.
+    """Return `array`, or raise a `ValueError` if its values are bad.
 
-    Raises:
-        ValueError: With `message`.
-        RuntimeError: In place of the `ValueError` under a JAX transformation,
-            where values are known only when the compiled function runs.
+    Under a JAX transformation it is a `RuntimeError`, when the compiled function runs.
     """
     if isinstance(is_bad, Tracer):
         return eqx.error_if(array, is_bad, message)
@@ -165,12 +151,7 @@ def check_broadcast(name: str, array: Any, shape: tuple[int, ...]) -> None:
 def matching_width(
     mean: Float[Array, "*shape"], raw_width: Any
 ) -> Float[Array, "*shape"]:
-    """Unconstrained widths in the shape and dtype of `mean`.
-
-    Raises:
-        TypeError: If `raw_width` is not made of real numbers.
-        ValueError: If `raw_width` has a shape that does not broadcast to `mean`'s.
-    """
+    """Unconstrained widths in the shape and dtype of `mean`, if they fit it."""
     width = as_float_array(raw_width, "init_raw_stdv")
     check_broadcast("init_raw_stdv", width, mean.shape)
     return jnp.full_like(mean, width)
@@ -215,11 +196,7 @@ def near_matches(name: str, known: Iterable[str]) -> list[str]:
 
 
 def import_extra(module: str, needed_by: str, package: str, extra: str) -> Any:
-    """A module of a package that an extra of this one brings.
-
-    Raises:
-        ImportError: If it is missing, with the command that installs it.
-    """
+    """An optional module, or an `ImportError` with the command that installs it."""
     try:
         return import_module(module)
     except ImportError as error:

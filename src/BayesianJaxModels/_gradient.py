@@ -57,9 +57,8 @@ def _guarded(arrays: PyTree) -> PyTree:
 
 
 def _guard_on_the_way_back(primals, tangents):
-    """A linear map that is the identity there, and the guard on the way back.
+    """The identity as the solution of `x = b`, whose transpose is the guard.
 
-    JAX has it as the solution of `x = b`, with a solver of its own for the transpose.
     What is not differentiated stays out of it: it would cost a gradient of its own.
     """
     [arrays], [slopes] = primals, tangents

@@ -27,15 +27,11 @@ def map_chunks(
 ) -> Iterator[tuple[int, Any]]:
     """Yield `(start, run(start, worker))` in the order of `starts`.
 
-    Threads serve, not processes: compiled JAX code lets go of Python's lock, and one
-    XLA device of a CPU runs a loop on one core. What the caller has set with the
-    context managers of JAX holds in them too; where it cannot, the caller's thread
-    makes all calls. A worker runs one call at a time. At most two results for each
-    exist at a time, so a caller that keeps none needs little memory.
-
-    Raises:
-        Exception: Whatever `run` raises, at once; the calls under way are waited for
-            and the others are dropped.
+    In threads: compiled JAX code releases Python's lock, and one XLA device of a CPU
+    runs a loop on one core. What the caller has set with the context managers of JAX
+    holds in them too; where it cannot, the caller's thread makes all calls. A worker
+    runs one call at a time, and at most two results for each exist at a time. If `run`
+    raises, the calls under way are waited for and the others are dropped.
     """
     # For one call alone a thread would take longer to start than many calls to run.
     if len(starts) == 1 or not can_be_carried(settings := settings_here()):
@@ -84,10 +80,9 @@ def _count_cores() -> int:
 
 @contextmanager
 def compiled_once(*inputs: Any) -> Iterator[None]:
-    """Around a call of a compiled function: threads that come first do so one by one.
+    """Around the call of a compiled function, so that not two threads compile it.
 
-    Two of them that meet a function for the first time would both compile it. `inputs`
-    are the function and what it is called with.
+    `inputs` are the function and what it is called with.
     """
     signature = _signature(inputs)
     with _COMPILING if signature not in _COMPILED else nullcontext():

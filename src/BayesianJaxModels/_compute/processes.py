@@ -7,11 +7,7 @@ from jaxtyping import PyTree
 
 
 def share_of_process(num_items: int, process: int | None = None) -> range:
-    """The items of a process, of this one if `None`: a run of them, in order.
-
-    Raises:
-        ValueError: If there are fewer items than processes.
-    """
+    """The items of a process, of this one if `None`."""
     count = jax.process_count()
     if num_items < count:
         raise ValueError(
@@ -32,10 +28,8 @@ def gather_shares(shares: PyTree, num_items: int) -> PyTree:
     def pad(leaf):
         return np.concatenate([leaf, leaf[: max(sizes) - len(leaf)]])
 
+    def join(leaf):
+        return np.concatenate([part[:n] for part, n in zip(leaf, sizes, strict=True)])
+
     stacked = multihost_utils.process_allgather(jax.tree.map(pad, shares))
-    return jax.tree.map(
-        lambda leaf: np.concatenate(
-            [part[:n] for part, n in zip(leaf, sizes, strict=True)]
-        ),
-        stacked,
-    )
+    return jax.tree.map(join, stacked)

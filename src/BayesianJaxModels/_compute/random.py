@@ -35,12 +35,11 @@ def standard_normal(
 ) -> Float[Array, "..."]:
     """Draw standard normal numbers: as `jax.random.normal`, with other bits.
 
-    `jax.random.normal` computes two words of threefry for each number it returns, so
-    that it can be sharded over devices, and writes arrays between its rounds. A draw of
-    weights stays on one device, so here both words are used and all arithmetic is one
-    loop that XLA can fuse with what follows: less than half the time. The numbers
-    depend on the key alone, whatever JAX's settings. Other precisions than single and
-    double, and other generators than threefry, go to `jax.random`.
+    `jax.random.normal` computes two words of threefry for each number, so that it can
+    be sharded over devices, and writes arrays between its rounds. A draw of weights
+    stays on one device, so here both words are used and all arithmetic is one loop that
+    XLA can fuse: less than half the time. The numbers depend on the key alone, whatever
+    JAX's settings. Other precisions and generators go to `jax.random`.
     """
     if not _is_fast(key, dtype):
         return jax.random.normal(key, shape, dtype)
@@ -144,7 +143,7 @@ def _threefry(
 
 
 def _erfinv(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The inverse error function in float32, for `x` of `_symmetric_uniform`."""
+    """The inverse error function in float32, for `x` of `_fast_uniform`."""
     w = -_log((1 - x) * (1 + x))
     central = w < 5
     w = jnp.where(central, w - 2.5, jnp.sqrt(w) - 3)

@@ -2,8 +2,8 @@
 
 What JAX's context managers set (`jax.default_matmul_precision`, `jax.debug_nans`,
 `jax.enable_x64`, ...) holds in the thread that set it, and JAX has no public way to
-list or to hand on all of it. So this uses private names of JAX, as they are from 0.10.0
-to 0.12.0, and nothing else does. It can go when JAX has a way of its own.
+list or copy all of it. So this uses private names of JAX, as they are from 0.10.0 to
+0.12.0, and nothing else does. It can go when JAX has a way of its own.
 """
 
 import threading
@@ -49,18 +49,17 @@ def holding(settings: Settings) -> Iterator[None]:
 def can_be_carried(settings: Settings) -> bool:
     """Whether another thread would compile as this one does.
 
-    A context that a user made by `jax.make_user_context` cannot be listed, so threads
-    go without it.
+    It would not where a user made a context by `jax.make_user_context`, which cannot be
+    listed.
     """
     here = fingerprint()
 
+    def look():
+        with holding(settings):
+            _CAN_BE_CARRIED[here] = fingerprint() == here
+
     if here not in _CAN_BE_CARRIED:
-        thread = threading.Thread(target=_look, args=(settings, here))
+        thread = threading.Thread(target=look)
         thread.start()
         thread.join()
     return _CAN_BE_CARRIED[here]
-
-
-def _look(settings: Settings, here: int) -> None:
-    with holding(settings):
-        _CAN_BE_CARRIED[here] = fingerprint() == here

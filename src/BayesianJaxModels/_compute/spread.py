@@ -38,9 +38,8 @@ def spread(
     Of several processes, each takes its share of the items.
 
     Args:
-        fn: A callable pytree, such as an `equinox.Partial`, traced by JAX. Its arrays
-            are shared by all items; with others in their place it uses its compiled
-            code again. Leaves that are no arrays are static.
+        fn: A callable pytree, such as an `equinox.Partial`, traced by JAX. With other
+            arrays it uses its compiled code again; other leaves are static.
         num_items: How many items.
         bytes_per_item: What an item reads again and again; sizes the chunks.
         batch_size: How many items run in lock-step instead.
@@ -50,11 +49,6 @@ def spread(
         The index of the first item of a chunk, and arrays with a leading axis of its
         items: of NumPy from a CPU; of JAX, left where they are, from other devices.
         Chunks come in order.
-
-    Raises:
-        ValueError: If `num_items` or `batch_size` is below 1, or there are fewer items
-            than processes.
-        RuntimeError: If called under a JAX transformation.
     """
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(fn)):
         raise RuntimeError(

@@ -33,16 +33,17 @@ def check_state(y0: PyTree) -> PyTree:
 
 
 def check_batch(y0: PyTree, span: Span, args: Any, args_axes: PyTree) -> None:
-    """Hold everything that is mapped over initial states to one size."""
+    """Check that everything that is mapped over initial states has one size."""
+    sizes = set()
 
-    def sizes_along(axis, tree):
+    def add_sizes(axis, tree):
         if axis is not None:
             arrays = jax.tree.leaves(eqx.filter(tree, is_array))
             sizes.update(leaf.shape[axis : axis + 1 or None] for leaf in arrays)
             sizes.update([] if arrays else [()])
 
-    sizes = {jnp.shape(leaf)[:1] for leaf in [*jax.tree.leaves(y0), *span.rows]}
-    jax.tree.map(sizes_along, args_axes, args, is_leaf=lambda axis: axis is None)
+    axes, mapped = (0, span.axes, args_axes), (y0, span, args)
+    jax.tree.map(add_sizes, axes, mapped, is_leaf=lambda axis: axis is None)
     if len(sizes) != 1 or () in sizes:
         raise ValueError(
             "With `batched=True` every leaf of `y0` needs a leading axis of one size, "
@@ -58,7 +59,6 @@ class AxisOfArrays:
     axis: int
 
     def __call__(self, leaf: Any) -> int | None:
-        """Of one leaf."""
         return self.axis if is_array(leaf) else None
 
 
@@ -71,25 +71,19 @@ def check_derivative(
     *,
     batched: bool,
 ) -> None:
-    """Hold the derivative to the structure and shapes of the state."""
+    """Check that the derivative has the structure and shapes of the state."""
     t = jax.ShapeDtypeStruct((), span.elapsed.dtype)
-    call = _call
+    call = vector_field
     if batched:
-        call = eqx.filter_vmap(_call, in_axes=(None, None, 0, args_axes))
-    derivative = eqx.filter_eval_shape(call, vector_field, t, y0, args)
+        call = eqx.filter_vmap(call, in_axes=(None, 0, args_axes))
+    derivative = eqx.filter_eval_shape(call, t, y0, args)
     of_state, of_derivative = (
         jax.tree.map(lambda leaf: jnp.shape(leaf)[int(batched) :], tree)
         for tree in (y0, derivative)
     )
     if of_state != of_derivative:
-        many = (
-            "" if batched else "; for many initial states in `y0` pass `batched=True`"
-        )
+        many = "; for many initial states in `y0` pass `batched=True`"
         raise ValueError(
             f"`vector_field` returns shape {of_derivative} for a state of shape "
-            f"{of_state}. They must be equal{many}."
+            f"{of_state}. They must be equal{'' if batched else many}."
         )
-
-
-def _call(vector_field, t, y, args):
-    return vector_field(t, y, args)

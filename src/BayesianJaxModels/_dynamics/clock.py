@@ -35,37 +35,23 @@ class Span(eqx.Module):
     @property
     def axes(self) -> Any:
         """Which of it has an axis of initial states, as `in_axes` of `jax.vmap`."""
-        treedef = jax.tree.structure(self)
-        return treedef.unflatten([0 if is_row else None for is_row, _ in self._leaves])
-
-    @property
-    def rows(self) -> list[Array]:
-        """What has an axis of initial states."""
-        return [leaf for is_row, leaf in self._leaves if is_row]
-
-    @property
-    def _leaves(self) -> list[tuple[bool, Array]]:
-        parts = (
-            (self.start, 0),
-            (self.elapsed, 1),
-            (self.jump_ts, 1),
-            (self.is_valid, 0),
-        )
-        return [(leaf.ndim > ndim, leaf) for leaf, ndim in parts if leaf is not None]
+        leaves, treedef = jax.tree.flatten(self)
+        ndims = (0, 1, 0) if self.jump_ts is None else (0, 1, 1, 0)
+        pairs = zip(leaves, ndims, strict=True)
+        return treedef.unflatten([0 if x.ndim > ndim else None for x, ndim in pairs])
 
 
 class UsersTime(eqx.Module):
-    """From the time since the start to the time that the vector field is promised.
+    """From the time since the start to the time that the vector field is given.
 
-    A step that ends at a jump ends one number before it. Far from zero the numbers lie
-    further apart: there it must not be rounded to the other side.
+    A step that ends at a jump ends one number before it, and far from zero must not be
+    rounded to the other side.
     """
 
     start: Float[Array, ""]
     jump_ts: Float[Array, " J"] | None
 
     def __call__(self, t: Float[Array, ""]) -> Float[Array, ""]:
-        """The time itself."""
         time = self.start + t
         if self.jump_ts is None:
             return time
@@ -110,24 +96,19 @@ class Clock(eqx.Module):
         return replace(self, reference=start, since=self.since + lag, jump_ts=jump_ts)
 
     def begin(self, t0: ArrayLike | None = None) -> Span:
-        """Count from `t0`, or from the first time if it is `None`, in JAX.
-
-        Raises:
-            ValueError: As `run_from` does.
-        """
+        """As `run_from` counts, in JAX."""
         dtype = jax.dtypes.canonicalize_dtype(self.ts.dtype)
         *times, is_valid = self.run_from(t0)
-        start, elapsed, jump_ts = jax.tree.map(
-            lambda leaf: jnp.asarray(leaf, dtype), times
-        )
+        times = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), times)
+        start, elapsed, jump_ts = times
         return Span(start, elapsed, jump_ts, jnp.asarray(is_valid))
 
     def run_from(self, t0: ArrayLike | None = None) -> tuple[Any, Any, Any, Any]:
-        """What a `Span` holds, on the host where it is known there.
+        """What a `Span` holds, from `t0` or the first time, on the host where known.
 
         Raises:
-            ValueError: If the times do not run one way from there. Where that is known
-                only when it runs, `is_valid` is false instead.
+            ValueError: If the times do not run one way from there. Where they are
+                traced, `is_valid` is false instead.
         """
         if t0 is None:
             start, clock = self.reference, self
@@ -172,10 +153,9 @@ def read_clock(
     least: int = 2,
     rows: bool = False,
 ) -> Clock:
-    """Read times, on the host if they are known there.
+    """Read at least `least` times, on the host if they are known there.
 
-    There must be `least` of them. If `rows`, `ts` and `jump_ts` may have a row for each
-    initial state.
+    If `rows`, `ts` and `jump_ts` may have a row for each initial state.
     """
     times = read_times(ts, "ts")
     _check_axes("ts", times, times, 1, rows)
@@ -206,11 +186,7 @@ def read_clock(
 
 
 def check_times(ts: ArrayLike) -> Float[Array | np.ndarray, " T"]:
-    """The times, as they are if they run one way and where they are traced.
-
-    Raises:
-        ValueError: If they do not.
-    """
+    """The times; a `ValueError` if they are known and do not run one way."""
     clock = read_clock(ts)
     clock.run_from()
     return clock.ts
@@ -239,7 +215,7 @@ def read_times(value: Any, name: str) -> Float[Array | np.ndarray, "..."]:
 
 
 def _check_axes(name: str, times: Any, ts: Any, ndim: int, rows: bool) -> None:
-    """Hold times to `ndim` axes, or with one before them that has the size of `ts`."""
+    """Check for `ndim` axes, or for one more before them, of the size of `ts`."""
     axes = "one number" if ndim == 0 else "times in one axis"
     if times.ndim != ndim and not (rows and times.ndim == ndim + 1):
         raise ValueError(
@@ -274,10 +250,7 @@ def _first(times: Any, counts: Any) -> Any:
 
 
 def _fill(times: Any, counts: Any, before: Any) -> Any:
-    """The last time that counts in place of each that does not.
-
-    `before` is in place of those that come before the first.
-    """
+    """Replace times that do not count by the last before that does, or by `before`."""
     xp: Any = np if _all_known(times, counts) else jnp
     places = xp.where(counts, xp.arange(times.shape[-1]), -1)
     places = xp.broadcast_to(places, times.shape)

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from .clock import UsersTime
+
 
 class End(eqx.Module):
     """Where a solve ended that was given an event.
@@ -30,26 +32,25 @@ class End(eqx.Module):
 
     def shared_by(self, size: int) -> "End":
         """Of `size` states that were solved together: `y` has them already."""
-        t, event_mask, is_reached, since_start = jax.tree.map(
+        repeated = jax.tree.map(
             lambda leaf: jnp.broadcast_to(leaf, (size, *jnp.shape(leaf))),
-            (self.t, self.event_mask, self.is_reached, self.since_start),
+            replace(self, y=None),
         )
-        return End(t, self.y, event_mask, is_reached, since_start)
+        return replace(repeated, y=self.y)
 
 
 def with_users_words(event: Any) -> diffrax.Event:
-    """The event with conditions that are called as whoever wrote them expects.
+    """The event with conditions that are called as users expect.
 
-    diffrax calls them with what it was given itself: with time since the start, that
-    runs backwards as negative time, and with the field in front of `args`.
+    diffrax itself calls them with time since the start, negative where it runs
+    backwards, and with the field in front of `args`.
     """
     if not isinstance(event, diffrax.Event):
         raise TypeError(
             f"`event` must be a `diffrax.Event`, but is a {type(event).__name__}. "
             "Write `diffrax.Event(lambda t, y, args, **kwargs: y[0] < 1.0)`."
         )
-    is_alone = callable(event.cond_fn)
-    must_have_root = is_alone and event.root_finder is not None
+    must_have_root = callable(event.cond_fn) and event.root_finder is not None
     conditions = jax.tree.map(
         lambda condition: _Condition(condition, must_have_root),
         event.cond_fn,
@@ -77,14 +78,13 @@ class _Condition(eqx.Module):
         return value
 
 
-def save_with_end(ts: Float[Array, " T"]) -> diffrax.SaveAt:
-    """Save at `ts` and where the solve ends."""
-    at_end = diffrax.SubSaveAt(t1=True)
-    return diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=ts), at_end))
+def save_with_end(saveat: diffrax.SaveAt) -> diffrax.SaveAt:
+    """Save where the solve ends, too."""
+    return diffrax.SaveAt(subs=(saveat.subs, diffrax.SubSaveAt(t1=True)))
 
 
 def read_with_end(
-    solution: diffrax.Solution, ts: Float[Array, " T"]
+    solution: diffrax.Solution, ts: Float[Array, " T"], users_time: UsersTime
 ) -> tuple[PyTree, End]:
     """The states, NaN at times that were not reached, and the end."""
     times, states = cast(tuple, solution.ts), cast(tuple, solution.ys)
@@ -95,12 +95,11 @@ def read_with_end(
     is_saved = jnp.isfinite(saved)
 
     def fill(leaf, end):
-        def rows(of_times: Any) -> Any:
-            return of_times.reshape(-1, *(1,) * end.ndim)
-
-        rest = jnp.where(rows(at_end), end, jnp.asarray(jnp.nan, end.dtype))
-        return jnp.where(rows(is_saved), leaf, rest)
+        shape = (-1, *(1,) * end.ndim)
+        rest = jnp.where(at_end.reshape(shape), end, jnp.nan)
+        return jnp.where(is_saved.reshape(shape), leaf, rest)
 
     ys = jax.tree.map(fill, states[0], y_end)
     is_reached = is_saved | at_end
-    return ys, End(t_end, y_end, solution.event_mask, is_reached, t_end)
+    t = users_time(t_end)
+    return ys, End(t, y_end, solution.event_mask, is_reached, since_start=t_end)

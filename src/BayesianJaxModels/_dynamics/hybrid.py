@@ -1,6 +1,7 @@
 """Known physics plus what is left to learn: a universal differential equation."""
 
 from collections.abc import Callable
+from operator import add
 from typing import Any
 
 import jax
@@ -36,8 +37,4 @@ class HybridVectorField(AbstractVectorField):
 
     def __call__(self, t: Real[ArrayLike, ""], y: PyTree, args: Any) -> PyTree:
         """`known(t, y, args) + residual(t, y, args)`, leaf by leaf."""
-        return jax.tree.map(
-            lambda left, right: left + right,
-            self.known(t, y, args),
-            self.residual(t, y, args),
-        )
+        return jax.tree.map(add, self.known(t, y, args), self.residual(t, y, args))

@@ -45,21 +45,20 @@ def integrate(
         ts: The times to save at, of shape `(T,)` with `T >= 2`, strictly increasing or
             strictly decreasing; or `(N, T)`, if each of `N` batched initial states has
             its own. What NumPy or Python holds is counted from the start in double
-            precision, so that dates as days or seconds do for a solve in float32. The
-            vector field is given `t` itself, rounded to the precision of JAX.
-        t0: The time of `y0`; `ts[0]` if `None`. With it one time will do, and none
-            of `ts` may lie on its other side. It may be a parameter that is not known
-            yet, a function of the vector field, or of shape `(N,)`.
+            precision, so a solve in float32 takes dates as days or seconds. The vector
+            field gets `t` itself, rounded to the precision of JAX.
+        t0: The time of `y0`; `ts[0]` if `None`. With it one time will do, and none of
+            `ts` may lie on its other side. It may be traced, a function of the vector
+            field, or of shape `(N,)`.
         mask: Which of `ts` count, in their shape, for series of different length that
-            are padded to one. Each solve ends at the last that counts; at the others
-            the state is that of the time before them, so that everything stays finite.
-            Leave those out of the loss, with the same mask. Without `t0` the first
-            time has to count.
-        args: Handed to the vector field. Steps that grow in a quiet time can pass over
-            a short input (an infusion, a pulse) and never see it: name its
-            edges in `jump_ts`. The knots of a `diffrax.LinearInterpolation` or
-            `CubicInterpolation` in `args` or in the field are jumps by themselves, of
-            more than 64 those where it turns most.
+            are padded to one. Each solve ends at the last that counts; the others have
+            the state of the last before them. Leave those out of the loss, with the
+            same mask. Without `t0` the first time has to count.
+        args: Passed to the vector field. Steps that grow in a quiet time can pass over
+            a short input (an infusion, a pulse): name its edges in `jump_ts`. The knots
+            of a `diffrax.LinearInterpolation` or `CubicInterpolation` in `args` or in
+            the field are jumps by themselves, of more than 64 those where it turns
+            most.
         args_axes: Which axes of `args` count the batched initial states, as `in_axes`
             of `jax.vmap`: `0` for the leading axis of each array, or a tree of axes,
             with `None` for what they share. For parameters of each pass

@@ -8,29 +8,27 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
+from .clock import Span
+
 # Steps that end at the knots of an input, at most. Smooth inputs of a thousand knots
-# are solved for in steps of many knots, and that is to remain so.
+# are solved for in steps of many knots.
 MOST_KNOTS = 64
 INTERPOLATIONS = (diffrax.LinearInterpolation, diffrax.CubicInterpolation)
 
 
 def step_to_jumps(
-    controller: diffrax.AbstractStepSizeController,
-    jump_ts: Float[Array, " J"] | None,
-    inputs: PyTree,
-    start: Float[Array, ""],
-    end: Float[Array, ""],
+    controller: diffrax.AbstractStepSizeController, span: Span, inputs: PyTree
 ) -> diffrax.AbstractStepSizeController:
     """A controller in time since the start, whose steps end where the field jumps.
 
-    Times in the given one are counted from zero, `jump_ts` and `end` from the start.
-    NaN in `jump_ts` is padding. The knots of interpolations in `inputs` are jumps too,
-    unless steps are constant.
+    Times in the given one are counted from zero. NaN in `span.jump_ts` is padding. The
+    knots of interpolations in `inputs` are jumps too, unless steps are constant.
     """
+    start, end = span.start, span.elapsed[-1]
     controller = _since(controller, start, end)
     if not isinstance(controller, diffrax.AbstractAdaptiveStepSizeController):
         return controller
-    jumps = [] if jump_ts is None else [jump_ts]
+    jumps = [] if span.jump_ts is None else [span.jump_ts]
     jumps += [
         lax.stop_gradient(_sharpest(leaf, start, end))
         for leaf in jax.tree.leaves(inputs, is_leaf=_is_interpolation)
@@ -53,9 +51,8 @@ def _since(controller: Any, start: Float[Array, ""], end: Float[Array, ""]) -> A
     if isinstance(controller, diffrax.StepTo):
         ts = since(controller.ts)
         # It has to end where the solve does, to the last digit.
-        close = jnp.isclose(
-            controller.ts[-1], (start + end).astype(controller.ts.dtype)
-        )
+        last = controller.ts[-1]
+        close = jnp.isclose(last, (start + end).astype(last.dtype))
         return diffrax.StepTo(ts.at[-1].set(jnp.where(close, end, ts[-1])))
     if isinstance(controller, diffrax.ClipStepSizeController):
         inner = _since(controller.controller, start, end)

@@ -112,9 +112,9 @@ class NeuralVectorField(AbstractVectorField):
             TypeError: If there are controls and `args` is not a function.
             ValueError: If `args(t)` has another shape than `(control_dim,)`.
         """
-        inputs = [y]
+        rows = []
         if self.time_dependent:
-            inputs.append(_repeat(jnp.asarray(t, y.dtype)[None], y))
+            rows.append(jnp.asarray(t)[None])
         if self.control_dim:
             if not callable(args):
                 raise TypeError(
@@ -127,9 +127,9 @@ class NeuralVectorField(AbstractVectorField):
                     f"`args(t)` has shape {control.shape}, but `control_dim` wants "
                     f"{(self.control_dim,)}."
                 )
-            inputs.append(_repeat(control.astype(y.dtype), y))
-        return self.mlp(jnp.concatenate(inputs, axis=-1), sample=False)
-
-
-def _repeat(row: Float[Array, " m"], y: Float[Array, "..."]) -> Float[Array, "..."]:
-    return jnp.broadcast_to(row, (*y.shape[:-1], row.size))
+            rows.append(control)
+        inputs = [
+            jnp.broadcast_to(row.astype(y.dtype), (*y.shape[:-1], row.size))
+            for row in rows
+        ]
+        return self.mlp(jnp.concatenate([y, *inputs], axis=-1), sample=False)

@@ -1,7 +1,7 @@
 """How a model is solved: one object for the times, the start and the solver."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import diffrax
@@ -33,14 +33,14 @@ CHECKPOINT_BYTES = 2**18
 class Solve(eqx.Module):
     """How a model is solved, said once and used wherever it is.
 
-    `solve(model)` is the `Trajectory` of a model, as `integrate` makes it: in a log
-    density, where the model is a drawn one, in your own loss, or for every draw of a
-    posterior, `map_posterior(solve, posterior, key=key, num_samples=1_000)`. It is a
-    pytree: its arrays may change without a new compilation.
+    `solve(model)` is the `Trajectory` that `integrate` returns: for a drawn model in a
+    log density, in your own loss, or for every draw of a posterior,
+    `map_posterior(solve, posterior, key=key, num_samples=1_000)`. It is a pytree: its
+    arrays may change without a new compilation.
 
     Args:
-        ts: The times to save at, as in `integrate`. They are read when the object is
-            made, in double precision.
+        ts: The times to save at, as in `integrate`. They are read at once, in double
+            precision.
         y0: The state at `t0`, or a function of the model that returns it.
         t0: The time of `y0`, or a function of the model that returns it.
         vector_field: A function that picks the vector field out of a model; the model
@@ -62,8 +62,8 @@ class Solve(eqx.Module):
         shared_steps: As in `integrate`.
 
     Attributes:
-        clock: The times, as they were read. All else is as it was given, or the default
-            in its place.
+        clock: The times, as they were read. All else is as it was given, or the
+            default.
 
     Raises:
         TypeError: As `integrate` does.
@@ -186,13 +186,13 @@ class Solve(eqx.Module):
         )
 
     def replace(self, **words: Any) -> "Solve":
-        """The same in other words, such as `max_steps=4096`.
+        """The same with other arguments, such as `max_steps=4096`.
 
         Args:
-            **words: Those of `Solve`, but for its times and whether it is batched.
+            **words: Arguments of `Solve`, except its times and whether it is batched.
 
         Raises:
-            TypeError: If there is no such word.
+            TypeError: If there is no such argument.
         """
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         clock = own.pop("clock")
@@ -241,10 +241,7 @@ class Solve(eqx.Module):
         if dt0 is not None:
             dt0 = jnp.abs(jnp.asarray(dt0, span.elapsed.dtype))
 
-        is_finite = jax.vmap(all_finite)(y0) if batched else all_finite(y0)
-        y0 = jax.tree.map(
-            lambda leaf: jnp.where(_as_wide(is_finite, leaf), leaf, 1), y0
-        )
+        is_finite, y0 = (jax.vmap(_settle) if batched else _settle)(y0)
 
         def solve(vector_field, y0, args, span, is_finite):
             # Nothing goes back through a solve in forward mode.
@@ -255,17 +252,13 @@ class Solve(eqx.Module):
                 y0, args = guard_gradient((y0, args), mapped_with=inputs)
                 span = guard_gradient(span, mapped_with=span)
             end = span.elapsed[-1]
-            controller: Any = step_to_jumps(
-                self.stepsize_controller,
-                span.jump_ts,
-                (vector_field, args),
-                span.start,
-                end,
-            )
+            inputs = (vector_field, args)
+            controller: Any = step_to_jumps(self.stepsize_controller, span, inputs)
             if _is_adaptive(self.stepsize_controller):
                 smallest = jnp.finfo(end.dtype).eps ** 2 * jnp.abs(end)
                 controller = RejectInfinite(controller, smallest, is_finite)
             users_time = UsersTime(span.start, span.jump_ts)
+            saveat = diffrax.SaveAt(ts=span.elapsed)
             with jax.default_matmul_precision("highest"):
                 solution = diffrax.diffeqsolve(
                     diffrax.ODETerm(_Call(implicit)),
@@ -275,9 +268,7 @@ class Solve(eqx.Module):
                     dt0=dt0 if dt0 is None else jnp.where(end >= 0, dt0, -dt0),
                     y0=y0,
                     args=(vector_field, args, users_time),
-                    saveat=save_with_end(span.elapsed)
-                    if event
-                    else diffrax.SaveAt(ts=span.elapsed),
+                    saveat=save_with_end(saveat) if event else saveat,
                     stepsize_controller=controller,
                     adjoint=adjoint,
                     event=event,
@@ -285,27 +276,19 @@ class Solve(eqx.Module):
                     progress_meter=self.progress_meter,
                     throw=False,
                 )
-            ys, end = (
-                read_with_end(solution, span.elapsed) if event else (solution.ys, None)
-            )
-            if end is not None:
-                end = replace(end, t=users_time(end.t))
+            ys, end = solution.ys, None
+            if event:
+                ys, end = read_with_end(solution, span.elapsed, users_time)
             (ys, end), result = _fail_unless(
                 span.is_valid & is_finite, (ys, end), solution.result
             )
             return ys, result, solution.stats["num_steps"], None, end
 
-        if not batched:
-            return Trajectory(
-                self.clock.ts, *solve(vector_field, y0, args, span, is_finite)
-            )
-        if not self.shared_steps:
-            solve_each = eqx.filter_vmap(
-                solve, in_axes=(None, 0, args_axes, span.axes, 0)
-            )
-            return Trajectory(
-                self.clock.ts, *solve_each(vector_field, y0, args, span, is_finite)
-            )
+        if batched and not self.shared_steps:
+            solve = eqx.filter_vmap(solve, in_axes=(None, 0, args_axes, span.axes, 0))
+        if not (batched and self.shared_steps):
+            parts = solve(vector_field, y0, args, span, is_finite)
+            return Trajectory(self.clock.ts, *parts)
         together = _Together(vector_field, args_axes)
         ys, *rest, end = solve(together, y0, args, span, jnp.array(True))
         ys = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), ys)
@@ -318,7 +301,7 @@ class Solve(eqx.Module):
 
 
 def _read(ts: Any, mask: Any, jump_ts: Any, t0: Any, rows: bool) -> tuple[Clock, Any]:
-    """The times counted from `t0`, where it is known, and `t0` as they have it."""
+    """The times, counted from `t0` where it is known, and `t0`."""
     if isinstance(ts, Clock):
         clock = ts
     else:
@@ -340,10 +323,9 @@ def _controller(
     *,
     shared: bool,
 ) -> diffrax.AbstractStepSizeController:
-    """The one that was given, or that of the tolerances."""
+    """The one given, or the default with these tolerances."""
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
-        known = isinstance(tolerance, int | float)
-        if known and not 0 < tolerance < float("inf"):
+        if isinstance(tolerance, int | float) and not 0 < tolerance < float("inf"):
             raise ValueError(
                 f"`{name}` must be above 0 and finite, but is {tolerance}."
             )
@@ -364,9 +346,10 @@ def _is_adaptive(controller: diffrax.AbstractStepSizeController) -> bool:
     return isinstance(controller, diffrax.AbstractAdaptiveStepSizeController)
 
 
-def _as_wide(flags: Array, leaf: Array) -> Array:
-    """With as many axes as `leaf`, whose first ones they have."""
-    return flags.reshape(*flags.shape, *(1,) * (leaf.ndim - flags.ndim))
+def _settle(y0: PyTree) -> tuple[Bool[Array, ""], PyTree]:
+    """Whether a state is finite, and a harmless one where it is not."""
+    is_finite = all_finite(y0)
+    return is_finite, jax.tree.map(lambda leaf: jnp.where(is_finite, leaf, 1), y0)
 
 
 def _fail_unless(
@@ -390,11 +373,10 @@ def _checkpoints(
 ) -> int | None:
     """One for every step, or as many as memory allows; `None` for diffrax's choice.
 
-    With one for every step none is solved for more than twice. With fewer, stretches of
-    steps are solved for again, and XLA may round their times otherwise. A save time at
-    the end of a constant step then falls into another step than before, and its
-    gradient is lost: 50 steps over a unit of time in float32 do that. So constant steps
-    have one each, at any size.
+    With fewer than one for every step, stretches of steps are solved for again, and XLA
+    may round their times otherwise. A save time at the end of a constant step then
+    falls into another step, and its gradient is lost: 50 steps over a unit of time in
+    float32 do that. So constant steps have one each, at any size.
     """
     if max_steps is None:
         return None
@@ -426,10 +408,8 @@ class _Together(eqx.Module):
     args_axes: Any
 
     def __call__(self, t, y, args):
-        def call(state, args):
-            return self.vector_field(t, state, args)
-
-        return eqx.filter_vmap(call, in_axes=(0, self.args_axes))(y, args)
+        each = eqx.filter_vmap(self.vector_field, in_axes=(None, 0, self.args_axes))
+        return each(t, y, args)
 
 
 def _largest_rms(errors: PyTree) -> Float[Array, ""]:

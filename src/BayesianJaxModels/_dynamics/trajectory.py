@@ -66,10 +66,10 @@ class Trajectory(eqx.Module):
     def is_reached(self) -> Bool[Array, "..."]:
         """Which times have a state, of shape `(..., T)`.
 
-        All up to where an event ended the solve, or it failed. As a mask it leaves the
-        others out of a loss; `jnp.where(is_reached, ys, 0)` (with axes for the state)
-        keeps gradients finite whatever comes after. In a log density that alone is
-        wrong: a solve that ends early would have less to explain.
+        All up to where an event ended the solve, or it failed. In a loss,
+        `jnp.where(is_reached, ys, 0)` (with axes for the state) leaves the others out
+        and keeps gradients finite. In a log density that alone is wrong: a solve that
+        ends early would have less to explain.
         """
         return _status(self)[1]
 
@@ -91,13 +91,12 @@ class Trajectory(eqx.Module):
     def t_end(self) -> Float[Array, "..."]:
         """When each solve ended, of shape `(...)`, in JAX's precision.
 
-        In float32 a date in seconds is rounded to two minutes; the time since that of
-        `y0` is not: of solves that were given an event it is `end.since_start`.
-
         The time of the event; or the last of `ts`; or, of a solve that failed, when the
         solver gave up if there was an event to look for, or else the last of `ts` with
         a state. Gradients reach the time of an event that has a root finder. Without
-        one it is the end of the step in which the condition was first met.
+        one it is the end of the step in which the condition was first met. In float32 a
+        date in seconds is rounded to two minutes; `end.since_start`, of solves that
+        were given an event, is not.
         """
         return _last(self)[0] if self.end is None else self.end.t
 

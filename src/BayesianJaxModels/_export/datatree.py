@@ -30,14 +30,12 @@ def posterior_to_datatree(
 
     Needs ArviZ's base package: `pip install "BayesianJaxModels[arviz]"`. With the log
     likelihood of every observation, `arviz_stats.loo` estimates how well the model
-    predicts an observation that it was not fitted to, and `arviz_stats.compare`
-    compares models by that.
+    predicts new ones, and `arviz_stats.compare` compares models by that.
 
     Args:
         posterior: A model with parameters, or an `AbstractPosterior`.
-        quantities: From a drawn model to arrays by name, for what is of interest on
-            another scale; by default every parameter by its name, which is `parameter`
-            where the model is itself one.
+        quantities: From a drawn model to arrays by name; by default every parameter by
+            its name, which is `parameter` where the model is itself one.
         key: A JAX random key.
         num_samples: How many draws, of equal weights; `None` for every draw of a
             `DrawsPosterior` without weights, in order: those of `nuts` by chain.
@@ -45,9 +43,9 @@ def posterior_to_datatree(
             `log_prob_each` of a likelihood gives it: an array, called `y` in the tree,
             or arrays by name. It makes the group `log_likelihood`, of the same draws.
         observed: The observations, in the shape of what `log_likelihood` returns. They
-            make the group `observed_data`. NaN is missing: such entries are left out
-            of both groups, whatever their log likelihood, and the others are in one
-            axis, labelled by their place in the flattened array.
+            make the group `observed_data`. NaN is missing: such entries are left out of
+            both groups, and the others are in one axis, labelled by their place in the
+            flattened array.
         dims: The names of the axes of a quantity, by its name.
         coords: The labels along an axis, by the name of the axis.
 
@@ -63,16 +61,17 @@ def posterior_to_datatree(
     Example:
         ```python
         data = jnp.array([1.1, 0.4, 0.9, 1.6])
-        noise = bjm.likelihoods.NormalLikelihood(0.5)
-        model = bjm.make_parameter(1.0, init_raw_stdv=0.5)  # sd 0.25, the posterior's
+
+        def each(level):
+            noise = bjm.likelihoods.NormalLikelihood(0.5)
+            return {"counts": noise.log_prob_each(jnp.full(4, level.mean), data)}
+
         tree = bjm.posterior_to_datatree(
-            model,
-            lambda drawn: {"level": drawn.mean},
+            bjm.make_parameter(1.0, init_raw_stdv=0.5),
+            lambda level: {"level": level.mean},
             key=jax.random.key(0),
             num_samples=4_000,
-            log_likelihood=lambda drawn: {
-                "counts": noise.log_prob_each(jnp.full(4, drawn.mean), data)
-            },
+            log_likelihood=each,
             observed={"counts": data},
             dims={"counts": ["day"]},
             coords={"day": ["Mon", "Tue", "Wed", "Thu"]},
@@ -83,29 +82,27 @@ def posterior_to_datatree(
     """
     from_dict = _from_dict()
     num_chains = _num_chains(posterior) if num_samples is None else 1
+
+    def by_chain(leaf):
+        return np.asarray(leaf).reshape(num_chains, -1, *leaf.shape[1:])
+
     fn = eqx.Partial(_of_draw, quantities, log_likelihood)
-    values, likelihoods = map_posterior(fn, posterior, key=key, num_samples=num_samples)
-    groups = {"posterior": values}
+    drawn = map_posterior(fn, posterior, key=key, num_samples=num_samples)
+    values, likelihoods = jax.tree.map(by_chain, drawn)
+    groups = {"posterior": dict(values)}
     if log_likelihood is not None:
-        groups["log_likelihood"] = likelihoods
-    groups = {
-        group: {
-            name: np.asarray(value).reshape(num_chains, -1, *value.shape[1:])
-            for name, value in members.items()
-        }
-        for group, members in groups.items()
-    }
+        groups["log_likelihood"] = dict(likelihoods)
     dims, coords = dict(dims or {}), dict(coords or {})
     if observed is not None:
         named = observed if isinstance(observed, Mapping) else {"y": observed}
         data = {name: np.asarray(value) for name, value in named.items()}
         log_likelihoods = groups.get("log_likelihood", {})
         wanted = {name: x.shape[2:] for name, x in log_likelihoods.items()}
-        if {name: x.shape for name, x in data.items()} != wanted:
+        came = {name: x.shape for name, x in data.items()}
+        if came != wanted:
             raise ValueError(
                 "`observed` must have the names and shapes of what `log_likelihood` "
-                f"returns, {wanted}, but has "
-                f"{ {name: x.shape for name, x in data.items()} }."
+                f"returns, {wanted}, but has {came}."
             )
         for name, x in data.items():
             missing = np.isnan(x)
@@ -127,7 +124,7 @@ def _of_draw(
 
 
 def _num_chains(posterior: PyTree) -> int:
-    """Of how many chains all draws of a posterior are, chain by chain."""
+    """How many chains all draws of a posterior are from."""
     posterior = as_posterior(posterior)
     if posterior.item_weights is not None:
         raise ValueError(
@@ -166,11 +163,10 @@ def trajectory_to_datatree(
     Returns:
         An `xarray.DataTree`. The group `posterior_predictive` has the states, as `y` or
         by the names of the pytree, with the axes `chain`, `draw`, `trajectory` (if
-        there is a batch of them), `time` and `state`; `sample_stats` says which draws
-        succeeded and how many steps they took, and of solves with an event, which it
-        ended and when. Failed draws are there with what they hold. `observed_data` has
-        the data. Where trajectories have times of their own, the axis is `step`, and
-        the times are in `constant_data`.
+        there is a batch of them), `time` and `state`, failed draws included;
+        `sample_stats` says which draws succeeded, how many steps they took, and which
+        an event ended and when. `observed_data` has the data. Where trajectories have
+        times of their own, the axis is `step`, and the times are in `constant_data`.
 
     Raises:
         ImportError: If arviz-base is missing.

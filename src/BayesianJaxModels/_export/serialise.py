@@ -26,8 +26,7 @@ _MAGIC = b"BayesianJaxModels model, format 1\n"
 def save_model(path: str | os.PathLike, model: PyTree) -> None:
     """Save the leaves of a model, with a description that loading checks.
 
-    The file appears whole or not at all: an interrupted save leaves an earlier file as
-    it was.
+    An interrupted save leaves an earlier file as it was.
 
     Args:
         path: Where to write. The folder must exist; a file of the name is replaced.
@@ -89,7 +88,6 @@ def load_model(path: str | os.PathLike, like: Model) -> Model:
         ```python
         def make(key):
             return bjm.BayesianLinear(2, 16, key=key)
-
 
         bjm.save_model("layer.bjm", make(jax.random.key(0)))
         like = eqx.filter_eval_shape(make, jax.random.key(0))
@@ -183,13 +181,6 @@ def _static_fields(node: PyTree, path: tuple) -> dict[str, str]:
 
 
 def _spell(value: Any) -> str:
-    """Spell an object as another process and another version do.
-
-    Functions go without their module, which moves inside JAX, and nothing with its
-    address in memory.
-    """
-    qualified_name = getattr(value, "__qualname__", None)
-    if qualified_name is not None:
-        return qualified_name
-    spelled = repr(value)
+    """Without the module of a function, which may move, and addresses in memory."""
+    spelled = getattr(value, "__qualname__", None) or repr(value)
     return type(value).__qualname__ if " at 0x" in spelled else spelled

@@ -6,10 +6,7 @@ from jax.tree_util import DictKey, GetAttrKey
 
 
 def label_of(path: tuple[Any, ...], index: tuple[int, ...], root: str) -> str:
-    """A component by the names on the way to it: `prey`, `rest.deep[0]`, `y[1]`.
-
-    The way begins with `root` where it has no name.
-    """
+    """The path to a component: `prey`, `rest.deep[0]`, or `root[1]` without a name."""
     label = ""
     for key in path:
         if isinstance(key, GetAttrKey):

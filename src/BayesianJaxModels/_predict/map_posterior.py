@@ -27,24 +27,22 @@ def map_posterior(
 ) -> PyTree:
     """Apply a function to draws of a posterior and stack the results.
 
-    Runs on the host, not under `jax.jit`; `map_posterior_pure` is its twin for there.
-    Chunks of draws go to all cores and local devices. The processes of a
-    `jax.distributed` job, which all make the same call, take equal shares of the draws.
-    Draw `i` has the key `jax.random.fold_in(key, i)`, whatever the chunks, so the first
-    100 of 1,000 draws are the 100.
+    Runs on the host; under `jax.jit` use `map_posterior_pure`. Chunks of draws go to
+    all cores and local devices. The processes of a `jax.distributed` job, which all
+    make the same call, take equal shares of the draws. Draw `i` has the key
+    `jax.random.fold_in(key, i)`, so the first 100 of 1,000 draws are the 100.
 
     Args:
-        fn: Called with a drawn model, traced by JAX. Pass the same function again to
-            use its compiled code again; arrays that change belong into a callable
+        fn: Called with a drawn model, traced by JAX. The same function uses its
+            compiled code again; arrays that change belong into a callable
             `equinox.Module` or an `equinox.Partial`, not into a closure.
         posterior: A model with parameters, or an `AbstractPosterior`.
         key: A JAX random key.
         num_samples: How many draws, at least 1; `None` for every draw of a
-            `DrawsPosterior` once, in order, whatever its weight: `posterior.weights`
-            are those of the results.
+            `DrawsPosterior` once, in order, with `posterior.weights` as its weights.
         batch_size: How many draws run in lock-step at most (but never fewer than 2); by
-            default as many as the weights of which stay in a core's cache, or on a GPU
-            as fit its free memory.
+            default as many as a core's cache holds weights of, or on a GPU as fit its
+            free memory.
         gather: With several processes, whether each gets the results of all draws, or
             keeps those of its share: of `n` processes, process `p` has the draws from
             `p * num_samples // n` up to `(p + 1) * num_samples // n`.
@@ -62,12 +60,8 @@ def map_posterior(
     Example:
         ```python
         log_rates = bjm.make_parameter([-0.7, 0.7], init_raw_stdv=0.4)
-        rates = bjm.map_posterior(
-            lambda drawn: jnp.exp(drawn.mean),
-            log_rates,
-            key=jax.random.key(0),
-            num_samples=1_000,
-        )
+        settings = {"key": jax.random.key(0), "num_samples": 1_000}
+        rates = bjm.map_posterior(lambda p: jnp.exp(p.mean), log_rates, **settings)
         rates.shape  # (1000, 2)
         ```
     """
@@ -110,15 +104,16 @@ def map_posterior_pure(
 
     Example:
         ```python
+        def half_life(rate):
+            return jnp.log(2) / rate.mean
+
         @jax.jit
-        def mean_half_life(rate, key):
-            half_lives = bjm.map_posterior_pure(
-                lambda drawn: jnp.log(2) / drawn.mean, rate, key=key, num_samples=100
-            )
-            return jnp.mean(half_lives)
+        def mean(rate, key):
+            draws = bjm.map_posterior_pure(half_life, rate, key=key, num_samples=100)
+            return jnp.mean(draws)
 
         rate = bjm.make_parameter(0.5, init_raw_stdv=0.1)
-        jax.grad(mean_half_life)(rate, jax.random.key(0)).mean  # -2.8
+        jax.grad(mean)(rate, jax.random.key(0)).mean  # -2.8
         ```
     """
     check_counts(num_samples=num_samples, batch_size=batch_size)
@@ -138,16 +133,16 @@ def stream_posterior(
     batch_size: int | None = None,
     progress: bool = False,
 ) -> Iterator[tuple[int, PyTree]]:
-    """`map_posterior`, handed out chunk by chunk.
+    """`map_posterior`, chunk by chunk.
 
-    Of several processes, each hands out the chunks of its share.
+    Of several processes, each yields the chunks of its share.
 
     Args:
         fn: As in `map_posterior`.
         posterior: As in `map_posterior`.
         key: As in `map_posterior`.
-        num_samples: As in `map_posterior`. Chunks do not carry weights: for draws that
-            count alike, as a `RunningSummary` takes them, say how many.
+        num_samples: As in `map_posterior`. Chunks have no weights: for draws that count
+            alike, as a `RunningSummary` needs them, give a number.
         batch_size: As in `map_posterior`.
         progress: As in `map_posterior`.
 
@@ -163,13 +158,12 @@ def stream_posterior(
 
     Example:
         ```python
+        def decayed(rate):
+            return jnp.exp(-rate.mean)
+
         rate, total = bjm.make_parameter(0.5, init_raw_stdv=0.3), 0.0
-        for first, chunk in bjm.stream_posterior(
-            lambda drawn: jnp.exp(-drawn.mean),
-            rate,
-            key=jax.random.key(0),
-            num_samples=1_000,
-        ):
+        settings = {"key": jax.random.key(0), "num_samples": 1_000}
+        for first, chunk in bjm.stream_posterior(decayed, rate, **settings):
             total += chunk.sum()
         total / 1_000  # 0.608
         ```
@@ -188,7 +182,7 @@ def stream_posterior(
 def _of_index(
     fn: Callable, posterior: PyTree, key: PRNGKeyArray, num_samples: int | None
 ) -> Callable[[Int[Array, ""]], PyTree]:
-    """What is made of draw `i`, or of the one that stands there."""
+    """From an index to `fn` of the draw with that index."""
     posterior = as_posterior(posterior)
     if num_samples is None:
         return eqx.Partial(_of_item, fn, posterior)
@@ -204,7 +198,7 @@ def _of_draw(fn, posterior, key, index):
 
 
 def _count(posterior: PyTree, num_samples: int | None) -> int:
-    """How many draws are meant, where `None` means all that a posterior is made of."""
+    """The number of draws, where `None` means all that a posterior is made of."""
     if num_samples is not None:
         return num_samples
     num_items = as_posterior(posterior).num_items

@@ -23,24 +23,24 @@ class RunningSummary:
 
     Means and standard deviations are exact to rounding, in float64 (the pairwise update
     of Chan, Golub and LeVeque, 1983). Quantiles are counted on a grid and are within
-    one bin's width of those of `summarise`; one that lies outside the grid is given as
-    the grid's end, with a warning. There are no highest-density intervals.
+    one bin's width of those of `summarise`; outside the grid they are its end, with a
+    warning. There are no highest-density intervals.
 
     Args:
         grid: `(low, high, num_bins)`: numbers, or pytrees like `ys` that broadcast to
-            `(..., T, *state)`, and how many bins of equal width lie between them. It
-            takes `8 * num_bins` bytes per entry. `None` for no quantiles.
+            `(..., T, *state)`, and how many bins of equal width lie between them, of 8
+            bytes per entry each. `None` for no quantiles.
 
     Raises:
         ValueError: If `grid` has no bin.
 
     Example:
         ```python
-        rate, ts = bjm.make_parameter(0.5, init_raw_stdv=0.3), jnp.linspace(0.0, 2.0, 3)
-
         def solve(drawn):
+            ts = jnp.linspace(0.0, 2.0, 3)
             return bjm.integrate(lambda t, y, k: -k * y, 1.0, ts, args=drawn.mean)
 
+        rate = bjm.make_parameter(0.5, init_raw_stdv=0.3)
         draws = {"key": jax.random.key(0), "num_samples": 1_000}
         running = bjm.RunningSummary(grid=(0.0, 2.0, 1_000))
         for _, chunk in bjm.stream_posterior(solve, rate, **draws):

@@ -98,14 +98,11 @@ class Summary(eqx.Module):
         if self.effective_sample_size is not None:
             least = float(self.effective_sample_size.min())
             words += f", weighted, effective sample size {least:,.0f}"
-        words += "; "
-        words += f"{failed:,} of {solves:,} solves failed"
-        words += (
-            f" ({100 * failed / solves:.3g} %) and are left out; " if failed else "; "
-        )
-        words += f"{self.ts.shape[-1]} times from {self.ts.min():g} to "
-        words += f"{self.ts.max():g}, mean of shape "
-        words += f"{jax.tree.map(np.shape, self.mean)}"
+        words += f"; {failed:,} of {solves:,} solves failed"
+        if failed:
+            words += f" ({100 * failed / solves:.3g} %) and are left out"
+        words += f"; {self.ts.shape[-1]} times from {self.ts.min():g} to "
+        words += f"{self.ts.max():g}, mean of shape {jax.tree.map(np.shape, self.mean)}"
         if np.any(self.share_running < 1):
             last = self.share_running[..., -1]
             least, most = np.nanmin(last), np.nanmax(last)
@@ -132,7 +129,7 @@ def summarise(
         trajectory: Its first axis is posterior draws: `ys` has leaves of shape
             `(num_draws, ..., T, *state)`. Its `weights` count if it has some. To
             summarise something else at the same times, for example observations with
-            noise, put it in place of `ys` by `dataclasses.replace`.
+            noise, use `dataclasses.replace(trajectory, ys=...)`.
         probs: The probabilities of the quantiles, each in (0, 1).
         interval_mass: The mass in the two kinds of intervals, in (0, 1).
 
@@ -147,12 +144,11 @@ def summarise(
 
     Example:
         ```python
-        ts, rates = jnp.linspace(0.0, 2.0, 3), jnp.linspace(0.4, 0.6, 101)
-
         def solve(rate):
+            ts = jnp.linspace(0.0, 2.0, 3)
             return bjm.integrate(lambda t, y, rate: -rate * y, 1.0, ts, args=rate)
 
-        draws = jax.jit(jax.vmap(solve))(rates)
+        draws = jax.jit(jax.vmap(solve))(jnp.linspace(0.4, 0.6, 101))
         low, high = bjm.summarise(draws, interval_mass=0.8).equal_tailed
         low  # [1.0, 0.56, 0.31]
         ```
@@ -172,29 +168,23 @@ def summarise(
     by_entry = used.reshape(len(used), -1)
     rows = []
     for leaf in leaves:
-        width = max(1, _BLOCK_SIZE // len(leaf))
-        repeats = leaf.shape[1] // by_entry.shape[1]
-        for columns in np.split(
-            np.arange(leaf.shape[1]), range(width, leaf.shape[1], width)
-        ):
+        width, size = max(1, _BLOCK_SIZE // len(leaf)), leaf.shape[1]
+        repeats = size // by_entry.shape[1]
+        for columns in np.split(np.arange(size), range(width, size, width)):
             is_used = by_entry[:, columns // repeats]
             block = leaf[:, columns]
             rows.append(_of_block(block, is_used, weights, levels, interval_mass))
-    *quantiles, low, high, mean, stdv, shortest_low, shortest_high = np.concatenate(
-        rows, axis=1
-    )
+    rows = np.concatenate(rows, axis=1)
+    low, high, mean, stdv, start, end = map(layout.unflatten, rows[len(probs) :])
     return Summary(
         ts=layout.ts,
-        mean=layout.unflatten(mean),
-        stdv=layout.unflatten(stdv),
+        mean=mean,
+        stdv=stdv,
         probs=tuple(probs),
-        quantiles=layout.unflatten(np.stack(quantiles)),
+        quantiles=layout.unflatten(rows[: len(probs)]),
         interval_mass=interval_mass,
-        equal_tailed=(layout.unflatten(low), layout.unflatten(high)),
-        highest_density=(
-            layout.unflatten(shortest_low),
-            layout.unflatten(shortest_high),
-        ),
+        equal_tailed=(low, high),
+        highest_density=(start, end),
         num_used=used.sum(axis=0),
         share_running=share_running(
             np.tensordot(share, succeeded[..., None] & ~used, axes=1),
@@ -280,10 +270,6 @@ def read_draws(
     Returns:
         The layout; which draws succeeded, of shape `(num_draws, ...)`; which are there,
         `(num_draws, ..., T)`; and the leaves of `ys`, `(num_draws, entries)`.
-
-    Raises:
-        TypeError: If `trajectory` is no `Trajectory`.
-        ValueError: If there is no axis of draws or they differ in their times.
     """
     if not isinstance(trajectory, Trajectory):
         raise TypeError(

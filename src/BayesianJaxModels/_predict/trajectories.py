@@ -63,7 +63,7 @@ def posterior_trajectories(
     on_failure: str = "raise",
     progress: bool = False,
 ) -> Trajectory:
-    """Draw the weights, integrate, and do so for many draws on all cores.
+    """Solve for many draws of the weights, on all cores.
 
     Runs on the host; under `jax.jit`, `jax.vmap` or `jax.grad` apply
     `map_posterior_pure` to a function that calls `integrate`.
@@ -89,9 +89,8 @@ def posterior_trajectories(
         stepsize_controller: As in `integrate`.
         dt0: As in `integrate`.
         adjoint: As in `integrate`.
-        event: As in `integrate`. Of draws that it ended, the `Trajectory` has when and
-            in which state; summaries leave out what comes after, and say which share of
-            the draws still runs.
+        event: As in `integrate`. Summaries leave out what comes after it, and say which
+            share of the draws still runs.
         max_steps: As in `integrate`.
         batched: As in `integrate`; each initial state is solved for with every draw.
         shared_steps: As in `integrate`.
@@ -162,32 +161,24 @@ def posterior_trajectories(
     ts = np.asarray(solve.clock.ts)
     if ts.ndim > 1:
         ts = np.broadcast_to(ts, trajectory.ts.shape)
-    trajectory = replace(trajectory, ts=ts)
     weights = as_posterior(posterior).item_weights if num_samples is None else None
-    if weights is not None:
-        if not gather:
-            share = share_of_process(len(weights))
-            weights = weights[share.start : share.stop]
-        trajectory = replace(trajectory, weights=weights)
+    if weights is not None and not gather:
+        share = share_of_process(len(weights))
+        weights = weights[share.start : share.stop]
+    trajectory = replace(trajectory, ts=ts, weights=weights)
     if on_failure == "raise":
         raise_failures(trajectory)
     return trajectory
 
 
 def raise_failures(trajectory: Trajectory) -> None:
-    """Raise if any solve of a batch failed.
-
-    Raises:
-        RuntimeError: With how many failed, the commonest reason and what to do.
-    """
+    """Raise a `RuntimeError` if any solve of a batch failed."""
     failed = ~np.asarray(trajectory.succeeded)
     if not failed.any():
         return
-    codes = jax.tree.map(lambda leaf: np.asarray(leaf)[failed], trajectory.result)
-    [values] = jax.tree.leaves(codes)
-    commonest, counts = np.unique(values, return_counts=True)
-    place = int(np.argmax(values == commonest[np.argmax(counts)]))
-    reason = jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), codes)
+    [codes], treedef = jax.tree.flatten(trajectory.result)
+    values, counts = np.unique(np.asarray(codes)[failed], return_counts=True)
+    reason = treedef.unflatten([jnp.asarray(values[np.argmax(counts)])])
     message = str(diffrax.RESULTS[reason])
     for result, remedy in REMEDIES:
         if message == str(diffrax.RESULTS[result]):

@@ -5,11 +5,7 @@ from jaxtyping import Float, Int, Num, Shaped
 
 
 def read_weights(weights: Shaped[np.ndarray, "..."], num_draws: int) -> np.ndarray:
-    """Weights in float64.
-
-    Raises:
-        ValueError: If they are not one for each draw, finite, at least 0 and not all 0.
-    """
+    """Weights in float64, or a `ValueError` where they are none."""
     if weights.shape != (num_draws,):
         raise ValueError(
             f"`weights` must be one number for each of {num_draws} draws, but has "
@@ -25,14 +21,7 @@ def read_weights(weights: Shaped[np.ndarray, "..."], num_draws: int) -> np.ndarr
 
 
 def effective_sample_size(weights: Float[np.ndarray, "n ..."]) -> np.ndarray:
-    """How many equal weights are worth as much (Kish, 1965), along the first axis.
-
-    Args:
-        weights: At least 0, up to a constant.
-
-    Returns:
-        `sum(w)**2 / sum(w**2)`, and 0 where all are 0.
-    """
+    """`sum(w)**2 / sum(w**2)` along the first axis (Kish, 1965); 0 where all are 0."""
     squares = (weights**2).sum(axis=0)
     ratio = weights.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1)
     return np.asarray(np.where(squares > 0, ratio, 0.0))
@@ -46,13 +35,8 @@ def quantiles(
     """Quantiles along the first axis, linear between draws.
 
     A weighted draw stands in the middle of its weight, and the range is stretched so
-    that the least draw has probability 0 and the greatest 1. With equal weights that is
-    NumPy's linear quantile. Draws of weight 0 do not count.
-
-    Args:
-        values: The draws, at least one with a weight above 0.
-        weights: At least 0, up to a constant; `None` if all are equal.
-        probs: The probabilities.
+    that the least draw has probability 0 and the greatest 1. With equal weights, or
+    `None`, that is NumPy's linear quantile. Draws of weight 0 do not count.
     """
     if weights is None:
         return np.quantile(values, probs, axis=0)
@@ -64,13 +48,7 @@ def quantiles(
 def representatives(
     weights: Float[np.ndarray, " n"] | None, num_draws: int, count: int
 ) -> Int[np.ndarray, " m"]:
-    """A few draws to show: the first, or at even steps of the weight if there is one.
-
-    Args:
-        weights: At least 0, up to a constant; `None` if all are equal.
-        num_draws: How many draws there are.
-        count: How many to show at most.
-    """
+    """At most `count` draws to show: the first, or at even steps of their weight."""
     if weights is None:
         return np.arange(min(num_draws, count))
     up_to = weights.astype(float).cumsum()

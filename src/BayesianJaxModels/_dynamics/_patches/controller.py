@@ -13,7 +13,6 @@ import diffrax
 import jax
 import jax.numpy as jnp
 from diffrax import RESULTS
-from jaxtyping import PyTree
 
 from ..._gradient import all_finite
 
@@ -22,14 +21,11 @@ class RejectInfinite(diffrax.AbstractAdaptiveStepSizeController):
     """A controller of diffrax which accepts no step that leads to infinity.
 
     `diffrax.PIDController` divides the error by the size of the state. Where that is
-    infinite the ratio is zero, and the step is taken; or the error is infinite too, the
-    ratio is NaN, and so are this and all further step sizes. Either way a solve fails
-    that smaller steps can do.
-
-    It gives up at once where no size of steps will do.
+    infinite the ratio is zero and the step is taken, or the ratio is NaN and so are all
+    further step sizes. Either way a solve fails that smaller steps can do. It gives up
+    at once where no size of steps will do.
 
     Attributes:
-        controller: The controller.
         smallest: A rejected step is not followed by one of this length or less.
         can_start: Whether the state at the start is one to step from.
     """
@@ -53,26 +49,15 @@ class RejectInfinite(diffrax.AbstractAdaptiveStepSizeController):
         self.norm = controller.norm
 
     def wrap(self, direction: Any) -> "RejectInfinite":
-        """The same for a direction of time."""
         wrapped: Any = self.controller.wrap(direction)
         return RejectInfinite(wrapped, self.smallest, self.can_start)
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
-        """The first step."""
         return self.controller.init(*args, **kwargs)
 
     def adapt_step_size(
-        self,
-        t0: Any,
-        t1: Any,
-        y0: PyTree,
-        y1_candidate: PyTree,
-        args: Any,
-        y_error: PyTree,
-        error_order: Any,
-        controller_state: Any,
-    ) -> Any:
-        """Whether the step is taken, and the next one."""
+        self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state
+    ):
         finite = all_finite(y1_candidate)
         y1 = jax.tree.map(lambda x, y: jnp.where(finite, x, y), y1_candidate, y0)
         error = jax.tree.map(lambda x: jnp.where(finite, x, jnp.inf), y_error)

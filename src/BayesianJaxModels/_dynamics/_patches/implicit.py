@@ -26,9 +26,7 @@ def call_with_finite_tangents(
 ) -> PyTree:
     """The vector field, with zero tangents where it or a derivative is not finite.
 
-    The gradient of an implicit step comes from a linear system, and Lineax raises an
-    error for all draws if one of them puts NaN or infinity into it. Such a draw fails
-    anyway, and its value says so.
+    Such a draw fails anyway, and its value says so.
     """
     return vector_field(t, y, args)
 

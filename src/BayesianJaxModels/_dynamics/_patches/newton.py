@@ -7,7 +7,6 @@ as fast as `invert`: benchmarks/sampling_cases.py has a stiff case.
 """
 
 import math
-from typing import Any
 
 import diffrax
 import equinox as eqx
@@ -27,9 +26,9 @@ def without_lapack(
     """The same method with its small linear systems inverted in compiled code.
 
     On a CPU, LAPACK takes a lock for each of many small systems: seen to make two
-    threads eight times slower than one. A method that has another linear solver than
-    diffrax's default, or a larger state, is returned as it is. If `rows`, the first
-    axis of `y0` counts states, each with a system of its own.
+    threads eight times slower than one. A method with another linear solver than
+    diffrax's default, or a larger state, stays as it is. If `rows`, the first axis of
+    `y0` counts states.
     """
     shapes = [leaf.shape[1:] if rows else leaf.shape for leaf in jax.tree.leaves(y0)]
     size = sum(math.prod(shape) for shape in shapes)
@@ -52,16 +51,10 @@ class SmallInverse(lx.AbstractLinearSolver[Float[Array, "n n"]]):
     Newton's method, which corrects itself, asks for.
     """
 
-    def init(
-        self, operator: lx.AbstractLinearOperator, options: dict[str, Any]
-    ) -> Float[Array, "n n"]:
-        """The inverse; NaN or infinite where the matrix is singular."""
+    def init(self, operator, options):
         return invert(operator.as_matrix())
 
-    def compute(
-        self, state: Float[Array, "n n"], vector: PyTree, options: dict[str, Any]
-    ) -> tuple[PyTree, lx.RESULTS, dict[str, Any]]:
-        """The solution, in the structure of `vector`."""
+    def compute(self, state, vector, options):
         flat, unravel = ravel_pytree(vector)
         # Products and sums by row: a batch of small `dot`s is slower on a CPU.
         solution = jnp.sum(state * flat[None, :], axis=1)
@@ -69,25 +62,18 @@ class SmallInverse(lx.AbstractLinearSolver[Float[Array, "n n"]]):
         result = lx.RESULTS.where(finite, lx.RESULTS.successful, lx.RESULTS.singular)
         return unravel(solution), result, {}
 
-    def transpose(
-        self, state: Float[Array, "n n"], options: dict[str, Any]
-    ) -> tuple[Float[Array, "n n"], dict[str, Any]]:
-        """The state for the transposed matrix."""
+    def transpose(self, state, options):
         return state.T, {}
 
-    def conj(
-        self, state: Float[Array, "n n"], options: dict[str, Any]
-    ) -> tuple[Float[Array, "n n"], dict[str, Any]]:
-        """The state for the conjugate matrix; real here."""
-        return state, {}
+    def conj(self, state, options):
+        return state, {}  # it is real
 
     def assume_full_rank(self) -> bool:
-        """Whether a singular matrix is an error."""
         return True
 
 
 def invert(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """The inverse of a small matrix, with elementwise operations alone."""
+    """The inverse of a small matrix; NaN or infinite where it is singular."""
     n = len(matrix)
     rows = jnp.arange(n)[:, None]
     # Its left half ends as the identity, its right half as the inverse.

@@ -1,7 +1,7 @@
 """Explicit Runge-Kutta methods with their stages written out.
 
-diffrax had an option for it up to 0.3, `scan_stages`, and dropped it for the sake of
-compile time (https://github.com/patrick-kidger/diffrax/issues/242). Seen in 0.7.2. It
+diffrax had an option for it up to 0.3, `scan_stages`, and dropped it to save compile
+time (https://github.com/patrick-kidger/diffrax/issues/242). Seen in 0.7.2. It
 can go when that option is back, or the loop over stages costs no more than they do.
 """
 
@@ -23,11 +23,7 @@ MOST_STAGES = 8
 def write_out_stages(
     solver: diffrax.AbstractSolver, adjoint: diffrax.AbstractAdjoint
 ) -> diffrax.AbstractSolver:
-    """The same method with its stages written out, if it is one that can be.
-
-    Runge-Kutta methods with a step of their own, implicit ones, and those that
-    `diffrax.BacksolveAdjoint` runs are returned as they are.
-    """
+    """The same method with its stages written out, or as it is where they cannot be."""
     can_be = (
         isinstance(solver, diffrax.AbstractERK)
         and type(solver).step is diffrax.AbstractERK.step
@@ -41,54 +37,35 @@ def write_out_stages(
 class StagesWrittenOut(diffrax.AbstractSolver):
     """An explicit Runge-Kutta method of diffrax, one stage written after the other.
 
-    diffrax runs the stages in a loop over buffers, which traces the vector field once
-    and suits all of its methods. The few operations of one stage then cost less than
-    the loop around them: written out, the steps of a small system are two to five times
-    as fast on a CPU. The numbers are diffrax's to rounding.
-
-    Attributes:
-        method: Has the tableau, the orders and the interpolation.
+    diffrax runs the stages in a loop over buffers, which costs more than the few
+    operations of a stage: written out, the steps of a small system are two to five
+    times as fast on a CPU. The numbers are diffrax's to rounding.
     """
 
     method: diffrax.AbstractERK
 
     @property
     def term_structure(self) -> type:  # pyright: ignore
-        """What diffrax may solve with this: one term."""
         return self.method.term_structure
 
     @property
     def interpolation_cls(self) -> Callable:  # pyright: ignore
-        """The interpolation of the method."""
         return self.method.interpolation_cls
 
     @property
     def _tableau(self) -> diffrax.ButcherTableau:
         return cast(diffrax.ButcherTableau, self.method.tableau)
 
-    def order(self, terms: Any) -> int | None:
-        """The order of the method."""
+    def order(self, terms):
         return self.method.order(terms)
 
-    def func(self, terms: Any, t0: Any, y0: PyTree, args: Any) -> PyTree:
-        """The vector field."""
+    def func(self, terms, t0, y0, args):
         return terms.vf(t0, y0, args)
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: PyTree, args: Any) -> PyTree:
-        """The first stage, where a step hands its last on to the next."""
+    def init(self, terms, t0, t1, y0, args):
         return terms.vf(t0, y0, args) if self._tableau.fsal else None
 
-    def step(
-        self,
-        terms: Any,
-        t0: Any,
-        t1: Any,
-        y0: PyTree,
-        args: Any,
-        solver_state: PyTree,
-        made_jump: Any,
-    ) -> tuple[PyTree, PyTree, dict[str, PyTree], PyTree, diffrax.RESULTS]:
-        """One step, as `diffrax.AbstractSolver.step` has it."""
+    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         tableau, control = self._tableau, terms.contr(t0, t1)
         if not tableau.fsal:
             field = terms.vf(t0, y0, args)
