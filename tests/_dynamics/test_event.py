@@ -381,17 +381,21 @@ def test_what_was_not_reached_is_nan_and_the_end_itself_is_kept():
             jnp.array(True),
         )
         # The annotation is of diffrax's own solution.
-        ys, end = inspect.unwrap(read_with_end)(solution, ts)
+        users_time = UsersTime(jnp.array(100.0), None)
+        ys, end = inspect.unwrap(read_with_end)(solution, ts, users_time)
         reached = [True, True, t_end == 1.5, False]
         np.testing.assert_array_equal(end.is_reached, reached)
         np.testing.assert_array_equal(ys[:2], saved[:2])
         np.testing.assert_array_equal(ys[2], third)
         assert np.isnan(ys[3]).all()
-        assert end.t == end.since_start == jnp.float32(t_end)
+        assert end.since_start == jnp.float32(t_end)
+        assert end.t == jnp.float32(100 + t_end)
         np.testing.assert_array_equal(end.y, [7.0, 8.0])
 
 
-@pytest.mark.parametrize("wrong", [lambda t, y, args: y, None, 3], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [lambda t, y, args: y, None, 3], ids=["function", "none", "number"]
+)
 def test_what_is_no_event_says_how_one_is_written(wrong):
     message = rf"is a {type(wrong).__name__}. Write `diffrax.Event\(lambda t, y, args"
     with pytest.raises(TypeError, match=message):

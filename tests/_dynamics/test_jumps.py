@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from BayesianJaxModels import integrate
+from BayesianJaxModels._dynamics.clock import Span
 from BayesianJaxModels._dynamics.jumps import step_to_jumps
 
 
@@ -112,7 +113,9 @@ PID = diffrax.PIDController(1e-4, 1e-6)
 
 
 def stepped(controller, jump_ts=None, inputs=None, start=0.0, end=4.0):
-    return step_to_jumps(controller, jump_ts, inputs, jnp.array(start), jnp.array(end))
+    elapsed = jnp.stack([jnp.zeros(()), jnp.asarray(end, float)])
+    span = Span(jnp.asarray(start, float), elapsed, jump_ts, jnp.array(True))
+    return step_to_jumps(controller, span, inputs)
 
 
 def test_without_jumps_and_with_constant_steps_a_controller_stays():
@@ -139,7 +142,7 @@ def test_of_many_knots_those_are_stepped_to_where_the_input_turns():
 
     @jax.jit
     def jumps_of(start, end):
-        return step_to_jumps(PID, None, rate, start, end).jump_ts
+        return stepped(PID, None, rate, start, end).jump_ts
 
     for start, end, wanted in (
         (0.0, 100.0, [50.0, 51.0, 60.0, 61.0]),
@@ -158,7 +161,7 @@ def test_steps_that_were_chosen_are_counted_from_the_start_and_end_with_the_solv
     # To the last digit, which single precision has lost far from zero.
     end = jnp.float32(0.1)
     far = diffrax.StepTo(jnp.array([1e4, 1e4 + 0.1], "float32"))
-    found = step_to_jumps(far, None, None, jnp.float32(1e4), end)
+    found = stepped(far, start=1e4, end=end)
     assert found.ts[-1] == end
     # One that ends elsewhere stays wrong, for diffrax to say so.
     np.testing.assert_array_equal(stepped(chosen, start=64.0, end=3.0).ts[-1], 4.0)
