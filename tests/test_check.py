@@ -243,3 +243,9 @@ def test_shapes_of_anything_with_a_shape():
     for shape in ((), (1,), (2, 1)):
         with pytest.raises(ValueError, match=r"^`W` has shape .*, but \(2,\) was want"):
             check.check_shape("W", SimpleNamespace(shape=shape), (2,))
+
+
+def test_where_all_failed_either_kind_of_error_is_caught():
+    for kind in (RuntimeError, ValueError):
+        with pytest.raises(kind, match="no draw is left"):
+            raise check.AllFailedError("no draw is left")

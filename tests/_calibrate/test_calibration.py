@@ -7,7 +7,7 @@ import pytest
 from diffrax import RESULTS
 from scipy.special import ndtr, ndtri
 
-from BayesianJaxModels import Trajectory
+from BayesianJaxModels import AllFailedError, Trajectory
 from BayesianJaxModels._calibrate.sbc import pit_ranks
 from BayesianJaxModels._dynamics.event import End
 from BayesianJaxModels.calibration import coverage, pit
@@ -232,7 +232,7 @@ def test_errors(key):
         coverage(draws, np.full((3, 2), np.nan))
     with pytest.raises(ValueError, match="`weights` must be one number for each of 4"):
         coverage(draws, truth, weights=np.ones(3))
-    with pytest.raises(ValueError, match="All draws of series 0 failed"):
+    with pytest.raises(AllFailedError, match="All draws of series 0 failed"):
         coverage(np.full((4, 3, 2), np.nan), truth)
     steps = jnp.ones(4, int)
     codes = jax.vmap(lambda _: RESULTS.successful)(steps)

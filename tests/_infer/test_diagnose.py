@@ -215,7 +215,9 @@ def test_mistakes_are_named(key):
         bjm.diagnose(banana, wide, key=key, num_samples=5)
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, but got 0"):
         bjm.diagnose(banana, wide, key=key, batch_size=0)
-    with pytest.raises(ValueError, match="`log_density` is finite for none of 1000"):
+    with pytest.raises(
+        bjm.AllFailedError, match="`log_density` is finite for none of 1000"
+    ):
         bjm.diagnose(lambda drawn: jnp.log(-1.0), wide, key=key)
     fixed = bjm.DeterministicParameter(jnp.zeros(2))
     with pytest.raises(ValueError, match="no parameter to infer"):

@@ -56,7 +56,7 @@ def test_failed_starts_are_replaced_and_mistakes_named(key):
     assert found.converged.all()
     assert f"{found.num_redrawn} starts drawn again" in repr(found)
     np.testing.assert_allclose(found.model.mean, [1, 0], atol=0.05)
-    with pytest.raises(RuntimeError, match="All 4 searches failed"):
+    with pytest.raises(bjm.AllFailedError, match="All 4 searches failed"):
         bjm.map_estimate(lambda m: m.mean[0] * jnp.nan, model, key=key, num_starts=4)
     with pytest.raises(ValueError, match="`num_starts` must be at least 1, but got 0"):
         bjm.map_estimate(with_y, model, key=key, num_starts=0)

@@ -213,7 +213,7 @@ def test_failed_draws_count_and_bad_weights_warn(key):
     )
     with pytest.warns(UserWarning, match=r"k-hat .*effective draws .*`nuts`"):
         bjm.importance(banana, far, key=key, num_samples=100, num_rounds=1)
-    with pytest.raises(ValueError, match="not finite for any of the 100 draws"):
+    with pytest.raises(bjm.AllFailedError, match="not finite for any of the 100 draws"):
         bjm.importance(lambda m: jnp.log(-1.0), start, key=key, num_samples=100)
 
 

@@ -222,9 +222,13 @@ def test_bad_settings(settings, message, key):
 
 
 def test_bad_starts(key):
-    with pytest.raises(ValueError, match="not finite at 100 places .* Lower `spread`"):
+    with pytest.raises(
+        bjm.AllFailedError, match="not finite at 100 places .* Lower `spread`"
+    ):
         bjm.nuts(target(NEVER), start(), key=key)
-    with pytest.raises(ValueError, match="not finite at 100 places .* of `prior`"):
+    with pytest.raises(
+        bjm.AllFailedError, match="not finite at 100 places .* of `prior`"
+    ):
         bjm.nuts(target(NEVER), start(), key=key, prior=PRIOR)
     point = Model(bjm.DeterministicParameter(jnp.zeros(D)))
     with pytest.raises(ValueError, match="no parameter to infer"):
