@@ -1,5 +1,6 @@
 """Likelihoods of every kind, with their distributions in SciPy."""
 
+import jax
 import numpy as np
 import pytest
 import scipy.special
@@ -72,3 +73,17 @@ KINDS = {
     ),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+class Logistic(bjm.likelihoods.AbstractLikelihood):
+    """One of a user's own, without what censoring needs."""
+
+    observe = None
+    support = bjm.likelihoods.NormalLikelihood.support
+    noise = {}
+
+    def log_density(self, prediction, observation, noise):
+        return jax.scipy.stats.logistic.logpdf(observation - prediction)
+
+    def draw(self, key, prediction, noise):
+        return prediction + jax.random.logistic(key, prediction.shape, prediction.dtype)

@@ -10,7 +10,16 @@ from jax import random
 
 import BayesianJaxModels as bjm
 
-from .cases import CASES, COUNTS, KINDS, MEAN, SCALE, VALUES, every_likelihood
+from .cases import (
+    CASES,
+    COUNTS,
+    KINDS,
+    MEAN,
+    SCALE,
+    VALUES,
+    Logistic,
+    every_likelihood,
+)
 
 # Three entries, where noise is of a length of its own.
 THREE, THREE_VALUES = np.array([0.5, 2.0, 7.25]), np.array([1.0, 2.0, 9.0])
@@ -140,18 +149,6 @@ def test_noise_that_does_not_broadcast_is_named():
     prediction = jnp.asarray(MEAN, jnp.float32)
     with pytest.raises(ValueError, match=r"`scale` has shape \(3,\), .* to \(3, 2\)"):
         bjm.likelihoods.NormalLikelihood(np.ones(3)).log_prob(prediction, VALUES)
-
-
-class Logistic(bjm.likelihoods.AbstractLikelihood):
-    observe = None
-    support = bjm.likelihoods.NormalLikelihood.support
-    noise = {}
-
-    def log_density(self, prediction, observation, noise):
-        return jax.scipy.stats.logistic.logpdf(observation - prediction)
-
-    def draw(self, key, prediction, noise):
-        return prediction + random.logistic(key, prediction.shape, prediction.dtype)
 
 
 def test_a_likelihood_of_your_own_has_masks_failures_and_errors(key):

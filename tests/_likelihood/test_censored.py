@@ -11,28 +11,18 @@ from jax import random
 
 import BayesianJaxModels as bjm
 
+from .cases import Logistic
+
 # In standard deviations from the prediction.
 Z = np.array([-300.0, -37.5, -6.0, -5.0, -1.0, 0.0, 0.25, 3.0, 5.0, 8.0, 37.5, 300.0])
 
 
-class Logistic(bjm.likelihoods.AbstractLikelihood):
-    """One of a user's own."""
-
-    observe = None
-    support = bjm.likelihoods.NormalLikelihood.support
-    noise = {}
-
-    def log_density(self, prediction, observation, noise):
-        return jax.scipy.stats.logistic.logpdf(observation - prediction)
-
+class CensorableLogistic(Logistic):
     def log_cdf(self, prediction, observation, noise):
         return -jnp.logaddexp(jnp.zeros_like(prediction), prediction - observation)
 
     def log_survival(self, prediction, observation, noise):
         return -jnp.logaddexp(jnp.zeros_like(prediction), observation - prediction)
-
-    def draw(self, key, prediction, noise):
-        return prediction + jax.random.logistic(key, prediction.shape)
 
 
 # How each is made, its distribution around a prediction, and a way from z to a value.
@@ -53,7 +43,7 @@ CASES = {
         lambda z: 2 * np.exp(0.25 * z),
     ),
     "own": (
-        Logistic(),
+        CensorableLogistic(),
         lambda mean: scipy.stats.logistic(mean),
         lambda z: 2 + z,
     ),
