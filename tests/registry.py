@@ -132,6 +132,15 @@ PARAMETERS = {
         random.uniform(key, (2, 2), minval=0.3),
         0.5 * random.normal(key, (4, 2)),
     ),
+    "positive": lambda key: make_parameter(
+        random.uniform(key, (2, 2), minval=0.3), support="positive", stdv=0.3
+    ),
+    "between": lambda key: make_parameter(
+        random.uniform(key, (2, 2), minval=0.3, maxval=0.7),
+        support=([0.0, -jnp.inf], [1.0, 2.0]),
+        param_type=MultivariateGaussianParameter,
+        init_raw_stdv=0.5,
+    ),
     "scalar": lambda key: GaussianParameter(
         random.normal(key, ()), random.uniform(key, (), minval=0.3)
     ),

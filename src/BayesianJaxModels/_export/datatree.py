@@ -229,7 +229,7 @@ def _from_dict() -> Callable:
 
 def _parameters(drawn: PyTree) -> dict[str, Array]:
     parameters = get_parameters(drawn)
-    return {name or "parameter": p.mean for name, p in parameters.items()}
+    return {name or "parameter": p.value for name, p in parameters.items()}
 
 
 def _named_leaves(tree: PyTree) -> dict[str, np.ndarray]:

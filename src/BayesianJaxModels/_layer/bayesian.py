@@ -97,7 +97,7 @@ class Bayesian(Module):
 
         def unwrap(node):
             if is_parameter(node):
-                return node.mean
+                return node.value
             return node.value if isinstance(node, _Constant) else node
 
         return jax.tree.map(

@@ -115,7 +115,7 @@ class BayesianLinear(Module):
                 "the last axis of `x` must have that size."
             )
         layer = draw_if(sample, self, key)
-        W = layer.W.mean
+        W = layer.W.value
         if x.ndim == 1 and x.size <= FEW_FEATURES:
             columns = [W[:, i] * x[i] for i in range(x.size)]
             y = sum(columns[1:], columns[0])
@@ -124,4 +124,4 @@ class BayesianLinear(Module):
         else:
             # The default of a GPU would have three digits.
             y = jnp.matmul(x, W.T, precision="highest")
-        return y if layer.b is None else y + layer.b.mean
+        return y if layer.b is None else y + layer.b.value

@@ -82,7 +82,7 @@ def given_or_learnt(
 def width_of(given: Array | None, learnt: AbstractParameter | None) -> Array:
     """The number that a width of either form stands for."""
     if learnt is not None:
-        return jnp.exp(learnt.mean)
+        return jnp.exp(learnt.value)
     assert given is not None
     return given
 

@@ -103,7 +103,7 @@ def kl_divergence(q: PyTree, p: PyTree) -> Float[Array, ""]:
 
     Raises:
         TypeError: If one of them is a posterior or a fit.
-        ValueError: If the names or shapes differ.
+        ValueError: If the names, shapes or supports differ.
         NotImplementedError: For any other pair of types, which it names.
 
     Example:
@@ -136,11 +136,16 @@ def _total(terms: list[Float[Array, "..."]]) -> Float[Array, ""]:
 def _kl_of_pair(
     name: str, q: AbstractParameter, p: AbstractParameter
 ) -> Float[Array, ""]:
+    place = f" of `{name}`" if name else ""
     check_shape(f"p.{name}.mean" if name else "p.mean", p.mean, q.shape)
+    if p.support != q.support:
+        raise ValueError(
+            f"`q` and `p` must have one `support`, but{place} they have {q.support} "
+            f"and {p.support}."
+        )
     try:
         return p.kl_from(q)
     except NotImplementedError as error:
-        place = f" of `{name}`" if name else ""
         raise NotImplementedError(
             f"KL({type(q).__name__} || {type(p).__name__}){place} has no closed form "
             "here. Estimate it: the mean of `q.log_prob(z) - p.log_prob(z)` over draws "

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Float, PyTree
+from jaxtyping import Array, Float, PyTree
 
+from .._parameter import AbstractParameter
 from .estimate import AbstractEstimate
 from .free import free_means, replace_free_means
 from .introspect import flatten_means, get_parameters, unflatten_means
@@ -24,8 +25,10 @@ class ParameterRow:
     Attributes:
         name: As in `get_parameters`.
         type: The name of its class; in the table of a posterior, of that.
-        mean: The means, in the shape of the parameter.
-        stdv: The standard deviations, in the same shape; NaN where none were fitted.
+        mean: The means, in the shape of the parameter. Of one with a `support`, the
+            values at the means.
+        stdv: The standard deviations, in the same shape; NaN where none were fitted. Of
+            one with a `support`, those of the value, to first order.
 
     Example:
         ```python
@@ -113,7 +116,8 @@ def parameter_table(model: PyTree) -> ParameterTable:
     Of more than four numbers the table shows the least and the greatest. `print(model)`
     and a notebook show the table of a `Module`; `repr(model)` is the structure. The
     column "own sd" has the widths that the parameters carry. Those of a drawn model,
-    such as `map_estimate(...).model`, say nothing of the draw.
+    such as `map_estimate(...).model`, say nothing of the draw. A parameter with a
+    `support` is shown by its value: that at its mean, with the sd to first order.
 
     Args:
         model: Any pytree with parameters, or a posterior: then its means and standard
@@ -140,7 +144,7 @@ def parameter_table(model: PyTree) -> ParameterTable:
     if isinstance(model, AbstractEstimate):
         return _table_of(model)
     rows = (
-        ParameterRow(name, type(p).__name__, np.asarray(p.mean), np.asarray(p.stdv))
+        _row(name, type(p).__name__, p, p.stdv)
         for name, p in get_parameters(model).items()
     )
     return ParameterTable(tuple(rows))
@@ -156,10 +160,19 @@ def _table_of(estimate: AbstractEstimate) -> ParameterTable:
     fitted, widths = place(template, means), get_parameters(place(certain, stdvs))
     kind = type(estimate).__name__
     rows = (
-        ParameterRow(name, kind, np.asarray(p.mean), np.asarray(widths[name].mean))
+        _row(name, kind, p, widths[name].mean)
         for name, p in get_parameters(fitted).items()
     )
     return ParameterTable(tuple(rows), width="sd")
+
+
+def _row(
+    name: str, kind: str, parameter: AbstractParameter, stdv: Float[Array, "..."]
+) -> ParameterRow:
+    support = parameter.support
+    if support is not None:
+        stdv = stdv * jnp.exp(support.log_slope(parameter.mean))
+    return ParameterRow(name, kind, np.asarray(parameter.value), np.asarray(stdv))
 
 
 def has_values(model: PyTree) -> bool:

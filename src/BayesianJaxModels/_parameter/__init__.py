@@ -7,6 +7,7 @@ from .base import (
 )
 from .deterministic import DeterministicParameter as DeterministicParameter
 from .gaussian import GaussianParameter as GaussianParameter
+from .interval import Interval as Interval
 from .laplacian import LaplacianParameter as LaplacianParameter
 from .low_rank import LowRankGaussianParameter as LowRankGaussianParameter
 from .make import make_parameter as make_parameter

@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from .._check import as_float_array, check_broadcast
 from .._gradient import stop_gradient
+from .interval import Interval, as_support
 
 # The groups that every model has, empty or not; the three types say so themselves.
 GROUPS = ("gaussian", "laplacian", "deterministic")
@@ -59,8 +60,15 @@ class AbstractParameter(eqx.Module):
     a width, whatever its name. Methods treat the whole array as one random variable, so
     densities and entropies are scalars; for batches use `jax.vmap`.
 
+    A model computes with `value`. Where there is a `support`, that is an increasing map
+    of `mean`, the unconstrained number that has the distribution: methods here, and all
+    engines, are about the latter.
+
     Attributes:
-        mean: The location, of any shape. In a drawn model it holds the drawn value.
+        mean: The location, of any shape. In a drawn model it holds the draw.
+        support: The values that the parameter may have: `None` for any real number,
+            `"positive"`, or a pair of ends `(low, high)`, each a number or an array
+            that broadcasts to `mean`. Given by its name in every type.
 
     Example:
         ```python
@@ -96,6 +104,22 @@ class AbstractParameter(eqx.Module):
     """
 
     mean: eqx.AbstractVar[Float[Array, "..."]]
+    support: Interval | None = eqx.field(
+        static=True, default=None, kw_only=True, converter=as_support
+    )
+
+    def __check_init__(self):
+        for end in () if self.support is None else self.support.ends:
+            check_broadcast("support", end, self.shape)
+
+    @property
+    def value(self) -> Float[Array, "..."]:
+        """What a model computes with: `mean`, or inside a `support` its image.
+
+        `low + exp(mean)` above a lower end, `high - exp(-mean)` below an upper one, and
+        `low + (high - low) * sigmoid(mean)` between two.
+        """
+        return self.mean if self.support is None else self.support.value(self.mean)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -148,7 +172,7 @@ class AbstractParameter(eqx.Module):
         """The log density over all entries, in nats.
 
         Args:
-            value: In the shape and unit of `mean`.
+            value: A draw, in the shape and unit of `mean`.
 
         Raises:
             TypeError: If `value` is not made of real numbers.

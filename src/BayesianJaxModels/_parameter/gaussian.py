@@ -1,5 +1,6 @@
 """Independent normal distributions over the entries of an array."""
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -48,7 +49,7 @@ class GaussianParameter(AbstractLocationScale):
 
     def with_stdv(self, stdv: Any) -> "GaussianParameter":
         """The same with these standard deviations, above 1e-4."""
-        return GaussianParameter(self.mean, raw_width("stdv", stdv, self.mean))
+        return replace(self, raw_stdv=raw_width("stdv", stdv, self.mean))
 
     @property
     def group(self):

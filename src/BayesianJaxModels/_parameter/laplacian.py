@@ -1,6 +1,7 @@
 """Independent Laplace distributions over the entries of an array."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -51,7 +52,7 @@ class LaplacianParameter(AbstractLocationScale):
     def with_stdv(self, stdv: Any) -> "LaplacianParameter":
         """The same with these standard deviations, above `sqrt(2) * 1e-4`."""
         raw_scale = raw_width("stdv", stdv, self.mean, unit=2**0.5)
-        return LaplacianParameter(self.mean, raw_scale)
+        return replace(self, raw_scale=raw_scale)
 
     @property
     def group(self):

@@ -1,5 +1,6 @@
 """A normal distribution over a whole array, correlated along a few directions."""
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -114,7 +115,7 @@ class LowRankGaussianParameter(AbstractLocationScale):
         diagonal = (ratio * self._diagonal).reshape(self.shape)
         raw_diagonal = raw_width("stdv", diagonal, self.mean)
         factor = ratio[:, None] * self.factor
-        return LowRankGaussianParameter(self.mean, raw_diagonal, factor)
+        return replace(self, raw_diagonal=raw_diagonal, factor=factor)
 
     @property
     def noise_size(self):

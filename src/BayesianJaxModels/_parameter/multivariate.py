@@ -1,5 +1,6 @@
 """One normal distribution over a whole array, correlations included."""
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -126,7 +127,7 @@ class MultivariateGaussianParameter(AbstractLocationScale):
         diagonal = jnp.diagonal(factor).reshape(self.shape)
         raw_diagonal = raw_width("stdv", diagonal, self.mean)
         below = factor[np.tril_indices(self.mean.size, -1)]
-        return MultivariateGaussianParameter(self.mean, raw_diagonal, below)
+        return replace(self, raw_diagonal=raw_diagonal, raw_lower=below)
 
     @property
     def root(self):

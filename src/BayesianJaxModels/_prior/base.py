@@ -1,18 +1,22 @@
 """What a prior of entries is."""
 
 from abc import abstractmethod
+from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._parameter import AbstractParameter
+from .._parameter import AbstractParameter, Interval
 
 
 class AbstractPrior(eqx.Module):
     """A distribution of independent entries, the prior of one parameter.
 
-    Those of the package take numbers, or arrays that broadcast to the shape of the
-    parameter, in its unit. A subclass of your own needs `log_density` and `sample`.
+    It is about `value` of a parameter, inside its `support` if it has one. Those of the
+    package take numbers, or arrays that broadcast to the shape of the parameter, in its
+    unit. A subclass of your own needs `log_density` and `sample`; one with `ends` may
+    not be given to a parameter whose support it exceeds.
 
     Example:
         ```python
@@ -35,6 +39,19 @@ class AbstractPrior(eqx.Module):
         Args:
             value: Of a parameter.
         """
+
+    @property
+    def ends(self) -> tuple[Any, Any] | None:
+        """The ends between which the density is not zero; `None` if not known."""
+        return None
+
+    def on(self, support: Interval) -> "AbstractPrior":
+        """The distribution of the unconstrained number that stands for a value.
+
+        Args:
+            support: Of the parameter whose value has this distribution.
+        """
+        return OnSupport(self, support)
 
     def kl_from(self, q: AbstractParameter) -> Float[Array, ""]:
         """`KL(q || prior)`, in nats.
@@ -76,3 +93,21 @@ class AbstractPrior(eqx.Module):
             key: A JAX random key.
             value: Of a parameter: its shape and dtype are those of the draw.
         """
+
+
+class OnSupport(AbstractPrior):
+    """A prior of the value of a parameter, for the number that stands for it."""
+
+    prior: AbstractPrior
+    support: Interval = eqx.field(static=True)
+
+    def log_density(self, value):
+        # Where the value overflows, nothing flows back.
+        is_finite = jnp.isfinite(self.support.value(value))
+        value = jnp.where(is_finite, value, 0)
+        density = self.prior.log_density(self.support.value(value))
+        inside = is_finite & (density > -jnp.inf)
+        return jnp.where(inside, density + self.support.log_slope(value), -jnp.inf)
+
+    def sample(self, key, value):
+        return self.support.unconstrained(self.prior.sample(key, value))

@@ -42,6 +42,10 @@ class Beta(AbstractPrior):
         self.alpha = as_positive("alpha", alpha)
         self.beta = as_positive("beta", beta)
 
+    @property
+    def ends(self):
+        return 0.0, 1.0
+
     def log_density(self, value):
         alpha, beta = like(value, alpha=self.alpha, beta=self.beta)
         possible = has_end(value, alpha) & has_end(1 - value, beta)

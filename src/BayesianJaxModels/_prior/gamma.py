@@ -36,6 +36,10 @@ class Exponential(AbstractPrior):
     def __init__(self, rate: Any = 1.0):
         self.rate = as_positive("rate", rate)
 
+    @property
+    def ends(self):
+        return 0.0, jnp.inf
+
     def log_density(self, value):
         (rate,) = like(value, rate=self.rate)
 
@@ -80,6 +84,10 @@ class Gamma(AbstractPrior):
     def __init__(self, concentration: Any, rate: Any = 1.0):
         self.concentration = as_positive("concentration", concentration)
         self.rate = as_positive("rate", rate)
+
+    @property
+    def ends(self):
+        return 0.0, jnp.inf
 
     def log_density(self, value):
         a, rate = like(value, concentration=self.concentration, rate=self.rate)
@@ -129,6 +137,10 @@ class InverseGamma(AbstractPrior):
     def __init__(self, concentration: Any, scale: Any = 1.0):
         self.concentration = as_positive("concentration", concentration)
         self.scale = as_positive("scale", scale)
+
+    @property
+    def ends(self):
+        return 0.0, jnp.inf
 
     def log_density(self, value):
         a, scale = like(value, concentration=self.concentration, scale=self.scale)

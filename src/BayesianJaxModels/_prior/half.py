@@ -35,6 +35,10 @@ class HalfNormal(AbstractPrior):
     def __init__(self, scale: Any = 1.0):
         self.scale = as_positive("scale", scale)
 
+    @property
+    def ends(self):
+        return 0.0, jnp.inf
+
     def log_density(self, value):
         (scale,) = like(value, scale=self.scale)
 
@@ -72,6 +76,10 @@ class HalfCauchy(AbstractPrior):
 
     def __init__(self, scale: Any = 1.0):
         self.scale = as_positive("scale", scale)
+
+    @property
+    def ends(self):
+        return 0.0, jnp.inf
 
     def log_density(self, value):
         (scale,) = like(value, scale=self.scale)

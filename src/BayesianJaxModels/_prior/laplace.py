@@ -36,6 +36,10 @@ class Laplace(AbstractPrior):
         self.mean = as_finite("mean", mean)
         self.scale = as_positive("scale", scale)
 
+    @property
+    def ends(self):
+        return -jnp.inf, jnp.inf
+
     def log_density(self, value):
         mean, scale = like(value, mean=self.mean, scale=self.scale)
 

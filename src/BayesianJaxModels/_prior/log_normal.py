@@ -7,7 +7,9 @@ from jaxtyping import Array, Float
 
 from .._check import as_positive, like
 from .._compute import standard_normal
-from .base import AbstractPrior
+from .._parameter import Interval
+from .base import AbstractPrior, OnSupport
+from .normal import Normal
 from .support import as_finite, guarded, normal_density, representable
 
 
@@ -38,6 +40,16 @@ class LogNormal(AbstractPrior):
     def __init__(self, mean: Any = 0.0, sd: Any = 1.0):
         self.mean = as_finite("mean", mean)
         self.sd = as_positive("sd", sd)
+
+    @property
+    def ends(self):
+        return 0.0, jnp.inf
+
+    def on(self, support):
+        # Exact, also where the value overflows, and with divergences of its own.
+        if support == Interval(0, jnp.inf):
+            return Normal(self.mean, self.sd)
+        return OnSupport(self, support)
 
     def log_density(self, value):
         mean, sd = like(value, mean=self.mean, sd=self.sd)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._check import as_positive, like
@@ -34,6 +35,10 @@ class Normal(AbstractPrior):
     def __init__(self, mean: Any = 0.0, sd: Any = 1.0):
         self.mean = as_finite("mean", mean)
         self.sd = as_positive("sd", sd)
+
+    @property
+    def ends(self):
+        return -jnp.inf, jnp.inf
 
     def log_density(self, value):
         mean, sd = like(value, mean=self.mean, sd=self.sd)

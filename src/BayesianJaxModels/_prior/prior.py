@@ -5,6 +5,8 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._check import near_matches
@@ -17,7 +19,7 @@ from .._model import (
     ravel_all,
     replace_mean,
 )
-from .._parameter import AbstractParameter, is_parameter
+from .._parameter import AbstractParameter, Interval, is_parameter
 from .base import AbstractPrior
 
 
@@ -87,14 +89,18 @@ class Prior(eqx.Module):
         self.default = default
 
     def of_parameters(self, model: PyTree) -> dict[str, AbstractPrior]:
-        """The distribution of every parameter of a model that has one, by name.
+        """The distribution of the `mean` of every parameter that has one, by name.
+
+        Where a parameter has a `support`, the rule is about its `value`, and this is
+        what follows for the unconstrained number.
 
         Args:
             model: A model with parameters.
 
         Raises:
-            ValueError: If a name in the rules is not one of the model's, or a parameter
-                has no rule and there is no default; with the names.
+            ValueError: If a name in the rules is not one of the model's, a parameter
+                has no rule and there is no default, or a prior reaches beyond the
+                support of its parameter; with the names.
         """
         parameters = get_parameters(model)
         names = {name for name, node in flatten_named(model)[0] if is_parameter(node)}
@@ -105,7 +111,10 @@ class Prior(eqx.Module):
                     f"The prior has a rule for {rule!r}, but the model has no "
                     f"parameter of that name. Near matches: {near}."
                 )
-        matches = {name: self._find(name, p) for name, p in parameters.items()}
+        rules = {name: self.rule_of(name, p) for name, p in parameters.items()}
+        matches = {
+            name: self.default if rule is None else rule for name, rule in rules.items()
+        }
         found = {name: match for name, match in matches.items() if match is not None}
         uncertain = [name for name, p in parameters.items() if not p.is_known]
         without = [name for name in uncertain if name not in found]
@@ -114,9 +123,19 @@ class Prior(eqx.Module):
                 f"The prior says nothing of the parameters {without}. Add rules for "
                 "them, or a `default`."
             )
-        return found
+        return {
+            name: _on_support(name, found[name], p.support)
+            for name, p in parameters.items()
+            if name in found
+        }
 
-    def _find(self, name: str, parameter: AbstractParameter) -> AbstractPrior | None:
+    def rule_of(self, name: str, parameter: AbstractParameter) -> AbstractPrior | None:
+        """What the rules, without the default, say of a parameter.
+
+        Args:
+            name: As in `get_parameters`.
+            parameter: The parameter.
+        """
         if name in self.rules:
             return self.distributions[self.rules.index(name)]
         for rule, distribution in zip(self.rules, self.distributions, strict=True):
@@ -126,14 +145,35 @@ class Prior(eqx.Module):
                 matches = not isinstance(rule, str) and rule(name, parameter)
             if matches:
                 return distribution
-        return self.default
+        return None
+
+
+def _on_support(
+    name: str, prior: AbstractPrior, support: Interval | None
+) -> AbstractPrior:
+    """The prior of the unconstrained number, of one that is inside of a support."""
+    if support is None:
+        return prior
+    ends = prior.ends
+    if ends is not None and not any(isinstance(end, Tracer) for end in ends):
+        low, high = (np.asarray(end) for end in ends)
+        if np.any(low < support.ends[0]) or np.any(high > support.ends[1]):
+            raise ValueError(
+                f"The prior of `{name}`, a {type(prior).__name__} between {low} and "
+                f"{high}, reaches beyond the support of the parameter, {support}. Give "
+                "it one with these ends: a `TruncatedNormal`, `HalfNormal`, "
+                "`LogNormal`, `Gamma`, `Uniform` or `Beta`."
+            )
+    return prior.on(support)
 
 
 def log_prior(drawn: PyTree, prior: Prior) -> Float[Array, ""]:
     """The log prior density of a drawn model, summed over all its parameters.
 
     Args:
-        drawn: A drawn model: the density is taken at the `mean` of each parameter.
+        drawn: A drawn model: the density is taken at the `mean` of each parameter. Of
+            one with a `support` the prior is about `value`, and the density is that of
+            `mean`, with the logarithm of `|dvalue/dmean|` in it.
         prior: The prior of the model.
 
     Returns:
@@ -188,8 +228,9 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
 
     def draw(index, parameter):
         distribution = distributions.get(names[index])
-        is_default = distribution is prior.default
-        if distribution is None or (parameter.is_known and is_default):
+        if distribution is None or (
+            parameter.is_known and prior.rule_of(names[index], parameter) is None
+        ):
             return parameter
         value = distribution.sample(fold_in(key, index), parameter.mean)
         return replace_mean(parameter, value)
@@ -200,10 +241,11 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
 def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
     """`KL(q || prior)` of a model's distributions `q`, in closed form.
 
-    There is one for every type of parameter against `Normal`, and for Laplacian
-    parameters against `Laplace`. A `DeterministicParameter` counts with minus its log
-    prior, so that `-kl_to_prior(model, prior)` is always the mean over draws of
-    `log_prior` plus `entropy(model)`.
+    There is one for every type of parameter against `Normal` (positive ones against
+    `LogNormal`), and for Laplacian parameters against `Laplace`. A
+    `DeterministicParameter` counts with minus its log prior, so that
+    `-kl_to_prior(model, prior)` is always the mean over draws of `log_prior` plus
+    `entropy(model)`.
 
     Args:
         model: A model with parameters.

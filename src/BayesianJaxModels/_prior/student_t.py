@@ -44,6 +44,10 @@ class StudentT(AbstractPrior):
         self.mean = as_finite("mean", mean)
         self.scale = as_positive("scale", scale)
 
+    @property
+    def ends(self):
+        return -jnp.inf, jnp.inf
+
     def log_density(self, value):
         df, mean, scale = like(value, df=self.df, mean=self.mean, scale=self.scale)
 

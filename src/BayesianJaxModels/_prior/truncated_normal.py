@@ -51,6 +51,10 @@ class TruncatedNormal(AbstractPrior):
         self.high = as_float_array(high, "high")
         check_ends(self.low, self.high)
 
+    @property
+    def ends(self):
+        return self.low, self.high
+
     def log_density(self, value):
         fields = like(value, mean=self.mean, sd=self.sd, low=self.low, high=self.high)
         mean, sd, low, high = fields

@@ -45,6 +45,10 @@ class Uniform(AbstractPrior):
         self.high = as_finite("high", high)
         check_ends(self.low, self.high)
 
+    @property
+    def ends(self):
+        return self.low, self.high
+
     def log_density(self, value):
         low, high = like(value, low=self.low, high=self.high)
         # Halves, because the width of the widest overflows.
