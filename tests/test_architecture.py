@@ -24,6 +24,7 @@ WINGS = [
     "_dynamics",
     "_prior",
     "_likelihood",
+    "_problem",
     "_posterior",
     "_infer",
     "_train",

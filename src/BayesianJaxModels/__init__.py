@@ -102,4 +102,5 @@ from ._prior import (
     log_prior as log_prior,
     sample_prior as sample_prior,
 )
+from ._problem import AbstractProblem as AbstractProblem, Problem as Problem
 from ._version import __version__ as __version__

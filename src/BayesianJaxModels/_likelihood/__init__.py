@@ -6,5 +6,6 @@ from .multivariate_normal import (
 )
 from .negative_binomial import NegativeBinomialLikelihood as NegativeBinomialLikelihood
 from .normal import NormalLikelihood as NormalLikelihood
+from .observe import observed as observed
 from .poisson import PoissonLikelihood as PoissonLikelihood
 from .student_t import StudentTLikelihood as StudentTLikelihood
