@@ -1,5 +1,7 @@
 """What a wrong argument gets: an error that says what came and what was wanted."""
 
+import sys
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
@@ -11,6 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float
+
+# Between a user's call and our code there is Equinox's own.
+OURS = (__name__.partition(".")[0], "equinox", "jaxtyping")
 
 
 class AllFailedError(RuntimeError, ValueError):
@@ -66,6 +71,14 @@ def like(value: Float[Array, "..."], **fields: Array) -> list[Float[Array, "..."
         jnp.broadcast_to(field.astype(value.dtype), value.shape)
         for field in fields.values()
     ]
+
+
+def warn_user(message: str) -> None:
+    """Warn, with the line of the user's own code that led here."""
+    level, frame = 1, sys._getframe(0)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(OURS):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
 
 
 def is_array(leaf: Any) -> bool:

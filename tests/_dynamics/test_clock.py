@@ -431,3 +431,33 @@ def test_no_time_is_rounded_to_the_other_side_of_a_jump():
     assert UsersTime(start, None)(before) == at
     padded = UsersTime(jnp.float32(0.0), jnp.array([jnp.inf, 2.0]))
     assert padded(jnp.float32(1.5)) == 1.5
+
+
+@pytest.mark.parametrize("wrong", [[0.1, 1.0, 2.0], [5.0, 5.6], np.arange(1, 15)])
+def test_a_first_sample_that_may_come_after_the_start_is_not_silent(wrong):
+    ts = np.asarray(wrong, float)
+    words = f"`y0` is taken for the state at {ts[0]:g}, .*`t0={ts[0]:g}`, or `t0=0.0`"
+    for solve in (
+        lambda: integrate(lambda t, y, args: -y, 1.0, ts),
+        lambda: bjm.Solve(ts, y0=1.0),
+        lambda: jax.jit(lambda y: integrate(lambda t, y, args: -y, y, ts).ys)(1.0),
+    ):
+        with pytest.warns(UserWarning, match=words) as said:
+            solve()
+        assert [warning.filename for warning in said] == [__file__]
+
+
+def test_a_start_that_was_said_or_is_plain_gives_no_warning():
+    """All warnings are errors in these tests."""
+    ts = np.array([0.1, 1.0, 2.0])
+    for t0 in (0.1, 0.0, lambda model: 0.0):
+        bjm.Solve(ts, t0=t0, y0=1.0)
+    for plain in (ts - 0.1, 1900.0 + ts, ts[::-1], -ts[::-1]):
+        bjm.Solve(plain, y0=1.0)
+
+
+def test_with_its_time_the_start_is_where_the_dose_was():
+    """A dose at zero, and the first sample after it."""
+    ts = np.array([0.1, 1.0, 2.0])
+    solved = integrate(lambda t, y, args: -y, 1.0, ts, t0=0.0)
+    np.testing.assert_allclose(solved.ys, np.exp(-ts), rtol=1e-4)

@@ -94,6 +94,7 @@ def test_controllers_with_times_of_their_own():
                 infusion,
                 0.0,
                 ts + start,
+                t0=start,
                 args=tuple(edges + start),
                 stepsize_controller=make(start),
             )

@@ -11,7 +11,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from .._check import as_float_array
+from .._check import as_float_array, warn_user
 
 ONE_WAY = "`ts` must be strictly increasing or strictly decreasing"
 
@@ -183,6 +183,19 @@ def read_clock(
         jumps = _minus(jumps, reference) if jumps.shape[-1] else None
     filled = times if mask is None else _fill(times, keep, _first(times, keep))
     return Clock(filled, keep, reference[..., 0], since, jumps, rows)
+
+
+def warn_of_early_start(clock: Clock) -> None:
+    """Warn where times without a `t0` look as if something came before the first."""
+    if not _all_known(clock.reference, clock.since):
+        return
+    first, length = np.min(clock.reference), np.max(clock.since)
+    if 0 < first < 10 * length:
+        warn_user(
+            f"`t0` is not given, so that `y0` is taken for the state at {first:g}, the "
+            f"first of `ts`, and not at zero. Say which it is: `t0={first:g}`, or "
+            "`t0=0.0` if the first sample comes after the start."
+        )
 
 
 def check_times(ts: ArrayLike) -> Float[Array | np.ndarray, " T"]:

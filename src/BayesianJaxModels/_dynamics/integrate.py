@@ -47,9 +47,10 @@ def integrate(
             its own. What NumPy or Python holds is counted from the start in double
             precision, so a solve in float32 takes dates as days or seconds. The vector
             field gets `t` itself, rounded to the precision of JAX.
-        t0: The time of `y0`; `ts[0]` if `None`. With it one time will do, and none of
-            `ts` may lie on its other side. It may be traced, a function of the vector
-            field, or of shape `(N,)`.
+        t0: The time of `y0`; `ts[0]` if `None`, with a warning where the first sample
+            may come after the start: `ts` begins after zero, and within ten times its
+            length. With `t0` one time will do, and none of `ts` may lie on its other
+            side. It may be traced, a function of the vector field, or of shape `(N,)`.
         mask: Which of `ts` count, in their shape, for series of different length that
             are padded to one. Each solve ends at the last that counts; the others have
             the state of the last before them. Leave those out of the loss, with the

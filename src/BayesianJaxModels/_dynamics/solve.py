@@ -18,7 +18,7 @@ from ._patches.implicit import call_with_finite_tangents
 from ._patches.newton import without_lapack
 from ._patches.stages import write_out_stages
 from .arguments import AxisOfArrays, check_batch, check_derivative, check_state
-from .clock import Clock, UsersTime, read_clock
+from .clock import Clock, UsersTime, read_clock, warn_of_early_start
 from .event import read_with_end, save_with_end, with_users_words
 from .jumps import step_to_jumps
 from .trajectory import Trajectory
@@ -42,7 +42,9 @@ class Solve(eqx.Module):
         ts: The times to save at, as in `integrate`. They are read at once, in double
             precision.
         y0: The state at `t0`, or a function of the model that returns it.
-        t0: The time of `y0`, or a function of the model that returns it.
+        t0: The time of `y0`, or a function of the model that returns it; the first of
+            `ts` if `None`, with a warning where it may be meant to be zero, as in
+            `integrate`.
         vector_field: A function that picks the vector field out of a model; the model
             itself is one if `None`.
         mask: As in `integrate`.
@@ -311,6 +313,7 @@ def _read(ts: Any, mask: Any, jump_ts: Any, t0: Any, rows: bool) -> tuple[Clock,
     # Says at once what is wrong with them.
     clock.run_from(t0)
     if t0 is None:
+        warn_of_early_start(clock)
         return clock, None
     clock = clock.counted_from(t0)
     return clock, clock.reference

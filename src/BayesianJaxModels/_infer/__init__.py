@@ -10,6 +10,7 @@ from .density import ForwardGradient as ForwardGradient
 from .diagnose import Diagnosis as Diagnosis, diagnose as diagnose
 from .elbo import ELBO as ELBO, elbo as elbo
 from .ensemble import ensemble as ensemble
+from .infer import Inference as Inference, infer as infer
 from .laplace import laplace as laplace
 from .linear_response import linear_response as linear_response
 from .map_estimate import MAPEstimate as MAPEstimate, map_estimate as map_estimate

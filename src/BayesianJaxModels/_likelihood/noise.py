@@ -1,6 +1,5 @@
 """The noise that a likelihood is given, held to what it needs."""
 
-import warnings
 from typing import Any
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from .._check import are_positive, as_float_array, as_positive
+from .._check import are_positive, as_float_array, as_positive, warn_user
 from .._parameter import AbstractParameter, is_parameter
 
 OF_A_COVARIANCE = (
@@ -37,11 +36,10 @@ def as_noise(
         advice = f" {OF_A_COVARIANCE}" if looks_symmetric else ""
         raise ValueError(f"`{name}` must be positive, but got {value}.{advice}")
     if looks_symmetric and _is_covariance(known):
-        warnings.warn(
+        warn_user(
             f"`{name}` has shape {known.shape} and is symmetric and positive definite, "
             "as a covariance is, but its entries are taken for what they are called, "
-            f"one for each entry of the observation. {OF_A_COVARIANCE}",
-            stacklevel=6,  # the line that makes the likelihood, past Equinox's own
+            f"one for each entry of the observation. {OF_A_COVARIANCE}"
         )
     return value
 

@@ -21,6 +21,17 @@ class AbstractEstimate(eqx.Module):
 
     model: eqx.AbstractVar[PyTree]
 
+    def as_posterior(self) -> Any:
+        """The posterior that it is, or that it holds.
+
+        Raises:
+            TypeError: If it is a point.
+        """
+        raise TypeError(
+            f"A {type(self).__name__} is a point and no posterior. Pass its `model`, "
+            "or `laplace(log_density, estimate)`."
+        )
+
     def get_parameters(self) -> None:
         """Refuse, if none of the parameters inside says what was learnt."""
 

@@ -39,6 +39,9 @@ class AbstractPosterior(AbstractEstimate):
 
     model: eqx.AbstractVar[PyTree]
 
+    def as_posterior(self) -> "AbstractPosterior":
+        return self
+
     @abstractmethod
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Draw a model as `sample_all_parameters` does, under JAX transformations too.

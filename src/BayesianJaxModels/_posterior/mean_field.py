@@ -57,13 +57,8 @@ class MeanFieldPosterior(AbstractPosterior):
 
 def as_posterior(posterior: PyTree) -> AbstractPosterior:
     """A posterior as it is, and a plain model as the mean-field one that it is."""
-    if isinstance(posterior, AbstractPosterior):
-        return posterior
     if isinstance(posterior, AbstractEstimate):
-        raise TypeError(
-            f"A {type(posterior).__name__} is a point and no posterior. Pass its "
-            "`model`, or `laplace(log_density, estimate)`."
-        )
+        return posterior.as_posterior()
     return MeanFieldPosterior(posterior)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 
 from .._check import is_array
 from .._compute import fold_in
-from .._dynamics import Trajectory
+from .._dynamics import Solve, Trajectory
 from .._likelihood import AbstractLikelihood
 from .._model import get_parameters
 from .._prior import AbstractPrior, Prior
@@ -160,6 +161,12 @@ class Problem(AbstractProblem):
             )
         none = jax.tree.map(lambda data: None, self.observations)
         return replace(self, simulate=move(ts), observations=none, mask=None)
+
+    def in_forward_mode(self) -> "Problem":
+        solve = self.simulate
+        if not isinstance(solve, Solve) or solve.adjoint is not None:
+            return self
+        return replace(self, simulate=solve.replace(adjoint=diffrax.ForwardMode()))
 
     def check(self, model: PyTree) -> None:
         likelihoods = self._likelihoods(model)

@@ -50,6 +50,9 @@ class TotalProblem(AbstractProblem):
     def at(self, ts: Any) -> "TotalProblem":
         return TotalProblem(tuple(term.at(ts) for term in self.terms))
 
+    def in_forward_mode(self) -> "TotalProblem":
+        return TotalProblem(tuple(term.in_forward_mode() for term in self.terms))
+
     def check(self, model: PyTree) -> None:
         for term in self.terms:
             term.check(model)

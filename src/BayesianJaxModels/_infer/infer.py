@@ -1,0 +1,396 @@
+"""From a problem to a posterior that was checked, and how it came about."""
+
+import textwrap
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from .._check import AllFailedError, check_counts, check_key
+from .._model import AbstractEstimate, free_means
+from .._posterior import AbstractPosterior, JointPosterior
+from .._prior import Prior
+from .._problem import AbstractProblem
+from .._train import fit
+from ._importance.importance import importance
+from ._nuts.nuts import nuts
+from .arguments import check_engine_arguments
+from .density import FEW_ENTRIES, ForwardGradient
+from .diagnose import diagnose
+from .elbo import elbo
+from .laplace import laplace
+from .map_estimate import MAPEstimate, map_estimate
+
+METHODS = ("auto", "importance", "nuts", "variational")
+# Beyond so many entries weights degenerate, chains take long, and a matrix of all
+# correlations is more than data can tell of.
+MOST_BY_IMPORTANCE, MOST_BY_NUTS, MOST_CORRELATED = 32, 64, 400
+RANK = 16
+NUM_STEPS, NUM_SAMPLES, WIDTH = 2_000, 8, 0.05
+# Searches of a network end in as many modes as there are.
+STARTS, STARTS_OF_MANY = 16, 4
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of `infer`.
+
+    Attributes:
+        call: What to write to do the same.
+        seconds: How long it took, compilation included.
+        said: What came out, in a line.
+        complaints: What its checks found wrong; empty where nothing was found.
+    """
+
+    call: str
+    seconds: float
+    said: str
+    complaints: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.call}  # {self.seconds:.1f} s", f"    {self.said}"]
+        lines += [f"    against it: {complaint}" for complaint in self.complaints]
+        return "\n".join(
+            textwrap.fill(line, 88, subsequent_indent="      ") for line in lines
+        )
+
+
+class Inference(AbstractEstimate):
+    """A posterior, what was tried for it, and what its checks say.
+
+    Whatever takes a posterior takes it.
+
+    Attributes:
+        posterior: The posterior of the engine that was used last.
+        steps: What was done, a `Step` each. The calls are those that you can make
+            yourself, from `keys = jax.random.split(key, 4)` on.
+
+    Example:
+        ```python
+        slope = bjm.make_parameter(1.0)
+        x = np.linspace(0.0, 1.0, 20)
+        problem = bjm.Problem(
+            lambda drawn: drawn.value * x,
+            bjm.likelihoods.NormalLikelihood(0.1),
+            2 * x,
+            prior=bjm.Prior(default=bjm.priors.Normal(0.0, 5.0)),
+        )
+        found = bjm.infer(problem, slope, key=jax.random.key(0))
+        found.trustworthy, len(found.steps)  # (True, 3)
+        bjm.flatten_means(found)  # [2.00]
+        ```
+    """
+
+    posterior: AbstractPosterior
+    steps: tuple[Step, ...] = eqx.field(static=True)
+
+    @property
+    def model(self):
+        """The model whose parameters have this posterior."""
+        return self.posterior.model
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What speaks against the posterior: empty where no check found a fault."""
+        return self.steps[-1].complaints
+
+    @property
+    def trustworthy(self) -> bool:
+        """Whether no check found a fault."""
+        return not self.complaints
+
+    def as_posterior(self) -> AbstractPosterior:
+        return self.posterior
+
+    def get_parameters(self) -> None:
+        self.posterior.get_parameters()
+
+    def flatten_means(self) -> Float[Array, " n"]:
+        return self.posterior.flatten_means()
+
+    def flatten_stdvs(self) -> Float[Array, " n"]:
+        return self.posterior.flatten_stdvs()
+
+    def entropy(self) -> Float[Array, ""]:
+        return self.posterior.entropy()
+
+    def draw(self, key: PRNGKeyArray) -> PyTree:
+        return self.posterior.draw(key)
+
+    def __repr__(self) -> str:
+        seconds = sum(step.seconds for step in self.steps)
+        verdict = "to be trusted: no check found a fault"
+        if self.complaints:
+            verdict = f"not to be trusted as it is: {' '.join(self.complaints)}"
+        head = f"Inference in {seconds:.1f} s, {verdict}"
+        lines = [textwrap.fill(head, 88, subsequent_indent="  ")]
+        return "\n".join([*lines, "", *map(str, self.steps)])
+
+    def __str__(self) -> str:
+        return f"{self.posterior}\n\n{self!r}"
+
+
+def infer(
+    problem: AbstractProblem,
+    model: PyTree,
+    *,
+    key: PRNGKeyArray,
+    method: str = "auto",
+    num_starts: int | None = None,
+    progress: bool = False,
+) -> Inference:
+    """Find the posterior of a problem by the engines that suit its size, and check it.
+
+    Up to 32 unknowns: searches for the modes from draws of the prior, a normal fit at
+    all of them, and importance sampling from there; where its weights speak against it,
+    and up to 64 unknowns, NUTS. Beyond that, as for networks: the best mode, then
+    variational inference with all correlations, or with 16 directions of them for more
+    than 400 unknowns, and never with independent widths, which do not hold what weights
+    do together.
+
+    It does no more than the calls in its report, which you can make yourself.
+
+    Args:
+        problem: A `Problem`, or a sum of them.
+        model: Says what the parameters are. Where searches start is the prior's to say.
+        key: A JAX random key.
+        method: `"auto"` as above; or the engine to end with: `"importance"`, `"nuts"`
+            (extra: `nuts`) or `"variational"`.
+        num_starts: How many searches for modes; 16, or 4 beyond 32 unknowns, if `None`.
+        progress: Whether to show how far each step is (needs tqdm).
+
+    Returns:
+        An `Inference`, which is a posterior for whatever takes one. `print` shows its
+        table and the report.
+
+    Raises:
+        TypeError: If an argument is of another type, or they are swapped.
+        ValueError: If `method` is none of the above, or observations do not fit the
+            model.
+        AllFailedError: If all searches for a mode failed.
+
+    Warns:
+        UserWarning: If a check speaks against the posterior, with what to do.
+
+    Example:
+        ```python
+        rate = bjm.make_parameter(0.5, support="positive")
+        ts = np.linspace(0.0, 4.0, 9)
+        problem = bjm.Problem(
+            lambda drawn: jnp.exp(-drawn.value * ts),
+            bjm.likelihoods.LogNormalLikelihood(0.1),
+            np.exp(-0.7 * ts),
+            prior=bjm.Prior(default=bjm.priors.LogNormal(0.0, 1.0)),
+        )
+        posterior = bjm.infer(problem, rate, key=jax.random.key(0))
+        posterior.trustworthy  # True
+        ```
+    """
+    check_key(key)
+    if isinstance(model, AbstractProblem):
+        raise TypeError(
+            "`problem` and `model` seem to be swapped: the second is a problem. Call "
+            "`infer(problem, model, key=key)`."
+        )
+    check_engine_arguments(problem, model, "model")
+    if not isinstance(problem, AbstractProblem):
+        raise TypeError(
+            "`problem` must be a `Problem`, which knows data, likelihood and prior, "
+            f"but is a {type(problem).__name__}. For a log density of your own call "
+            "the engines: `map_estimate`, `laplace`, `importance`, `nuts`."
+        )
+    if method not in METHODS:
+        raise ValueError(f"`method` must be one of {METHODS}, but got {method!r}.")
+    if problem.prior is None:
+        raise ValueError(
+            "`problem` has no prior, so that there is no posterior. Give it one: "
+            "`Problem(..., prior=Prior(...))`."
+        )
+    problem.check(model)
+    num_entries = free_means(model).size
+    few = num_entries <= FEW_ENTRIES
+    if num_starts is None:
+        num_starts = STARTS if few else STARTS_OF_MANY
+    check_counts(num_starts=num_starts)
+    if few:
+        problem = problem.in_forward_mode()
+    run = _Run(problem, jax.random.split(key, 4), progress)
+    mode = run.search(model, num_starts)
+    if method == "variational" or (method == "auto" and num_entries > MOST_BY_NUTS):
+        posterior = run.variational(mode)
+    else:
+        posterior = run.sample(mode, method, num_entries)
+    found = Inference(posterior, tuple(run.steps))
+    if not found.trustworthy:
+        warnings.warn(
+            f"`infer` speaks against its posterior: {' '.join(found.complaints)} "
+            "Print it for what was tried.",
+            stacklevel=2,
+        )
+    return found
+
+
+class _Run:
+    """The steps of one inference, each with its call and the time that it took."""
+
+    def __init__(self, problem: AbstractProblem, keys: Array, progress: bool):
+        self.problem, self.keys, self.progress = problem, keys, progress
+        self.steps: list[Step] = []
+
+    def search(self, model: PyTree, num_starts: int) -> MAPEstimate:
+        """The modes."""
+        prior = self.problem.prior if isinstance(self.problem.prior, Prior) else None
+        of_prior = "" if prior is None else ", prior=prior"
+        return self._step(
+            f"mode = map_estimate(problem, model, key=keys[0], num_starts={num_starts}"
+            f"{of_prior})",
+            lambda: map_estimate(
+                self.problem,
+                model,
+                key=self.keys[0],
+                num_starts=num_starts,
+                prior=prior,
+                progress=self.progress,
+            ),
+            lambda mode: f"{mode!r}".removeprefix("MAPEstimate: "),
+        )
+
+    def sample(self, mode: MAPEstimate, method: str, num_entries: int) -> Any:
+        """By importance sampling, or where that fails by NUTS."""
+        start = self._step(
+            "fit = laplace(problem, mode)",
+            lambda: laplace(self.problem, mode),
+            lambda found: f"a {type(found).__name__} at the modes",
+            may_fail=True,
+        )
+        posterior = None
+        if start is not None and method != "nuts" and num_entries <= MOST_BY_NUTS:
+            posterior = self._step(
+                "posterior = importance(problem, fit, key=keys[1])",
+                lambda: importance(
+                    self.problem, start, key=self.keys[1], progress=self.progress
+                ),
+                lambda found: f"{found.diagnostics!r}".partition(": ")[2],
+                lambda found: found.diagnostics.complaints(),
+                may_fail=True,
+            )
+        if method == "importance" and posterior is not None:
+            return posterior
+        if posterior is not None and not self.steps[-1].complaints:
+            return posterior
+        known = start if posterior is None else posterior
+        if known is None:
+            return self.variational(mode)
+        name = "fit" if posterior is None else "posterior"
+        sampled = self._step(
+            f"posterior = nuts(problem, {name}, key=keys[2])",
+            lambda: nuts(self.problem, known, key=self.keys[2], progress=self.progress),
+            lambda found: f"{found.diagnostics!r}".partition(": ")[2],
+            lambda found: found.diagnostics.complaints(),
+            may_fail=True,
+        )
+        return known if sampled is None else sampled
+
+    def variational(self, mode: MAPEstimate) -> JointPosterior:
+        """With all correlations, or the strongest of them, from the best mode on."""
+        size = free_means(mode.model).size
+        start, words = None, ""
+        if size <= MOST_CORRELATED:
+            start = self._step(
+                "start = laplace(problem, mode.model)",
+                lambda: laplace(self.problem, mode.model),
+                lambda found: "the widths that training begins with",
+                may_fail=True,
+            )
+        if start is None and size <= MOST_CORRELATED:
+            start = JointPosterior.full(mode.model, WIDTH)
+            words = f"JointPosterior.full(mode.model, {WIDTH})"
+        elif start is None:
+            start = JointPosterior.low_rank(mode.model, RANK, WIDTH)
+            words = f"JointPosterior.low_rank(mode.model, {RANK}, {WIDTH})"
+        schedule = optax.cosine_decay_schedule(0.01, NUM_STEPS)
+        density = ForwardGradient(self.problem) if size <= FEW_ENTRIES else self.problem
+        posterior = self._step(
+            f"posterior = train.fit(loss, {words or 'start'}, key=keys[1], "
+            f"optimiser=adam(cosine_decay_schedule(0.01, {NUM_STEPS})), "
+            f"num_steps={NUM_STEPS}).model  # loss: -elbo(posterior, problem, "
+            f"prior=None, key=key, num_samples={NUM_SAMPLES}).value",
+            lambda: fit(
+                eqx.Partial(_negative_elbo, density),
+                start,
+                key=self.keys[1],
+                optimiser=optax.adam(schedule),
+                num_steps=NUM_STEPS,
+                progress=self.progress,
+            ),
+            lambda found: f"{found!r}".removeprefix("Fit: "),
+        ).model
+        self._step(
+            "diagnosis = diagnose(problem, posterior, key=keys[2])",
+            lambda: diagnose(
+                self.problem, posterior, key=self.keys[2], progress=self.progress
+            ),
+            lambda found: f"{found!r}".removeprefix("Diagnosis: "),
+            lambda found: [] if found.trustworthy else [_doubt(found.verdict)],
+            may_fail=True,
+        )
+        return posterior
+
+    def _step(
+        self,
+        call: str,
+        run: Callable[[], Any],
+        say: Callable[[Any], str],
+        complain: Callable[[Any], list[str]] = lambda found: [],
+        *,
+        may_fail: bool = False,
+    ) -> Any:
+        """Run, time and record a step; `None` where it failed and may."""
+        begin = time.perf_counter()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try:
+                found = run()
+            except (AllFailedError, ValueError, NotImplementedError, ImportError) as e:
+                if not may_fail:
+                    raise
+                found, failure = None, f"{type(e).__name__}: {e}"
+        seconds = time.perf_counter() - begin
+        if found is None:
+            self.steps.append(Step(call, seconds, "failed", (failure,)))
+            return None
+        jax.block_until_ready(eqx.filter(found, eqx.is_array))
+        complaints = tuple(complain(found))
+        words = say(found)
+        if not complaints and said:
+            words += "; " + " ".join(str(warning.message) for warning in said)
+        self.steps.append(Step(call, seconds, words, complaints))
+        return found
+
+
+def _negative_elbo(
+    log_density: Callable, posterior: PyTree, key: PRNGKeyArray
+) -> Float[Array, ""]:
+    bound = elbo(
+        posterior, log_density, prior=None, key=key, num_samples=NUM_SAMPLES
+    )
+    return -bound.value
+
+
+def _doubt(verdict: str) -> str:
+    if verdict == "fault found":
+        return (
+            "The means or widths of the variational fit differ from those that "
+            "weighted draws show."
+        )
+    return (
+        "Whether the variational fit is right cannot be told from weighted draws, as is "
+        "usual for networks: hold back data and look at their `calibration.coverage`."
+    )
