@@ -61,8 +61,8 @@ def as_posterior(posterior: PyTree) -> AbstractPosterior:
         return posterior
     if isinstance(posterior, AbstractEstimate):
         raise TypeError(
-            f"A {type(posterior).__name__} is a point and no posterior. Pass its "
-            "`model`, or `laplace(log_density, estimate)`."
+            f"A {type(posterior).__name__} is no posterior. Pass its `model`, or of "
+            "a mode `laplace(log_density, estimate)`."
         )
     return MeanFieldPosterior(posterior)
 
