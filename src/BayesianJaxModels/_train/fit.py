@@ -39,11 +39,11 @@ from .._posterior import AbstractPosterior
 # Steps of one call of compiled code, at most; fewer where they take long, so that a bar
 # moves and a keyboard interrupt is heard.
 MOST_STEPS, QUICK = 100, 0.1
-# If so many steps fail and none before did not, all will.
-FIRST_STEPS = 100
+# Where so many steps in a row fail, the next will too: nothing moves between them.
+FAILING = 100
 # Numbers that no step has: what shuffles data, and what `validate` draws with.
 SHUFFLE, VALIDATE = 2**32 - 1, 2**32 - 2
-ALL_TAKEN, NO_IMPROVEMENT = "all steps taken", "no improvement"
+ALL_TAKEN, NO_IMPROVEMENT, FAILED = "all steps taken", "no improvement", "steps failed"
 
 
 class Fit(AbstractEstimate):
@@ -59,7 +59,8 @@ class Fit(AbstractEstimate):
             mean of losses. Empty if nothing was checked.
         check_steps: After how many steps, alike.
         best_step: The step of the best check, or the last if nothing was checked.
-        stopped_because: `"all steps taken"` or `"no improvement"`.
+        stopped_because: `"all steps taken"`, `"no improvement"`, or `"steps failed"`:
+            the last hundred were left out.
 
     Example:
         ```python
@@ -85,7 +86,11 @@ class Fit(AbstractEstimate):
     stopped_because: str = eqx.field(static=True)
 
     def get_parameters(self) -> None:
-        """Refuse, so that names are those of the model."""
+        """Refuse, so that names are those of the model.
+
+        Raises:
+            TypeError: Always.
+        """
         raise TypeError("A Fit is the record of a training. Pass its `model`.")
 
     def flatten_means(self) -> Float[Array, " n"]:
@@ -149,9 +154,11 @@ def fit(
     `model` and `basis`.
 
     A step whose loss or gradient is not finite leaves the model and the memory of the
-    optimiser as they are. Steps run in compiled code, many to a call. A further call
-    with the same `loss` and `optimiser`, not ones made anew, and arrays of the same
-    shapes compiles nothing. Runs on the host, not under `jax.jit`.
+    optimiser as they are. A hundred of them in a row end the training.
+
+    Steps run in compiled code, many to a call. A further call with the same `loss` and
+    `optimiser`, not ones made anew, and arrays of the same shapes compiles nothing.
+    Runs on the host, not under `jax.jit`.
 
     Args:
         loss: From the model and a random key to one number, as `-elbo(...).value`; with
@@ -259,7 +266,8 @@ def fit(
             pace = _next_pace(pace, count, time.perf_counter() - begun)
             step += count
             advance(count, loss=f"{_mean(losses[run]):.5g}")
-            if FIRST_STEPS <= step < FIRST_STEPS + count and skipped[:step].all():
+            if step >= FAILING and skipped[step - FAILING : step].all():
+                reason = FAILED
                 break
             if not is_checked or step < stop:
                 continue
@@ -284,7 +292,7 @@ def fit(
     _warn_of_skipped(skipped, losses)
     if not np.isfinite(best[0]):
         best = np.inf, step, learnt
-        if is_checked:
+        if checks:
             warnings.warn(
                 f"None of {len(checks)} checks was finite, so that the model is that "
                 "of the last step.",
@@ -436,7 +444,9 @@ def _next_pace(pace: int, count: int, seconds: float) -> int:
 def _strong(leaf: Any) -> Array:
     """As an array whose type is its own, so that no second one is compiled for."""
     array = jnp.asarray(leaf)
-    return jnp.asarray(array, array.dtype) if array.weak_type else array
+    return (
+        jnp.asarray(array, array.dtype) if getattr(array, "weak_type", False) else array
+    )
 
 
 def _mean(values: Float[np.ndarray, " n"]) -> float:
@@ -565,10 +575,10 @@ def _warn_of_skipped(
     if not skipped.any():
         return
     last = int(np.argmin(skipped[::-1]))
-    in_a_row = f", the last {last} in a row" if last > 1 else ""
+    in_a_row = f", the last {last} in a row," if last > 1 else ","
     num_losses = int(np.sum(~np.isfinite(losses)))
     warnings.warn(
-        f"{np.sum(skipped)} of {len(skipped)} steps{in_a_row} were left out, as loss "
+        f"{np.sum(skipped)} of {len(skipped)} steps were left out{in_a_row} as loss "
         f"or gradient were not finite (the loss in {num_losses} of them). Where these "
         "are many, take a smaller step size or a better start.",
         stacklevel=3,
