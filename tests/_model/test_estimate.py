@@ -107,7 +107,7 @@ def test_a_mode_has_no_widths():
     assert table.count("not fitted") == 2
     assert "0 of them uncertain" in table
     assert "own sd" in str(bjm.parameter_table(mode.model))
-    with pytest.raises(TypeError, match="A MAPEstimate is a point and no posterior"):
+    with pytest.raises(TypeError, match="A MAPEstimate is no posterior"):
         bjm.map_posterior(bjm.flatten_means, mode, key=jax.random.key(0), num_samples=3)
 
 

@@ -111,7 +111,9 @@ def test_a_point_and_unknown_moments_are_refused():
         num_redrawn=0,
         modes=(),
     )
-    with pytest.raises(TypeError, match="A MAPEstimate is a point.*`laplace.log_dens"):
+    with pytest.raises(
+        TypeError, match="A MAPEstimate is no posterior.*`laplace.log_dens"
+    ):
         as_posterior(estimate)
     with pytest.raises(NotImplementedError, match="moments of a Unknown"):
         moments(Unknown(model))

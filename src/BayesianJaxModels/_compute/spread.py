@@ -118,14 +118,22 @@ def collect(
 
 
 @contextmanager
-def progress_bar(total: int, unit: str | None) -> Iterator[Callable[[int], Any]]:
-    """A bar that counts in `unit`, or none for `None`; yields how to advance it."""
+def progress_bar(total: int, unit: str | None) -> Iterator[Callable[..., Any]]:
+    """A bar that counts in `unit`, or none for `None`; yields how to advance it.
+
+    By a count, and with words by name to show beside it.
+    """
     if unit is None:
-        yield lambda count: None
+        yield lambda count, **words: None
         return
     tqdm = import_extra("tqdm", "`progress=True`", "tqdm", "examples").tqdm
     with tqdm(total=total, unit=f" {unit}") as bar:
-        yield bar.update
+
+        def advance(count: int, **words: str) -> None:
+            bar.set_postfix(words, refresh=False)
+            bar.update(count)
+
+        yield advance
 
 
 def _put(tree: PyTree, device: Any) -> PyTree:

@@ -78,10 +78,10 @@ def elbo(
 ) -> ELBO:
     """Estimate the evidence lower bound of a posterior.
 
-    A pure function for use inside your training step: it runs under `jax.jit`,
-    `jax.vmap` and `jax.value_and_grad`, and is differentiable with respect to
-    `posterior`, by reparameterised draws (Kingma & Welling 2014, arXiv:1312.6114). A
-    draw that fails leaves the gradients of the others as they are.
+    A pure function for your training step, or for the loss of `train.fit`: it runs
+    under `jax.jit`, `jax.vmap` and `jax.value_and_grad`, and is differentiable with
+    respect to `posterior`, by reparameterised draws (Kingma & Welling 2014,
+    arXiv:1312.6114). A draw that fails leaves the gradients of the others as they are.
 
     Args:
         posterior: A model with parameters (mean-field), a `JointPosterior`, or a

@@ -378,9 +378,7 @@ class _Run:
 def _negative_elbo(
     log_density: Callable, posterior: PyTree, key: PRNGKeyArray
 ) -> Float[Array, ""]:
-    bound = elbo(
-        posterior, log_density, prior=None, key=key, num_samples=NUM_SAMPLES
-    )
+    bound = elbo(posterior, log_density, prior=None, key=key, num_samples=NUM_SAMPLES)
     return -bound.value
 
 

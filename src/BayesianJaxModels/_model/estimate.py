@@ -28,8 +28,8 @@ class AbstractEstimate(eqx.Module):
             TypeError: If it is a point.
         """
         raise TypeError(
-            f"A {type(self).__name__} is a point and no posterior. Pass its `model`, "
-            "or `laplace(log_density, estimate)`."
+            f"A {type(self).__name__} is no posterior. Pass its `model`, or of a mode "
+            "`laplace(log_density, estimate)`."
         )
 
     def get_parameters(self) -> None:
