@@ -9,7 +9,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -389,6 +388,6 @@ def _doubt(verdict: str) -> str:
             "weighted draws show."
         )
     return (
-        "Whether the variational fit is right cannot be told from weighted draws, as is "
-        "usual for networks: hold back data and look at their `calibration.coverage`."
+        "Weighted draws cannot tell whether the variational fit is right, as is usual "
+        "for networks: hold back data and look at their `calibration.coverage`."
     )
