@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._check import AllFailedError, check_counts, check_key
 from .._model import AbstractEstimate, free_means
-from .._posterior import AbstractPosterior, JointPosterior
+from .._posterior import AbstractPosterior, DrawsPosterior, JointPosterior
 from .._prior import Prior
 from .._problem import AbstractProblem
 from .._train import fit
@@ -28,11 +28,22 @@ from .laplace import laplace
 from .map_estimate import MAPEstimate, map_estimate
 
 METHODS = ("auto", "importance", "nuts", "variational")
-# Beyond so many entries weights degenerate, chains take long, and a matrix of all
-# correlations is more than data can tell of.
-MOST_BY_IMPORTANCE, MOST_BY_NUTS, MOST_CORRELATED = 32, 64, 400
+# Beyond so many entries chains take long, and a matrix of all correlations is more
+# than data can tell of.
+MOST_BY_NUTS, MOST_CORRELATED = 64, 400
 RANK = 16
-NUM_STEPS, NUM_SAMPLES, WIDTH = 2_000, 8, 0.05
+NUM_STEPS, NUM_SAMPLES, RATE, WIDTH = 2_000, 8, 0.01, 0.05
+VARIATIONAL = f"""\
+posterior = bjm.train.fit(
+    lambda fit, key: -bjm.elbo(
+        fit, {{density}}, prior=None, key=key, num_samples={NUM_SAMPLES}
+    ).value,
+    {{start}},
+    key=keys[1],
+    optimiser=optax.adam(optax.cosine_decay_schedule({RATE}, {NUM_STEPS})),
+    num_steps={NUM_STEPS},
+).model"""
+LONGEST = 240  # of what a warning or an error may say in the report
 # Searches of a network end in as many modes as there are.
 STARTS, STARTS_OF_MANY = 16, 4
 
@@ -42,7 +53,7 @@ class Step:
     """One step of `infer`.
 
     Attributes:
-        call: What to write to do the same.
+        call: What to write to do the same, with `keys = jax.random.split(key, 4)`.
         seconds: How long it took, compilation included.
         said: What came out, in a line.
         complaints: What its checks found wrong; empty where nothing was found.
@@ -54,11 +65,10 @@ class Step:
     complaints: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{self.call}  # {self.seconds:.1f} s", f"    {self.said}"]
-        lines += [f"    against it: {complaint}" for complaint in self.complaints]
-        return "\n".join(
-            textwrap.fill(line, 88, subsequent_indent="      ") for line in lines
-        )
+        said = [f"{self.seconds:.1f} s: {self.said}"]
+        said += [f"against it: {complaint}" for complaint in self.complaints]
+        lines = [textwrap.fill(line, 84, subsequent_indent="  ") for line in said]
+        return "\n".join([self.call, textwrap.indent("\n".join(lines), "    # ")])
 
 
 class Inference(AbstractEstimate):
@@ -68,8 +78,9 @@ class Inference(AbstractEstimate):
 
     Attributes:
         posterior: The posterior of the engine that was used last.
-        steps: What was done, a `Step` each. The calls are those that you can make
-            yourself, from `keys = jax.random.split(key, 4)` on.
+        steps: What was done, a `Step` each, with the call that does the same.
+        complaints: What speaks against the posterior: empty where no check found a
+            fault.
 
     Example:
         ```python
@@ -89,16 +100,12 @@ class Inference(AbstractEstimate):
 
     posterior: AbstractPosterior
     steps: tuple[Step, ...] = eqx.field(static=True)
+    complaints: tuple[str, ...] = eqx.field(static=True)
 
     @property
     def model(self):
         """The model whose parameters have this posterior."""
         return self.posterior.model
-
-    @property
-    def complaints(self) -> tuple[str, ...]:
-        """What speaks against the posterior: empty where no check found a fault."""
-        return self.steps[-1].complaints
 
     @property
     def trustworthy(self) -> bool:
@@ -129,8 +136,8 @@ class Inference(AbstractEstimate):
         if self.complaints:
             verdict = f"not to be trusted as it is: {' '.join(self.complaints)}"
         head = f"Inference in {seconds:.1f} s, {verdict}"
-        lines = [textwrap.fill(head, 88, subsequent_indent="  ")]
-        return "\n".join([*lines, "", *map(str, self.steps)])
+        lines = [textwrap.fill(head, 88, subsequent_indent="  "), ""]
+        return "\n".join([*lines, *map(str, self.steps)])
 
     def __str__(self) -> str:
         return f"{self.posterior}\n\n{self!r}"
@@ -218,15 +225,15 @@ def infer(
     if num_starts is None:
         num_starts = STARTS if few else STARTS_OF_MANY
     check_counts(num_starts=num_starts)
-    if few:
-        problem = problem.in_forward_mode()
     run = _Run(problem, jax.random.split(key, 4), progress)
+    if few:
+        run.take_gradients_forwards()
     mode = run.search(model, num_starts)
     if method == "variational" or (method == "auto" and num_entries > MOST_BY_NUTS):
         posterior = run.variational(mode)
     else:
-        posterior = run.sample(mode, method, num_entries)
-    found = Inference(posterior, tuple(run.steps))
+        posterior = run.sample(mode, method)
+    found = Inference(posterior, tuple(run.steps), tuple(run.complaints))
     if not found.trustworthy:
         warnings.warn(
             f"`infer` speaks against its posterior: {' '.join(found.complaints)} "
@@ -242,14 +249,25 @@ class _Run:
     def __init__(self, problem: AbstractProblem, keys: Array, progress: bool):
         self.problem, self.keys, self.progress = problem, keys, progress
         self.steps: list[Step] = []
+        self.complaints: list[str] = []
+
+    def take_gradients_forwards(self) -> None:
+        """As suits few unknowns, where there is something to take forwards."""
+        if self.problem.in_forward_mode() is self.problem:
+            return
+        self.problem = self._step(
+            "problem = problem.in_forward_mode()",
+            self.problem.in_forward_mode,
+            lambda found: "few unknowns: gradients are taken forwards",
+        )
 
     def search(self, model: PyTree, num_starts: int) -> MAPEstimate:
         """The modes."""
         prior = self.problem.prior if isinstance(self.problem.prior, Prior) else None
-        of_prior = "" if prior is None else ", prior=prior"
+        of_prior = "" if prior is None else ", prior=problem.prior"
         return self._step(
-            f"mode = map_estimate(problem, model, key=keys[0], num_starts={num_starts}"
-            f"{of_prior})",
+            "mode = bjm.map_estimate(\n    problem, model, key=keys[0], "
+            f"num_starts={num_starts}{of_prior}\n)",
             lambda: map_estimate(
                 self.problem,
                 model,
@@ -261,78 +279,71 @@ class _Run:
             lambda mode: f"{mode!r}".removeprefix("MAPEstimate: "),
         )
 
-    def sample(self, mode: MAPEstimate, method: str, num_entries: int) -> Any:
+    def sample(self, mode: MAPEstimate, method: str) -> AbstractPosterior:
         """By importance sampling, or where that fails by NUTS."""
-        start = self._step(
-            "fit = laplace(problem, mode)",
-            lambda: laplace(self.problem, mode),
-            lambda found: f"a {type(found).__name__} at the modes",
-            may_fail=True,
-        )
-        posterior = None
-        if start is not None and method != "nuts" and num_entries <= MOST_BY_NUTS:
-            posterior = self._step(
-                "posterior = importance(problem, fit, key=keys[1])",
+        start, name = self._laplace(mode, "mode"), "fit"
+        if start is None:
+            return self.variational(mode)
+        if method != "nuts":
+            weighted = self._step(
+                "posterior = bjm.importance(problem, fit, key=keys[1])",
                 lambda: importance(
                     self.problem, start, key=self.keys[1], progress=self.progress
                 ),
-                lambda found: f"{found.diagnostics!r}".partition(": ")[2],
-                lambda found: found.diagnostics.complaints(),
+                _diagnostics,
+                _complaints,
                 may_fail=True,
             )
-        if method == "importance" and posterior is not None:
-            return posterior
-        if posterior is not None and not self.steps[-1].complaints:
-            return posterior
-        known = start if posterior is None else posterior
-        if known is None:
-            return self.variational(mode)
-        name = "fit" if posterior is None else "posterior"
-        sampled = self._step(
-            f"posterior = nuts(problem, {name}, key=keys[2])",
-            lambda: nuts(self.problem, known, key=self.keys[2], progress=self.progress),
-            lambda found: f"{found.diagnostics!r}".partition(": ")[2],
-            lambda found: found.diagnostics.complaints(),
+            self.complaints = list(self.steps[-1].complaints)
+            if weighted is not None:
+                start, name = weighted, "posterior"
+            if method == "importance" or not self.complaints:
+                return start
+        chains = self._step(
+            f"posterior = bjm.nuts(problem, {name}, key=keys[2])",
+            lambda: nuts(self.problem, start, key=self.keys[2], progress=self.progress),
+            _diagnostics,
+            _complaints,
             may_fail=True,
         )
-        return known if sampled is None else sampled
+        of_chains = list(self.steps[-1].complaints)
+        if chains is None:
+            self.complaints += of_chains
+            return start
+        self.complaints = of_chains
+        return chains
 
     def variational(self, mode: MAPEstimate) -> JointPosterior:
         """With all correlations, or the strongest of them, from the best mode on."""
         size = free_means(mode.model).size
-        start, words = None, ""
+        start, name = None, "fit"
         if size <= MOST_CORRELATED:
-            start = self._step(
-                "start = laplace(problem, mode.model)",
-                lambda: laplace(self.problem, mode.model),
-                lambda found: "the widths that training begins with",
-                may_fail=True,
-            )
+            start = self._laplace(mode, "mode.model")
         if start is None and size <= MOST_CORRELATED:
             start = JointPosterior.full(mode.model, WIDTH)
-            words = f"JointPosterior.full(mode.model, {WIDTH})"
+            name = f"bjm.JointPosterior.full(mode.model, {WIDTH})"
         elif start is None:
             start = JointPosterior.low_rank(mode.model, RANK, WIDTH)
-            words = f"JointPosterior.low_rank(mode.model, {RANK}, {WIDTH})"
-        schedule = optax.cosine_decay_schedule(0.01, NUM_STEPS)
-        density = ForwardGradient(self.problem) if size <= FEW_ENTRIES else self.problem
-        posterior = self._step(
-            f"posterior = train.fit(loss, {words or 'start'}, key=keys[1], "
-            f"optimiser=adam(cosine_decay_schedule(0.01, {NUM_STEPS})), "
-            f"num_steps={NUM_STEPS}).model  # loss: -elbo(posterior, problem, "
-            f"prior=None, key=key, num_samples={NUM_SAMPLES}).value",
+            name = f"bjm.JointPosterior.low_rank(mode.model, {RANK}, {WIDTH})"
+        density, of_density = self.problem, "problem"
+        if size <= FEW_ENTRIES:
+            density = ForwardGradient(density)
+            of_density = "bjm.ForwardGradient(problem)"
+        fitted = self._step(
+            VARIATIONAL.format(density=of_density, start=name),
             lambda: fit(
                 eqx.Partial(_negative_elbo, density),
                 start,
                 key=self.keys[1],
-                optimiser=optax.adam(schedule),
+                optimiser=optax.adam(optax.cosine_decay_schedule(RATE, NUM_STEPS)),
                 num_steps=NUM_STEPS,
                 progress=self.progress,
             ),
             lambda found: f"{found!r}".removeprefix("Fit: "),
-        ).model
+        )
+        posterior = fitted.model
         self._step(
-            "diagnosis = diagnose(problem, posterior, key=keys[2])",
+            "diagnosis = bjm.diagnose(problem, posterior, key=keys[2])",
             lambda: diagnose(
                 self.problem, posterior, key=self.keys[2], progress=self.progress
             ),
@@ -340,7 +351,21 @@ class _Run:
             lambda found: [] if found.trustworthy else [_doubt(found.verdict)],
             may_fail=True,
         )
+        self.complaints = list(self.steps[-1].complaints)
         return posterior
+
+    def _laplace(self, mode: MAPEstimate, name: str) -> AbstractPosterior | None:
+        """A normal fit at the modes, or at the best; `None` where there is none."""
+        at = mode if name == "mode" else mode.model
+        return self._step(
+            f"fit = bjm.laplace(problem, {name})",
+            lambda: laplace(self.problem, at),
+            lambda found: (
+                f"{len(found.parts()[1])} normal distribution"
+                + ("s, one at each mode" * (len(found.parts()[1]) > 1))
+            ),
+            may_fail=True,
+        )
 
     def _step(
         self,
@@ -360,16 +385,19 @@ class _Run:
             except (AllFailedError, ValueError, NotImplementedError, ImportError) as e:
                 if not may_fail:
                     raise
-                found, failure = None, f"{type(e).__name__}: {e}"
+                reason = textwrap.shorten(str(e), LONGEST)
+                failure = f"{call.partition('(')[0].split()[-1]} failed: {reason}"
+                self.steps.append(
+                    Step(call, time.perf_counter() - begin, "failed", (failure,))
+                )
+                return None
         seconds = time.perf_counter() - begin
-        if found is None:
-            self.steps.append(Step(call, seconds, "failed", (failure,)))
-            return None
         jax.block_until_ready(eqx.filter(found, eqx.is_array))
         complaints = tuple(complain(found))
         words = say(found)
         if not complaints and said:
-            words += "; " + " ".join(str(warning.message) for warning in said)
+            told = " ".join(str(warning.message) for warning in said)
+            words += f"; {textwrap.shorten(told, LONGEST)}"
         self.steps.append(Step(call, seconds, words, complaints))
         return found
 
@@ -379,6 +407,14 @@ def _negative_elbo(
 ) -> Float[Array, ""]:
     bound = elbo(posterior, log_density, prior=None, key=key, num_samples=NUM_SAMPLES)
     return -bound.value
+
+
+def _diagnostics(found: DrawsPosterior) -> str:
+    return f"{found.diagnostics!r}".partition(": ")[2]
+
+
+def _complaints(found: DrawsPosterior) -> list[str]:
+    return found.diagnostics.complaints()
 
 
 def _doubt(verdict: str) -> str:
