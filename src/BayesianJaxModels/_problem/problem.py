@@ -95,11 +95,11 @@ class Problem(AbstractProblem):
 
     def __init__(
         self,
-        simulate: Callable,
+        simulate: Any,
         likelihood: Any,
         observations: Any,
         *,
-        prior: Prior | Callable | None,
+        prior: Any,
         observe: Any = None,
         mask: Any = None,
     ):
@@ -203,7 +203,7 @@ class Problem(AbstractProblem):
         found = {}
         for name in names:
             likelihood = self._of(given, name)
-            if not isinstance(likelihood, AbstractLikelihood):
+            if callable(likelihood):
                 likelihood = likelihood(drawn)
             if not isinstance(likelihood, AbstractLikelihood):
                 raise TypeError(
