@@ -246,6 +246,7 @@ def fit(
     with jax.numpy_dtype_promotion("standard"):
         memory = jax.tree.map(_strong, optimiser.init(learnt))
     task = _Task(loss, optimiser, rest, key, data, batch_size)
+    orders = None if batch_size is None else _first_orders(task)
 
     is_checked = validate is not None or patience is not None
     losses = np.zeros(num_steps, jnp.zeros(()).dtype)
@@ -260,7 +261,9 @@ def fit(
             count = min(pace, stop - step)
             place = _Place.of(step, count, num_data, batch_size)
             begun = time.perf_counter()
-            learnt, memory, *found = _take_steps(task, learnt, memory, place)
+            learnt, memory, orders, *found = _take_steps(
+                task, learnt, memory, orders, place
+            )
             run = slice(step, step + count)
             losses[run], skipped[run] = (np.asarray(array)[:count] for array in found)
             pace = _next_pace(pace, count, time.perf_counter() - begun)
@@ -340,51 +343,65 @@ class _Place(eqx.Module):
 
 
 @eqx.filter_jit
+def _first_orders(task: _Task) -> Int[Array, " m"]:
+    """The orders of the first two epochs, one after the other."""
+    return jnp.concatenate([_order_of(task, 0), _order_of(task, 1)])
+
+
+def _order_of(task: _Task, epoch: Any) -> Int[Array, " n"]:
+    key = jax.random.fold_in(jax.random.fold_in(task.key, SHUFFLE), epoch)
+    size = jax.tree.leaves(task.data)[0].shape[0]
+    return jax.random.permutation(key, size).astype(jnp.int32)
+
+
+@eqx.filter_jit
 def _take_steps(
-    task: _Task, learnt: PyTree, memory: PyTree, place: _Place
-) -> tuple[PyTree, PyTree, Array, Array]:
+    task: _Task, learnt: PyTree, memory: PyTree, orders: Array | None, place: _Place
+) -> tuple[PyTree, PyTree, Array | None, Array, Array]:
     """Up to `MOST_STEPS` steps; what was learnt, and loss and failure of each."""
-    losses = jnp.zeros(MOST_STEPS)
-    carry = learnt, memory, losses, jnp.zeros(MOST_STEPS, bool)
+    carry = learnt, memory, jnp.zeros(MOST_STEPS), jnp.zeros(MOST_STEPS, bool)
+    count, batch_size = place.count, task.batch_size
 
-    if task.batch_size is None:
+    if orders is None or batch_size is None:
         batch = () if task.data is None else (task.data,)
-        return lax.fori_loop(
-            0,
-            place.count,
-            lambda n, c: _take_step(task, place.step + n, n, c, batch),
-            carry,
-        )
 
-    size, batch_size = jax.tree.leaves(task.data)[0].shape[0], task.batch_size
-    shuffle = jax.random.fold_in(task.key, SHUFFLE)
+        def advance_all(n, carry):
+            return _take_step(task, place.step + n, n, carry, batch)
 
-    def order_of(epoch):
-        order = jax.random.permutation(jax.random.fold_in(shuffle, epoch), size)
-        return order.astype(jnp.int32)
+        carry = lax.fori_loop(0, count, advance_all, carry)
+        learnt, memory, losses, skipped = carry
+        return learnt, memory, orders, losses, skipped
+
+    size = orders.size // 2
 
     def take_epoch(state):
-        n, epoch, offset, carry = state
-        order = jnp.concatenate([order_of(epoch), order_of(epoch + 1)])
+        n, epoch, offset, orders, carry = state
 
         def goes_on(state):
             n, offset, _ = state
-            return (n < place.count) & (offset < size)
+            return (n < count) & (offset < size)
 
         def advance(state):
             n, offset, carry = state
-            index = lax.dynamic_slice(order, (offset,), (batch_size,))
+            index = lax.dynamic_slice(orders, (offset,), (batch_size,))
             batch = jax.tree.map(lambda leaf: leaf[index], task.data)
             carry = _take_step(task, place.step + n, n, carry, (batch,))
             return n + 1, offset + batch_size, carry
 
+        def turn():
+            return jnp.concatenate([orders[size:], _order_of(task, epoch + 2)])
+
         n, offset, carry = lax.while_loop(goes_on, advance, (n, offset, carry))
         is_over = offset >= size
+        # Not in each call: of many data, an order takes longer than a step.
+        orders = lax.cond(is_over, turn, lambda: orders)
         epoch = epoch + is_over.astype(epoch.dtype)
-        return n, epoch, jnp.where(is_over, offset - size, offset), carry
+        return n, epoch, jnp.where(is_over, offset - size, offset), orders, carry
 
-    start = jnp.zeros((), jnp.int32), place.epoch, place.offset, carry
-    return lax.while_loop(lambda state: state[0] < place.count, take_epoch, start)[-1]
+    start = jnp.zeros((), jnp.int32), place.epoch, place.offset, orders, carry
+    *_, orders, carry = lax.while_loop(lambda s: s[0] < count, take_epoch, start)
+    learnt, memory, losses, skipped = carry
+    return learnt, memory, orders, losses, skipped
 
 
 def _take_step(
