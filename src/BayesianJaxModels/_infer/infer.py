@@ -12,7 +12,7 @@ import jax
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .._check import AllFailedError, check_counts, check_key
+from .._check import AllFailedError, check_counts, check_key, warn_user
 from .._model import AbstractEstimate, free_means
 from .._posterior import AbstractPosterior, DrawsPosterior, JointPosterior
 from .._prior import Prior
@@ -36,7 +36,12 @@ NUM_STEPS, NUM_SAMPLES, RATE, WIDTH = 2_000, 8, 0.01, 0.05
 VARIATIONAL = f"""\
 posterior = bjm.train.fit(
     lambda fit, key: -bjm.elbo(
-        fit, {{density}}, prior=None, key=key, num_samples={NUM_SAMPLES}
+        fit,
+        {{density}},
+        prior=None,
+        key=key,
+        num_samples={NUM_SAMPLES},
+        stick_the_landing=True,
     ).value,
     {{start}},
     key=keys[1],
@@ -144,7 +149,7 @@ class Inference(AbstractEstimate):
 
 
 def infer(
-    problem: AbstractProblem,
+    problem: Any,
     model: PyTree,
     *,
     key: PRNGKeyArray,
@@ -235,10 +240,9 @@ def infer(
         posterior = run.sample(mode, method)
     found = Inference(posterior, tuple(run.steps), tuple(run.complaints))
     if not found.trustworthy:
-        warnings.warn(
+        warn_user(
             f"`infer` speaks against its posterior: {' '.join(found.complaints)} "
-            "Print it for what was tried.",
-            stacklevel=2,
+            "Print it for what was tried."
         )
     return found
 
@@ -386,7 +390,7 @@ class _Run:
                 if not may_fail:
                     raise
                 reason = textwrap.shorten(str(e), LONGEST)
-                failure = f"{call.partition('(')[0].split()[-1]} failed: {reason}"
+                failure = f"{call.partition('(')[0].split('.')[-1]} failed: {reason}"
                 self.steps.append(
                     Step(call, time.perf_counter() - begin, "failed", (failure,))
                 )
@@ -405,7 +409,15 @@ class _Run:
 def _negative_elbo(
     log_density: Callable, posterior: PyTree, key: PRNGKeyArray
 ) -> Float[Array, ""]:
-    bound = elbo(posterior, log_density, prior=None, key=key, num_samples=NUM_SAMPLES)
+    # The noise of the gradient that is left out would keep widths a few percent off.
+    bound = elbo(
+        posterior,
+        log_density,
+        prior=None,
+        key=key,
+        num_samples=NUM_SAMPLES,
+        stick_the_landing=True,
+    )
     return -bound.value
 
 
