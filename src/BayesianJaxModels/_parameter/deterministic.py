@@ -19,6 +19,7 @@ class DeterministicParameter(AbstractParameter):
 
     Attributes:
         mean: The value, of any shape.
+        support: As in `AbstractParameter`.
 
     Raises:
         TypeError: If `mean` is not made of real numbers.

@@ -20,6 +20,7 @@ class GaussianParameter(AbstractLocationScale):
         mean: The mean, of any shape.
         raw_stdv: The unconstrained width, in the shape and dtype of `mean`. Zero is
             a stationary point of the map to `stdv`, so no gradient leads away from it.
+        support: As in `AbstractParameter`.
 
     Raises:
         TypeError: If a field is not made of real numbers.

@@ -22,6 +22,7 @@ class LaplacianParameter(AbstractLocationScale):
         mean: The location, of any shape.
         raw_scale: The unconstrained width, in the shape and dtype of `mean`. Zero is
             a stationary point of the map to `scale`, so no gradient leads away from it.
+        support: As in `AbstractParameter`.
 
     Raises:
         TypeError: If a field is not made of real numbers.

@@ -32,6 +32,7 @@ class LowRankGaussianParameter(AbstractLocationScale):
             `mean`.
         factor: `F`, of shape `(n, k)`. A column of zeros is a saddle, so no gradient
             leads away from it.
+        support: As in `AbstractParameter`.
 
     Raises:
         TypeError: If a field is not made of real numbers.

@@ -37,6 +37,7 @@ class MultivariateGaussianParameter(AbstractLocationScale):
         raw_diagonal: The unconstrained diagonal of `L`, in the shape and dtype of
             `mean`.
         raw_lower: The `n * (n - 1) / 2` entries below the diagonal of `L`, row by row.
+        support: As in `AbstractParameter`.
 
     Raises:
         TypeError: If a field is not made of real numbers.

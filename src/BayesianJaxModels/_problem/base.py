@@ -45,6 +45,17 @@ class AbstractProblem(eqx.Module):
         prior: The `Prior` of the model, a log prior density of a drawn model, or `None`
             for none.
         observations: The data: an array, or arrays by the names of the series.
+
+    Example:
+        ```python
+        x, prior = np.linspace(0.0, 1.0, 5), bjm.Prior(default=bjm.priors.Normal())
+        noise = bjm.likelihoods.NormalLikelihood(0.5)
+        rising = bjm.Problem(lambda k: k.value * x, noise, 2 * x, prior=prior)
+        falling = bjm.Problem(lambda k: -k.value * x, noise, -2 * x, prior=prior)
+        both = rising + falling  # an `AbstractProblem` too
+        slope = bjm.make_parameter(1.0)
+        both.log_likelihood(slope), both.log_prior(slope)  # (-9.76, -1.42)
+        ```
     """
 
     prior: eqx.AbstractVar[Prior | Callable | None]

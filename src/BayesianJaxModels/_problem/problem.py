@@ -82,7 +82,7 @@ class Problem(AbstractProblem):
             observations=np.array([47.0, 31.0]),
             prior=bjm.Prior(default=bjm.priors.LogNormal(-1.0, 1.0)),
         )
-        problem(model)  # -8.22
+        problem(model)  # -7.44
         ```
     """
 
