@@ -1,6 +1,7 @@
 """The evidence lower bound, term by term."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 from .._check import as_float_array, check_counts, check_key, check_shape, check_values
 from .._compute import fold_in
 from .._gradient import guard_gradient
-from .._model import flatten_means
+from .._model import flatten_means, has_values
 from .._posterior import as_posterior
 from .._prior import Prior, log_prior
 from .arguments import as_scalar
@@ -58,6 +59,17 @@ class ELBO(eqx.Module):
     kl: Float[Array, ""]
     num_failed: Int[Array, ""]
     temperature: Float[Array, ""]
+
+    def __repr__(self) -> str:
+        numbers = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not has_values(self) or any(map(jnp.ndim, numbers.values())):
+            return eqx.tree_pformat(self)
+        told = [
+            f"{name}={value:.6g}"
+            for name, value in numbers.items()
+            if not (name == "temperature" and value == 1)
+        ]
+        return f"ELBO({', '.join(told)})"
 
 
 def elbo(

@@ -17,8 +17,12 @@ from .._compute import fold_in, map_chunks, progress_bar
 from .._model import (
     OF_ONE_MODEL,
     AbstractEstimate,
+    column_text,
+    entry_name,
     flatten_means,
     free_means,
+    get_parameters,
+    has_values,
     refuse,
     sample_all_parameters,
 )
@@ -41,6 +45,8 @@ NARROW = 2e-3
 SPREAD_DRAWS = 64
 # Noise of the log density that is worth a word, in nats.
 VISIBLE_NOISE = 0.01
+# Entries whose values at the mode are printed.
+MOST_SHOWN = 40
 # What to do about a search that ended elsewhere than at a maximum.
 REMEDIES = {
     search.OUT_OF_STEPS: (
@@ -131,6 +137,11 @@ class MAPEstimate(AbstractEstimate):
         """The entries of the mode."""
         return flatten_means(self.model)
 
+    def moments_of_values(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The values at the mode, without standard deviations: none are fitted."""
+        values = [np.asarray(p.value) for p in get_parameters(self.model).values()]
+        return [(value, np.full(value.shape, np.nan)) for value in values]
+
     @property
     def num_agree(self) -> int:
         """How many starts ended in the best mode."""
@@ -166,6 +177,20 @@ class MAPEstimate(AbstractEstimate):
         if noise > VISIBLE_NOISE:
             words.append(f"differences below {noise:.2g} nats are noise")
         return f"MAPEstimate: {'; '.join(words)}"
+
+    def __str__(self) -> str:
+        """The summary, and where they are few the values at the mode by name."""
+        if not has_values(self):
+            return eqx.tree_pformat(self)
+        parameters = get_parameters(self.model)
+        if sum(p.mean.size for p in parameters.values()) > MOST_SHOWN:
+            return repr(self)
+        rows = [
+            (entry_name(name, i), f"{np.asarray(p.value)[i]:.4g}")
+            for name, p in parameters.items()
+            for i in np.ndindex(p.shape)
+        ]
+        return column_text(("name", "value"), rows, [repr(self)], {"value"})
 
     def _where(self) -> str:
         if self.start_spread >= NARROW or len(self.failed) == 1:

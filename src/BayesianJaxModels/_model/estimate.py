@@ -3,6 +3,7 @@
 from typing import Any, NoReturn
 
 import equinox as eqx
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 OVER_DRAWS = "Take it over draws, with `map_posterior(flatten_means, ...)`."
@@ -31,6 +32,14 @@ class AbstractEstimate(eqx.Module):
     def flatten_stdvs(self) -> Float[Array, " n"]:
         """The standard deviations of all entries."""
         refuse("flatten_stdvs", self, OVER_DRAWS)
+
+    def moments_of_values(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Mean and standard deviation of the `value` of each parameter of `model`.
+
+        In the order of `get_parameters` and in their shapes, in float64 on the host.
+        NaN for a standard deviation that is not known.
+        """
+        refuse("parameter_table", self, OVER_DRAWS)
 
     def entropy(self) -> Float[Array, ""]:
         """The differential entropy over all entries."""

@@ -33,6 +33,10 @@ class AbstractDiagnostics(eqx.Module):
         """How many chains the draws are of, one after the other, and their length."""
         return None
 
+    def of_entries(self) -> dict[str, Float[np.ndarray, " d"]]:
+        """What there is to say of each entry, by the heading that it has in a table."""
+        return {}
+
 
 class DrawsPosterior(AbstractPosterior):
     """A posterior made of draws, with equal weights or their own.
@@ -95,6 +99,18 @@ class DrawsPosterior(AbstractPosterior):
         told = self.diagnostics
         chains = told.chains if isinstance(told, AbstractDiagnostics) else None
         return (1, len(self.draws)) if chains is None else chains
+
+    def of_entries(self):
+        told = self.diagnostics
+        is_of_these = self.chains[0] * self.chains[1] == len(self.draws)
+        return (
+            told.of_entries()
+            if isinstance(told, AbstractDiagnostics) and is_of_these
+            else {}
+        )
+
+    def notes(self):
+        return [] if self.diagnostics is None else [repr(self.diagnostics)]
 
     def item(self, index: int | Int[Array, ""]) -> PyTree:
         values = self.draws[index]

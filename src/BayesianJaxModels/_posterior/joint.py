@@ -217,6 +217,15 @@ class JointPosterior(AbstractPosterior):
     def flatten_stdvs(self) -> Float[Array, " n"]:
         return self.stdv
 
+    def normal_parameters(self) -> list[bool]:
+        parameters = get_parameters(self.model).values()
+        return [self.joint.is_normal and not p.is_known for p in parameters]
+
+    def notes(self) -> list[str]:
+        if self.log_evidence is None or jnp.ndim(self.log_evidence) > 0:
+            return []
+        return [f"log evidence {float(self.log_evidence):.4g}"]
+
     @property
     def log_volume(self) -> Float[Array, ""]:
         """`log |det basis|`."""
