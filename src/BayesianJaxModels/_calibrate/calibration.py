@@ -69,7 +69,7 @@ class Coverage(eqx.Module):
             share = f"{simultaneous:.3g}"
             rows.append((f"{level:.3g}", f"{pointwise:.3g}", ends, share))
         failed = np.sum(self.num_failed)
-        words = f"Coverage: the share of observations within intervals of each level; "
+        words = "Coverage: the share of observations within intervals of each level; "
         words += f"{self.num_draws:,} draws"
         if failed:
             words += f", {failed:,} failed, over {np.size(self.num_failed):,} series"

@@ -1,5 +1,6 @@
 """Maximum a posteriori estimates, from many starts."""
 
+import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -190,7 +191,8 @@ class MAPEstimate(AbstractEstimate):
             for name, p in parameters.items()
             for i in np.ndindex(p.shape)
         ]
-        return column_text(("name", "value"), rows, [repr(self)], {"value"})
+        below = textwrap.wrap(repr(self), 88)
+        return column_text(("name", "value"), rows, below, {"value"})
 
     def _where(self) -> str:
         if self.start_spread >= NARROW or len(self.failed) == 1:

@@ -164,7 +164,9 @@ class Problem(AbstractProblem):
             likelihood = _name(self._of(self.likelihood, name))
             if not isinstance(self.likelihood, AbstractLikelihood | dict):
                 likelihood = _name(self.likelihood)
-            told.append(f"{'' if name == ONE else name + ': '}{words}, {likelihood}")
+            told.append(
+                f"{'' if name == ONE else name + ': '}{words}, likelihood {likelihood}"
+            )
         prior = "no prior" if self.prior is None else f"prior: {_name(self.prior)}"
         return (
             f"Problem: {'; '.join(told)}\n  simulate: {_name(self.simulate)}; {prior}"
