@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import equinox as eqx
 import jax
@@ -16,7 +16,6 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 from .._check import AllFailedError, check_counts, check_key
 from .._compute import fold_in, map_chunks, progress_bar
 from .._model import (
-    OF_ONE_MODEL,
     AbstractEstimate,
     column_text,
     entry_name,
@@ -24,7 +23,6 @@ from .._model import (
     free_means,
     get_parameters,
     has_values,
-    refuse,
     sample_all_parameters,
 )
 from .._posterior import as_float64
@@ -130,9 +128,16 @@ class MAPEstimate(AbstractEstimate):
     modes: tuple[Mode, ...]
     start_spread: float = eqx.field(static=True, default=float("inf"))
 
-    def get_parameters(self) -> None:
+    def get_parameters(self, verb="get_parameters") -> None:
         """Refuse: the widths of the parameters are not fitted."""
-        refuse("get_parameters", self, OF_ONE_MODEL)
+        self.refuse_as_model(verb)
+
+    def refuse_as_model(self, verb: str) -> NoReturn:
+        """Say that a verb takes the model at the mode."""
+        raise TypeError(
+            f"`{verb}` takes a model, and not a MAPEstimate, which has no fitted "
+            "widths. Pass its `model`, the drawn model at the mode."
+        )
 
     def flatten_means(self) -> Float[Array, " d"]:
         """The entries of the mode."""
@@ -246,6 +251,7 @@ def map_estimate(
         ValueError: If `num_starts` or `batch_size` is below 1, `log_density` returns no
             single number, or `prior` does not fit the model.
         AllFailedError: If every search failed.
+        TypeError: If the arguments are swapped, or `model` is a posterior or a fit.
         ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
@@ -267,7 +273,7 @@ def map_estimate(
         ```
     """
     check_counts(num_starts=num_starts)
-    check_engine_arguments(log_density, model, "model")
+    check_engine_arguments(log_density, model, "model", takes_posteriors=False)
     check_key(key)
     density = FlatDensity(log_density, model, batch_size)
     entries = density.entries

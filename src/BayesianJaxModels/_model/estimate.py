@@ -22,8 +22,20 @@ class AbstractEstimate(eqx.Module):
 
     model: eqx.AbstractVar[PyTree]
 
-    def get_parameters(self) -> None:
-        """Refuse, if none of the parameters inside says what was learnt."""
+    def get_parameters(self, verb: str = "get_parameters") -> None:
+        """Refuse, if none of the parameters inside says what was learnt.
+
+        Args:
+            verb: What is asked for them.
+        """
+
+    def refuse_as_model(self, verb: str) -> NoReturn:
+        """Say that a verb takes one model and not this.
+
+        Args:
+            verb: What is asked for.
+        """
+        refuse(verb, self, OF_ONE_MODEL)
 
     def flatten_means(self) -> Float[Array, " n"]:
         """The means of all entries."""
@@ -65,4 +77,10 @@ def refuse(verb: str, estimate: Any, remedy: str) -> NoReturn:
 def check_model(verb: str, model: PyTree) -> None:
     """Raise a `TypeError` where a posterior or fit came instead of a model."""
     if isinstance(model, AbstractEstimate):
-        refuse(verb, model, OF_ONE_MODEL)
+        model.refuse_as_model(verb)
+
+
+def check_has_parameters(verb: str, model: PyTree) -> None:
+    """Raise a `TypeError` where no parameter inside says what was learnt."""
+    if isinstance(model, AbstractEstimate):
+        model.get_parameters(verb)

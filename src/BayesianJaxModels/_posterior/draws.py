@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from .._check import check_finite, check_shape
 from .._model import (
     OF_ONE_MODEL,
+    check_model,
     flatten_means,
     free_columns,
     free_means,
@@ -74,6 +75,7 @@ class DrawsPosterior(AbstractPosterior):
     diagnostics: eqx.Module | None = None
 
     def __check_init__(self):
+        check_model("DrawsPosterior", self.model)
         num_entries = flatten_means(self.model).size
         num_free = free_means(self.model).size
         if jnp.shape(self.draws)[-1:] == (num_free,):
@@ -122,9 +124,9 @@ class DrawsPosterior(AbstractPosterior):
     def num_items(self):
         return len(self.draws)
 
-    def get_parameters(self) -> None:
+    def get_parameters(self, verb="get_parameters") -> None:
         """Refuse: `model` says what the parameters are, not where."""
-        refuse("get_parameters", self, OF_ONE_MODEL)
+        refuse(verb, self, OF_ONE_MODEL)
 
     def flatten_means(self) -> Float[Array, " d"]:
         """The means over the draws, of shape `(d,)`."""

@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 from .._check import as_float_array, check_key, check_shape, check_values
 from .._gradient import stop_gradient
 from .._model import (
+    check_model,
     draw_from_noise,
     free_means,
     get_parameters,
@@ -76,6 +77,7 @@ class JointPosterior(AbstractPosterior):
     log_evidence: Float[Array, "..."] | None = None
 
     def __check_init__(self):
+        check_model("JointPosterior", self.model)
         means = free_means(self.model)
         arrays = {"joint.mean": self.joint.mean, "basis": self.basis}
         for axes, (name, array) in enumerate(arrays.items(), start=1):

@@ -15,7 +15,7 @@ from .._check import is_array
 from .._compute import fold_in
 from .._dynamics import Trajectory
 from .._likelihood import AbstractLikelihood
-from .._model import get_parameters, has_values
+from .._model import check_model, get_parameters, has_values
 from .._prior import AbstractPrior, Prior
 from .base import AbstractProblem, Outcome
 from .observable import check_observe, observed
@@ -125,6 +125,7 @@ class Problem(AbstractProblem):
             _check_data(name, data, self._of(self.mask, name))
 
     def outcome(self, drawn: PyTree, key: PRNGKeyArray | None = None) -> Outcome:
+        check_model("A problem", drawn)
         states = self.simulate(drawn)
         succeeded, settled = _settle(states)
         likelihoods = self._likelihoods(drawn)
@@ -184,6 +185,7 @@ class Problem(AbstractProblem):
         return replace(self, simulate=move(ts), observations=none, mask=None)
 
     def check(self, model: PyTree) -> None:
+        check_model("A problem", model)
         likelihoods = self._likelihoods(model)
         for name, data in self._series().items():
             if data is None or isinstance(data, Tracer):
