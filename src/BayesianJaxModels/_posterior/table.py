@@ -213,8 +213,8 @@ def posterior_table(
         raise ValueError(f"`probs` must be numbers in (0, 1), but got {probs}.")
     check_counts(num_samples=num_samples)
     with jax.ensure_compile_time_eval():
-        key = jax.random.key(0) if key is None else check_key(key)
-        return _tabulate(posterior, tuple(probs), key, num_samples)
+        made = jax.random.key(0) if key is None else check_key(key)
+        return _tabulate(posterior, tuple(probs), made, num_samples)
 
 
 def _tabulate(
@@ -249,33 +249,30 @@ def _tabulate(
         drawn = _values_of_draws(posterior, indices)
     elif num_items is None:
         source = [f"{_kind(posterior)}: numbers in closed form"]
-    checks = _checks(posterior, parameters)
-    rows, position = [], 0
+    checks, rows = _checks(posterior, parameters), []
     for index, (name, p) in enumerate(parameters.items()):
-        of_one = None
-        if moments is not None:
-            end = position + p.mean.size
-            of_one = [x[position:end].reshape(p.shape) for x in moments]
-            position = end
-        if is_normal[index]:
-            found = _of_normal(p, *of_one, probs)
+        own = None if moments is None else moments[index]
+        if own is not None and is_normal[index]:
+            mean, stdv, of_probs = _of_normal(p, own[0], own[1], probs)
         elif drawn is None:  # known
-            value = np.asarray(p.value, np.float64)
-            found = value, np.zeros_like(value), np.stack([value for _ in probs])
+            mean = np.asarray(p.value, np.float64)
+            stdv = np.zeros_like(mean)
+            of_probs = np.broadcast_to(mean, (len(probs), *mean.shape))
         else:
-            mean, stdv, found_quantiles = _of_draws(
-                np.asarray(drawn[index], np.float64), weights, probs
-            )
-            if of_one is not None and p.support is None:
-                mean, stdv = of_one
-            found = mean, stdv, found_quantiles
-        known = p.is_known and not np.any(found[1])
-        rows.append(PosteriorRow(name, *found, known, {} if known else checks[index]))
+            values = np.asarray(drawn[index], np.float64)
+            mean, stdv, of_probs = _of_draws(values, weights, probs)
+            if own is not None and p.support is None:
+                mean, stdv = own
+        known = p.is_known and not np.any(stdv)
+        of_engine = {} if known else checks[index]
+        rows.append(PosteriorRow(name, mean, stdv, of_probs, known, of_engine))
     return PosteriorTable(tuple(rows), probs, (*source, *posterior.notes()))
 
 
-def _moments(posterior: AbstractPosterior) -> list[np.ndarray] | None:
-    """Means and standard deviations of all entries in closed form, if they are known.
+def _moments(
+    posterior: AbstractPosterior,
+) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """Mean and standard deviation of each parameter in closed form, if they are known.
 
     Those of numbers without a support, or unconstrained.
     """
@@ -289,11 +286,19 @@ def _moments(posterior: AbstractPosterior) -> list[np.ndarray] | None:
     whole = [flatten_means(posterior.model), np.zeros(is_free.size)]
     whole = [np.array(x, np.float64) for x in whole]
     for vector, x in zip(found, whole, strict=True):
-        if vector.size == is_free.size:
-            x[:] = vector
-        else:
-            x[is_free] = vector
-    return whole
+        x[is_free if vector.size < is_free.size else slice(None)] = vector
+    mean, stdv = (_by_parameter(posterior, x) for x in whole)
+    return list(zip(mean, stdv, strict=True))
+
+
+def _by_parameter(
+    posterior: AbstractPosterior, entries: Float[np.ndarray, " n"]
+) -> list[np.ndarray]:
+    """A vector of all entries, taken apart."""
+    shapes = [p.shape for p in get_parameters(posterior.model).values()]
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    parts = np.split(entries, ends[:-1]) if shapes else []
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _checks(
@@ -308,11 +313,8 @@ def _checks(
     }
     for name, whole in checks.items():
         whole[is_free] = posterior.of_entries()[name]
-    ends = np.cumsum([0, *(p.mean.size for p in parameters.values())])
-    return [
-        {name: x[start:end].reshape(p.shape) for name, x in checks.items()}
-        for start, end, p in zip(ends, ends[1:], parameters.values(), strict=False)
-    ]
+    apart = {name: _by_parameter(posterior, whole) for name, whole in checks.items()}
+    return [{name: x[i] for name, x in apart.items()} for i in range(len(parameters))]
 
 
 @eqx.filter_jit
