@@ -87,7 +87,9 @@ from ._posterior import (
     JointPosterior as JointPosterior,
     Linearised as Linearised,
     MixturePosterior as MixturePosterior,
+    PosteriorTable as PosteriorTable,
     PriorDraws as PriorDraws,
+    posterior_table as posterior_table,
 )
 from ._predict import (
     RunningSummary as RunningSummary,

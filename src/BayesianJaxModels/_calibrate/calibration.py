@@ -14,6 +14,7 @@ from jaxtyping import ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
 
 from .._check import AllFailedError
 from .._dynamics import Trajectory
+from .._model import column_text
 from .._predict import quantiles, read_weights
 
 LEVELS = tuple(i / 20 for i in range(1, 20))
@@ -51,6 +52,28 @@ class Coverage(eqx.Module):
     simultaneous: Float[np.ndarray, " k"]
     num_draws: int = eqx.field(static=True)
     num_failed: Int[np.ndarray, "..."]
+
+    def __repr__(self) -> str:
+        headings = ("level", "pointwise", "by time", "simultaneous")
+        rows = []
+        for row in zip(
+            self.levels,
+            self.pointwise,
+            self.by_time,
+            np.atleast_1d(self.simultaneous),
+            strict=True,
+        ):
+            level, pointwise, by_time, simultaneous = row
+            known = by_time[np.isfinite(by_time)]
+            ends = f"{known.min():.3g} to {known.max():.3g}" if known.size else ""
+            share = f"{simultaneous:.3g}"
+            rows.append((f"{level:.3g}", f"{pointwise:.3g}", ends, share))
+        failed = np.sum(self.num_failed)
+        words = "Coverage: the share of observations within intervals of each level; "
+        words += f"{self.num_draws:,} draws"
+        if failed:
+            words += f", {failed:,} failed, over {np.size(self.num_failed):,} series"
+        return column_text(headings, rows, [words], to_the_right=headings)
 
 
 def coverage(

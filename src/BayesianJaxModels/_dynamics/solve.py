@@ -8,11 +8,12 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
 
 from .._check import is_float_array
 from .._gradient import all_finite, guard_gradient
-from .._model import check_model
+from .._model import check_model, has_values
 from ._patches.controller import RejectInfinite
 from ._patches.implicit import call_with_finite_tangents
 from ._patches.newton import without_lapack
@@ -158,6 +159,36 @@ class Solve(eqx.Module):
         self.progress_meter = progress_meter or diffrax.NoProgressMeter()
         self.batched = batched
         self.shared_steps = shared_steps
+
+    def __str__(self) -> str:
+        """The times, the solver and its tolerances; where JAX traces the structure."""
+        if not has_values(self):
+            return repr(self)
+        ts, mask = (np.asarray(x) for x in (self.clock.ts, self.clock.mask))
+        words = f"Solve: {ts.shape[-1]:,} times from {ts.min():g} to {ts.max():g}"
+        if ts.ndim > 1:
+            words += f" in {len(ts):,} rows"
+        if not mask.all():
+            words += f", {mask.sum():,} of {mask.size:,} count"
+        t0 = self.clock.reference if self.t0 is None else self.t0
+        words += f"; t0 {_spell(t0)}"
+        if self.clock.jump_ts is not None:
+            words += f", {np.shape(self.clock.jump_ts)[-1]} jumps"
+        controller = self.stepsize_controller
+        details = [type(self.solver).__name__]
+        if isinstance(controller, diffrax.PIDController):
+            details += [f"rtol {_spell(controller.rtol)}"]
+            details += [f"atol {_spell(controller.atol)}"]
+        else:
+            details += [type(controller).__name__]
+        details += [] if self.dt0 is None else [f"dt0 {_spell(self.dt0)}"]
+        details += [f"max_steps {self.max_steps}"]
+        if self.adjoint is not None:
+            details += [type(self.adjoint).__name__]
+        details += [] if self.event is None else ["with an event"]
+        if self.batched:
+            details += ["batched" + (", shared steps" if self.shared_steps else "")]
+        return f"{words}\n  {', '.join(details)}"
 
     def at(
         self,
@@ -343,6 +374,14 @@ def _controller(
             f"them to the {type(given).__name__} that you pass, or leave it out."
         )
     return given
+
+
+def _spell(given: Any) -> str:
+    """A number, or what there is in place of one."""
+    if callable(given):
+        return "of the model"
+    known = np.asarray(given)
+    return f"{known:g}" if known.ndim == 0 else f"of shape {known.shape}"
 
 
 def _is_adaptive(controller: diffrax.AbstractStepSizeController) -> bool:

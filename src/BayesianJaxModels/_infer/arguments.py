@@ -9,19 +9,17 @@ from .._model import AbstractEstimate, flatten_named
 from .._parameter import is_parameter
 
 
-def check_engine_arguments(log_density: Any, start: Any, name: str = "start") -> None:
+def check_engine_arguments(
+    log_density: Any, start: Any, name: str = "start", *, takes_posteriors: bool = True
+) -> None:
     """Hold the first two arguments of an engine to what they must be.
 
     Raises:
         TypeError: If they are swapped, `log_density` cannot be called, or `start` is a
-            `MAPEstimate` or has no parameters; with the remedy.
+            `MAPEstimate` or has no parameters, or a posterior where a model is asked
+            for; with the remedy.
     """
     from .map_estimate import MAPEstimate  # which imports this file
-
-    def can_be_drawn(argument):
-        is_posterior = isinstance(argument, AbstractEstimate)
-        nodes = [node for _, node in flatten_named(argument)[0]]
-        return is_posterior or any(map(is_parameter, nodes))
 
     if not can_be_drawn(start) and can_be_drawn(log_density):
         raise TypeError(
@@ -34,6 +32,11 @@ def check_engine_arguments(log_density: Any, start: Any, name: str = "start") ->
             "`log_density` must be a function from a drawn model to one number, but "
             f"is a {type(log_density).__name__}."
         )
+    if not takes_posteriors and isinstance(start, AbstractEstimate):
+        raise TypeError(
+            f"`{name}` must be a model with parameters, but is a "
+            f"{type(start).__name__}. Pass its `model`, or a model drawn from it."
+        )
     if isinstance(start, MAPEstimate):
         raise TypeError(
             f"`{name}` is a MAPEstimate, a point without widths. Pass "
@@ -44,6 +47,13 @@ def check_engine_arguments(log_density: Any, start: Any, name: str = "start") ->
             f"`{name}` must be a model with parameters or a posterior, but is a "
             f"{type(start).__name__} and has no parameters."
         )
+
+
+def can_be_drawn(argument: Any) -> bool:
+    """Whether it is a posterior, a fit or a model with parameters."""
+    is_posterior = isinstance(argument, AbstractEstimate)
+    nodes = [node for _, node in flatten_named(argument)[0]]
+    return is_posterior or any(map(is_parameter, nodes))
 
 
 def as_scalar(name: str, value: Any) -> Float[Array, ""]:

@@ -1,6 +1,7 @@
 """The evidence lower bound, term by term."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import equinox as eqx
@@ -11,10 +12,10 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 from .._check import as_float_array, check_counts, check_key, check_shape, check_values
 from .._compute import fold_in
 from .._gradient import guard_gradient
-from .._model import flatten_means
+from .._model import flatten_means, has_values
 from .._posterior import as_posterior
 from .._prior import Prior, log_prior
-from .arguments import as_scalar
+from .arguments import as_scalar, can_be_drawn
 from .structured import antithetic_noise, sobol_noise
 
 LogDensity = Callable[[Any], Float[Array, ""]]
@@ -58,6 +59,17 @@ class ELBO(eqx.Module):
     kl: Float[Array, ""]
     num_failed: Int[Array, ""]
     temperature: Float[Array, ""]
+
+    def __repr__(self) -> str:
+        numbers = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not has_values(self) or any(map(jnp.ndim, numbers.values())):
+            return eqx.tree_pformat(self)
+        told = [
+            f"{name}={value:.6g}"
+            for name, value in numbers.items()
+            if not (name == "temperature" and value == 1)
+        ]
+        return f"ELBO({', '.join(told)})"
 
 
 def elbo(
@@ -121,7 +133,8 @@ def elbo(
         An `ELBO`.
 
     Raises:
-        TypeError: If `key` is no random key.
+        TypeError: If `key` is no random key, `log_likelihood` no function, the two
+            first arguments are swapped, or `posterior` is a `MAPEstimate`.
         ValueError: If options or shapes do not fit.
         NotImplementedError: If the posterior has no draw that can be trained through,
             or there is no closed form, or no structured draw, for a type of parameter.
@@ -143,6 +156,7 @@ def elbo(
         gradient, bound = step(slope, jax.random.key(0))
         ```
     """
+    _check_order(posterior, log_likelihood)
     posterior = as_posterior(posterior)
     check_key(key)
     _check_options(kl, draws, num_samples, stick_the_landing or importance_weighted)
@@ -218,6 +232,20 @@ def elbo(
         num_failed=num_samples - num_good,
         temperature=tempered,
     )
+
+
+def _check_order(posterior: Any, log_likelihood: Any) -> None:
+    if can_be_drawn(log_likelihood) and not can_be_drawn(posterior):
+        raise TypeError(
+            "`posterior` and `log_likelihood` seem to be swapped: the first is a "
+            f"{type(posterior).__name__}, which has no parameters, and the second a "
+            f"{type(log_likelihood).__name__}. Pass the posterior first."
+        )
+    if not callable(log_likelihood):
+        raise TypeError(
+            "`log_likelihood` must be a function from a drawn model to one number, but "
+            f"is a {type(log_likelihood).__name__}."
+        )
 
 
 def _log_prior(drawn: PyTree, prior: Prior | LogDensity | None) -> Float[Array, ""]:

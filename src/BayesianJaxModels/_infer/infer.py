@@ -9,6 +9,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -120,14 +121,17 @@ class Inference(AbstractEstimate):
     def as_posterior(self) -> AbstractPosterior:
         return self.posterior
 
-    def get_parameters(self) -> None:
-        self.posterior.get_parameters()
+    def get_parameters(self, verb: str = "get_parameters") -> None:
+        self.posterior.get_parameters(verb)
 
     def flatten_means(self) -> Float[Array, " n"]:
         return self.posterior.flatten_means()
 
     def flatten_stdvs(self) -> Float[Array, " n"]:
         return self.posterior.flatten_stdvs()
+
+    def moments_of_values(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        return self.posterior.moments_of_values()
 
     def entropy(self) -> Float[Array, ""]:
         return self.posterior.entropy()

@@ -63,6 +63,7 @@ def laplace(
         have no such fit and are left out.
 
     Raises:
+        TypeError: If the arguments are swapped, or `model` is a posterior.
         ValueError: If the curvature is not negative in every direction, or
             `log_density` returns no single number.
 
@@ -82,8 +83,9 @@ def laplace(
         ```
     """
     if isinstance(model, MAPEstimate):
+        check_engine_arguments(log_density, model.model, "model")
         return _of_all_modes(log_density, model, residuals)
-    check_engine_arguments(log_density, model, "model")
+    check_engine_arguments(log_density, model, "model", takes_posteriors=False)
     return _at_mode(log_density, model, residuals)[0]
 
 

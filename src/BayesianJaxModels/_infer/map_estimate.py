@@ -1,10 +1,11 @@
 """Maximum a posteriori estimates, from many starts."""
 
+import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import equinox as eqx
 import jax
@@ -15,11 +16,13 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 from .._check import AllFailedError, check_counts, check_key
 from .._compute import fold_in, map_chunks, progress_bar
 from .._model import (
-    OF_ONE_MODEL,
     AbstractEstimate,
+    column_text,
+    entry_name,
     flatten_means,
     free_means,
-    refuse,
+    get_parameters,
+    has_values,
     sample_all_parameters,
 )
 from .._posterior import as_float64
@@ -41,6 +44,8 @@ NARROW = 2e-3
 SPREAD_DRAWS = 64
 # Noise of the log density that is worth a word, in nats.
 VISIBLE_NOISE = 0.01
+# Entries whose values at the mode are printed.
+MOST_SHOWN = 40
 # What to do about a search that ended elsewhere than at a maximum.
 REMEDIES = {
     search.OUT_OF_STEPS: (
@@ -123,13 +128,25 @@ class MAPEstimate(AbstractEstimate):
     modes: tuple[Mode, ...]
     start_spread: float = eqx.field(static=True, default=float("inf"))
 
-    def get_parameters(self) -> None:
+    def get_parameters(self, verb="get_parameters") -> None:
         """Refuse: the widths of the parameters are not fitted."""
-        refuse("get_parameters", self, OF_ONE_MODEL)
+        self.refuse_as_model(verb)
+
+    def refuse_as_model(self, verb: str) -> NoReturn:
+        """Say that a verb takes the model at the mode."""
+        raise TypeError(
+            f"`{verb}` takes a model, and not a MAPEstimate, which has no fitted "
+            "widths. Pass its `model`, the drawn model at the mode."
+        )
 
     def flatten_means(self) -> Float[Array, " d"]:
         """The entries of the mode."""
         return flatten_means(self.model)
+
+    def moments_of_values(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The values at the mode, without standard deviations: none are fitted."""
+        values = [np.asarray(p.value) for p in get_parameters(self.model).values()]
+        return [(value, np.full(value.shape, np.nan)) for value in values]
 
     @property
     def num_agree(self) -> int:
@@ -166,6 +183,21 @@ class MAPEstimate(AbstractEstimate):
         if noise > VISIBLE_NOISE:
             words.append(f"differences below {noise:.2g} nats are noise")
         return f"MAPEstimate: {'; '.join(words)}"
+
+    def __str__(self) -> str:
+        """The summary, and where they are few the values at the mode by name."""
+        if not has_values(self):
+            return eqx.tree_pformat(self)
+        parameters = get_parameters(self.model)
+        if sum(p.mean.size for p in parameters.values()) > MOST_SHOWN:
+            return repr(self)
+        rows = [
+            (entry_name(name, i), f"{np.asarray(p.value)[i]:.4g}")
+            for name, p in parameters.items()
+            for i in np.ndindex(p.shape)
+        ]
+        below = textwrap.wrap(repr(self), 88)
+        return column_text(("name", "value"), rows, below, {"value"})
 
     def _where(self) -> str:
         if self.start_spread >= NARROW or len(self.failed) == 1:
@@ -219,6 +251,7 @@ def map_estimate(
         ValueError: If `num_starts` or `batch_size` is below 1, `log_density` returns no
             single number, or `prior` does not fit the model.
         AllFailedError: If every search failed.
+        TypeError: If the arguments are swapped, or `model` is a posterior or a fit.
         ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
@@ -240,7 +273,7 @@ def map_estimate(
         ```
     """
     check_counts(num_starts=num_starts)
-    check_engine_arguments(log_density, model, "model")
+    check_engine_arguments(log_density, model, "model", takes_posteriors=False)
     check_key(key)
     density = FlatDensity(log_density, model, batch_size)
     entries = density.entries

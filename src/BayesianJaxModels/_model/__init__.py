@@ -44,7 +44,12 @@ from .sample import (
 from .table import (
     ParameterRow as ParameterRow,
     ParameterTable as ParameterTable,
+    column_text as column_text,
+    entry_name as entry_name,
+    has_values as has_values,
     parameter_table as parameter_table,
+    spell as spell,
+    table_html as table_html,
 )
 from .tree import (
     Model as Model,

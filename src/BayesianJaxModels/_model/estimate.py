@@ -3,6 +3,7 @@
 from typing import Any, NoReturn
 
 import equinox as eqx
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 OVER_DRAWS = "Take it over draws, with `map_posterior(flatten_means, ...)`."
@@ -32,8 +33,20 @@ class AbstractEstimate(eqx.Module):
             "`laplace(log_density, estimate)`."
         )
 
-    def get_parameters(self) -> None:
-        """Refuse, if none of the parameters inside says what was learnt."""
+    def get_parameters(self, verb: str = "get_parameters") -> None:
+        """Refuse, if none of the parameters inside says what was learnt.
+
+        Args:
+            verb: What is asked for them.
+        """
+
+    def refuse_as_model(self, verb: str) -> NoReturn:
+        """Say that a verb takes one model and not this.
+
+        Args:
+            verb: What is asked for.
+        """
+        refuse(verb, self, OF_ONE_MODEL)
 
     def flatten_means(self) -> Float[Array, " n"]:
         """The means of all entries."""
@@ -42,6 +55,14 @@ class AbstractEstimate(eqx.Module):
     def flatten_stdvs(self) -> Float[Array, " n"]:
         """The standard deviations of all entries."""
         refuse("flatten_stdvs", self, OVER_DRAWS)
+
+    def moments_of_values(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Mean and standard deviation of the `value` of each parameter of `model`.
+
+        In the order of `get_parameters` and in their shapes, in float64 on the host.
+        NaN for a standard deviation that is not known.
+        """
+        refuse("parameter_table", self, OVER_DRAWS)
 
     def entropy(self) -> Float[Array, ""]:
         """The differential entropy over all entries."""
@@ -67,4 +88,10 @@ def refuse(verb: str, estimate: Any, remedy: str) -> NoReturn:
 def check_model(verb: str, model: PyTree) -> None:
     """Raise a `TypeError` where a posterior or fit came instead of a model."""
     if isinstance(model, AbstractEstimate):
-        refuse(verb, model, OF_ONE_MODEL)
+        model.refuse_as_model(verb)
+
+
+def check_has_parameters(verb: str, model: PyTree) -> None:
+    """Raise a `TypeError` where no parameter inside says what was learnt."""
+    if isinstance(model, AbstractEstimate):
+        model.get_parameters(verb)

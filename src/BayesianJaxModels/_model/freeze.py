@@ -9,6 +9,7 @@ from jaxtyping import PyTree
 
 from .._check import is_float_array, near_matches
 from .._parameter import is_parameter
+from .estimate import check_has_parameters
 from .tree import Model, flatten_named, map_parts, name_of
 
 
@@ -20,6 +21,9 @@ def freeze_stdvs(model: Model) -> tuple[Model, Model]:
 
     Returns:
         `(dynamic, static)`; `unfreeze_all(dynamic, static)` is the model again.
+
+    Raises:
+        TypeError: If `model` is draws or a fit, in which nothing trains.
 
     Example:
         ```python
@@ -34,6 +38,7 @@ def freeze_stdvs(model: Model) -> tuple[Model, Model]:
         gradient.raw_stdv  # None
         ```
     """
+    check_has_parameters("freeze_stdvs", model)
     return _partition(model, lambda name, is_mean: is_mean)
 
 
@@ -46,6 +51,9 @@ def freeze_means(model: Model) -> tuple[Model, Model]:
     Returns:
         `(dynamic, static)`; `unfreeze_all(dynamic, static)` is the model again.
 
+    Raises:
+        TypeError: If `model` is draws or a fit, in which nothing trains.
+
     Example:
         ```python
         log_rate = bjm.GaussianParameter(np.array(0.0), np.array(0.1))
@@ -54,6 +62,7 @@ def freeze_means(model: Model) -> tuple[Model, Model]:
         dynamic.raw_stdv  # 0.1
         ```
     """
+    check_has_parameters("freeze_means", model)
     return _partition(model, lambda name, is_mean: not is_mean)
 
 
@@ -68,7 +77,7 @@ def freeze_params(model: Model, names: Iterable[str]) -> tuple[Model, Model]:
         `(dynamic, static)`; `unfreeze_all(dynamic, static)` is the model again.
 
     Raises:
-        TypeError: If `names` is one string.
+        TypeError: If `names` is one string, or `model` is draws or a fit.
         ValueError: If the model has no parameter of a name; near matches are listed.
 
     Example:
@@ -80,6 +89,7 @@ def freeze_params(model: Model, names: Iterable[str]) -> tuple[Model, Model]:
     """
     if isinstance(names, str):
         raise TypeError(f"`names` must be several names; write [{names!r}] for one.")
+    check_has_parameters("freeze_params", model)
     frozen = set(names)
     named, _ = flatten_named(model)
     known = [name for name, p in named if is_parameter(p) or is_float_array(p)]

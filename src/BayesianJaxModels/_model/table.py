@@ -1,18 +1,18 @@
 """A model as a table of its parameters, for a terminal and for a notebook."""
 
 import html
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Float, PyTree
 
 from .._parameter import AbstractParameter
 from .estimate import AbstractEstimate
-from .free import free_means, replace_free_means
-from .introspect import flatten_means, get_parameters, unflatten_means
+from .introspect import get_parameters
 
 HEADINGS = ("name", "type", "shape", "count", "mean")
 MOST_VALUES = 4  # spelt one by one; of more, the least and the greatest
@@ -26,9 +26,9 @@ class ParameterRow:
         name: As in `get_parameters`.
         type: The name of its class; in the table of a posterior, of that.
         mean: The means, in the shape of the parameter. Of one with a `support`, the
-            values at the means.
+            values at the means; in the table of a posterior, the means of the values.
         stdv: The standard deviations, in the same shape; NaN where none were fitted. Of
-            one with a `support`, those of the value, to first order.
+            one with a `support`, those of the value: of a model to first order.
 
     Example:
         ```python
@@ -47,7 +47,7 @@ class ParameterRow:
         """What stands under the headings."""
         shape = " x ".join(map(str, self.mean.shape)) or "scalar"
         count = f"{self.mean.size:,}"
-        return self.name, self.type, shape, count, _spell(self.mean), _spell(self.stdv)
+        return self.name, self.type, shape, count, spell(self.mean), spell(self.stdv)
 
 
 @dataclass(frozen=True)
@@ -82,32 +82,14 @@ class ParameterTable:
 
     def __str__(self) -> str:
         headings = (*HEADINGS, self.width)
-        lines = [headings, *(row.cells() for row in self.rows)]
-        columns = zip(*lines, strict=True)
-        widths = [max(map(len, column)) for column in columns]
-        rule = "-" * (sum(widths) + 2 * len(widths) - 2)
-        spelt = [
-            "  ".join(
-                cell.rjust(width) if heading == "count" else cell.ljust(width)
-                for heading, cell, width in zip(headings, line, widths, strict=True)
-            ).rstrip()
-            for line in lines
-        ]
-        return "\n".join([spelt[0], rule, *spelt[1:], rule, self.total])
+        rows = [row.cells() for row in self.rows]
+        return column_text(headings, rows, [self.total], to_the_right={"count"})
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        def line(cells: tuple[str, ...], tag: str) -> str:
-            spelt = (f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
-            return f"<tr>{''.join(spelt)}</tr>"
-
-        body = "".join(line(row.cells(), "td") for row in self.rows)
-        head = line((*HEADINGS, self.width), "th")
-        return (
-            f"<table><caption>{self.total}</caption><thead>{head}</thead>"
-            f"<tbody>{body}</tbody></table>"
-        )
+        rows = [row.cells() for row in self.rows]
+        return table_html((*HEADINGS, self.width), rows, self.total)
 
 
 def parameter_table(model: PyTree) -> ParameterTable:
@@ -117,7 +99,8 @@ def parameter_table(model: PyTree) -> ParameterTable:
     and a notebook show the table of a `Module`; `repr(model)` is the structure. The
     column "own sd" has the widths that the parameters carry. Those of a drawn model,
     such as `map_estimate(...).model`, say nothing of the draw. A parameter with a
-    `support` is shown by its value: that at its mean, with the sd to first order.
+    `support` is shown by its value: that at its mean, with the sd to first order, or
+    of a posterior the mean and sd of values, as `posterior_table` has them.
 
     Args:
         model: Any pytree with parameters, or a posterior: then its means and standard
@@ -127,8 +110,7 @@ def parameter_table(model: PyTree) -> ParameterTable:
         The table: print it, or read its `rows`.
 
     Raises:
-        TypeError: If the model has no values, as under `jax.jit`, or a posterior does
-            not know its means.
+        TypeError: If the model has no values, as under `jax.jit`.
 
     Example:
         ```python
@@ -143,35 +125,26 @@ def parameter_table(model: PyTree) -> ParameterTable:
         )
     if isinstance(model, AbstractEstimate):
         return _table_of(model)
-    rows = (
-        _row(name, type(p).__name__, p, p.stdv)
-        for name, p in get_parameters(model).items()
-    )
+    with jax.ensure_compile_time_eval():  # of constants where something else is traced
+        rows = [_row(name, p) for name, p in get_parameters(model).items()]
     return ParameterTable(tuple(rows))
 
 
 def _table_of(estimate: AbstractEstimate) -> ParameterTable:
-    template, means = estimate.model, estimate.flatten_means()
-    has_none = type(estimate).flatten_stdvs is AbstractEstimate.flatten_stdvs
-    stdvs = jnp.full_like(means, jnp.nan) if has_none else estimate.flatten_stdvs()
-    are_free = means.size == free_means(template).size
-    place = replace_free_means if are_free else unflatten_means
-    certain = unflatten_means(template, jnp.zeros_like(flatten_means(template)))
-    fitted, widths = place(template, means), get_parameters(place(certain, stdvs))
-    kind = type(estimate).__name__
+    names, kind = get_parameters(estimate.model), type(estimate).__name__
+    moments = estimate.moments_of_values()
     rows = (
-        _row(name, kind, p, widths[name].mean)
-        for name, p in get_parameters(fitted).items()
+        ParameterRow(name, kind, mean, stdv)
+        for name, (mean, stdv) in zip(names, moments, strict=True)
     )
     return ParameterTable(tuple(rows), width="sd")
 
 
-def _row(
-    name: str, kind: str, parameter: AbstractParameter, stdv: Float[Array, "..."]
-) -> ParameterRow:
-    support = parameter.support
+def _row(name: str, parameter: AbstractParameter) -> ParameterRow:
+    stdv, support = parameter.stdv, parameter.support
     if support is not None:
         stdv = stdv * jnp.exp(support.log_slope(parameter.mean))
+    kind = type(parameter).__name__
     return ParameterRow(name, kind, np.asarray(parameter.value), np.asarray(stdv))
 
 
@@ -181,10 +154,53 @@ def has_values(model: PyTree) -> bool:
     return not any(isinstance(leaf, shapes) for leaf in jax.tree.leaves(model))
 
 
-def _spell(values: Float[np.ndarray, "..."]) -> str:
+def entry_name(name: str, index: tuple[int, ...]) -> str:
+    """What an entry of a parameter is called: `rates[0]`, `W[0, 1]`."""
+    place = f"[{', '.join(map(str, index))}]" if index else ""
+    return (name or "parameter") + place
+
+
+def spell(values: Float[np.ndarray, "..."], style: str = ".3g") -> str:
+    """Few numbers one by one; of more, the least and the greatest."""
     if np.isnan(values).all() and values.size > 0:
         return "not fitted"
     if values.size <= MOST_VALUES:
-        return ", ".join(f"{value:.3g}" for value in values.ravel())
-    low, high = f"{values.min():.3g}", f"{values.max():.3g}"
+        return ", ".join(f"{value:{style}}" for value in values.ravel())
+    low, high = f"{values.min():{style}}", f"{values.max():{style}}"
     return low if low == high else f"{low} to {high}"
+
+
+def column_text(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    below: Sequence[str],
+    to_the_right: Container[str],
+) -> str:
+    """A table for a terminal, with lines below it."""
+    lines = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    spelt = [
+        "  ".join(
+            cell.rjust(width) if heading in to_the_right else cell.ljust(width)
+            for heading, cell, width in zip(headings, line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+    return "\n".join([spelt[0], rule, *spelt[1:], rule, *below])
+
+
+def table_html(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], caption: str
+) -> str:
+    """A table for a notebook."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        spelt = (f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+        return f"<tr>{''.join(spelt)}</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return (
+        f"<table><caption>{html.escape(caption)}</caption>"
+        f"<thead>{line(headings, 'th')}</thead><tbody>{body}</tbody></table>"
+    )

@@ -140,6 +140,11 @@ class AbstractParameter(eqx.Module):
         return False
 
     @property
+    def is_normal(self) -> bool:
+        """Whether every entry of `mean`, by itself, has a normal distribution."""
+        return False
+
+    @property
     @abstractmethod
     def stdv(self) -> Float[Array, "..."]:
         """The marginal standard deviations, in the shape and unit of `mean`."""

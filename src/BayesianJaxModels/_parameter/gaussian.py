@@ -53,6 +53,10 @@ class GaussianParameter(AbstractLocationScale):
         return replace(self, raw_stdv=raw_width("stdv", stdv, self.mean))
 
     @property
+    def is_normal(self):
+        return True
+
+    @property
     def group(self):
         return "gaussian"
 

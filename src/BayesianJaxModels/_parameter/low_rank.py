@@ -94,6 +94,10 @@ class LowRankGaussianParameter(AbstractLocationScale):
         return cls(mean, raw_diagonal, factor)
 
     @property
+    def is_normal(self):
+        return True
+
+    @property
     def root(self) -> Float[Array, "n m"]:
         """`D` beside `F`: the matrix that times its transpose is the covariance."""
         return jnp.concatenate([jnp.diag(self._diagonal), self.factor], axis=1)

@@ -105,6 +105,10 @@ class MultivariateGaussianParameter(AbstractLocationScale):
         return cls(mean, raw_diagonal, factor[np.tril_indices(mean.size, -1)])
 
     @property
+    def is_normal(self):
+        return True
+
+    @property
     def cholesky(self) -> Float[Array, "n n"]:
         """The lower triangular factor `L`."""
         rows, columns = np.tril_indices(self.mean.size, -1)

@@ -11,3 +11,7 @@ from .linearised import Linearised as Linearised
 from .mean_field import as_posterior as as_posterior, moments as moments
 from .mixture import MixturePosterior as MixturePosterior
 from .prior_draws import PriorDraws as PriorDraws
+from .table import (
+    PosteriorTable as PosteriorTable,
+    posterior_table as posterior_table,
+)

@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 
-from .._model import AbstractEstimate
+from .._model import AbstractEstimate, get_parameters, has_values
 from .._prior import Prior
 
 
@@ -18,7 +18,8 @@ class AbstractPosterior(AbstractEstimate):
 
     A subclass of your own needs `draw`. With `log_prob` and `moments` it can start
     `importance` and be judged by `diagnose`, with `draw_and_log_prob` `elbo` trains it,
-    and with `num_items` and `item` its draws are taken once each.
+    and with `num_items` and `item` its draws are taken once each. `print(posterior)`
+    and a notebook show `posterior_table(posterior)`; `repr` is the structure.
 
     Attributes:
         model: A model with the parameters, shapes and dtypes that draws have.
@@ -130,6 +131,39 @@ class AbstractPosterior(AbstractEstimate):
     def parts(self) -> tuple[Float[np.ndarray, " k"], list["AbstractPosterior"]]:
         """The weights in float64 and the parts of a mixture; of others 1 and itself."""
         return np.ones(1), [self]
+
+    def normal_parameters(self) -> list[bool]:
+        """Of which parameters each entry, unconstrained, has a normal distribution.
+
+        `flatten_means` and `flatten_stdvs` are then those of it.
+        """
+        return [False] * len(get_parameters(self.model))
+
+    def of_entries(self) -> dict[str, Float[np.ndarray, " d"]]:
+        """What an engine says of each entry, by the heading that it has in a table."""
+        return {}
+
+    def notes(self) -> list[str]:
+        """What there is to say of the whole below a table, a line each."""
+        return []
+
+    def moments_of_values(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        from .table import posterior_table  # which imports this file
+
+        rows = posterior_table(self).parameters
+        return [(row.mean, row.stdv) for row in rows]
+
+    def __str__(self) -> str:
+        """The table of the posterior; under JAX transformations the structure."""
+        from .table import posterior_table  # which imports this file
+
+        return str(posterior_table(self)) if has_values(self) else repr(self)
+
+    def _repr_html_(self) -> str:
+        """The table of the posterior, for notebooks."""
+        from .table import posterior_table  # which imports this file
+
+        return posterior_table(self)._repr_html_()
 
     @property
     def num_items(self) -> int | None:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from .._check import check_finite, check_shape
 from .._model import (
     OF_ONE_MODEL,
+    check_model,
     flatten_means,
     free_columns,
     free_means,
@@ -32,6 +33,10 @@ class AbstractDiagnostics(eqx.Module):
     def chains(self) -> tuple[int, int] | None:
         """How many chains the draws are of, one after the other, and their length."""
         return None
+
+    def of_entries(self) -> dict[str, Float[np.ndarray, " d"]]:
+        """What there is to say of each entry, by the heading that it has in a table."""
+        return {}
 
 
 class DrawsPosterior(AbstractPosterior):
@@ -70,6 +75,7 @@ class DrawsPosterior(AbstractPosterior):
     diagnostics: eqx.Module | None = None
 
     def __check_init__(self):
+        check_model("DrawsPosterior", self.model)
         num_entries = flatten_means(self.model).size
         num_free = free_means(self.model).size
         if jnp.shape(self.draws)[-1:] == (num_free,):
@@ -96,6 +102,18 @@ class DrawsPosterior(AbstractPosterior):
         chains = told.chains if isinstance(told, AbstractDiagnostics) else None
         return (1, len(self.draws)) if chains is None else chains
 
+    def of_entries(self):
+        told = self.diagnostics
+        is_of_these = self.chains[0] * self.chains[1] == len(self.draws)
+        return (
+            told.of_entries()
+            if isinstance(told, AbstractDiagnostics) and is_of_these
+            else {}
+        )
+
+    def notes(self):
+        return [] if self.diagnostics is None else [repr(self.diagnostics)]
+
     def item(self, index: int | Int[Array, ""]) -> PyTree:
         values = self.draws[index]
         is_whole = values.size == flatten_means(self.model).size
@@ -106,9 +124,9 @@ class DrawsPosterior(AbstractPosterior):
     def num_items(self):
         return len(self.draws)
 
-    def get_parameters(self) -> None:
+    def get_parameters(self, verb="get_parameters") -> None:
         """Refuse: `model` says what the parameters are, not where."""
-        refuse("get_parameters", self, OF_ONE_MODEL)
+        refuse(verb, self, OF_ONE_MODEL)
 
     def flatten_means(self) -> Float[Array, " d"]:
         """The means over the draws, of shape `(d,)`."""

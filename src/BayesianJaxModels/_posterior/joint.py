@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 from .._check import as_float_array, check_key, check_shape, check_values
 from .._gradient import stop_gradient
 from .._model import (
+    check_model,
     draw_from_noise,
     free_means,
     get_parameters,
@@ -76,6 +77,7 @@ class JointPosterior(AbstractPosterior):
     log_evidence: Float[Array, "..."] | None = None
 
     def __check_init__(self):
+        check_model("JointPosterior", self.model)
         means = free_means(self.model)
         arrays = {"joint.mean": self.joint.mean, "basis": self.basis}
         for axes, (name, array) in enumerate(arrays.items(), start=1):
@@ -216,6 +218,15 @@ class JointPosterior(AbstractPosterior):
 
     def flatten_stdvs(self) -> Float[Array, " n"]:
         return self.stdv
+
+    def normal_parameters(self) -> list[bool]:
+        parameters = get_parameters(self.model).values()
+        return [self.joint.is_normal and not p.is_known for p in parameters]
+
+    def notes(self) -> list[str]:
+        if self.log_evidence is None or jnp.ndim(self.log_evidence) > 0:
+            return []
+        return [f"log evidence {float(self.log_evidence):.4g}"]
 
     @property
     def log_volume(self) -> Float[Array, ""]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from .._model import free_means, replace_free_means
+from .._model import check_model, free_means, replace_free_means
 
 
 class Linearised(eqx.Module):
@@ -35,6 +35,9 @@ class Linearised(eqx.Module):
 
     fn: Callable[[Any], PyTree]
     centre: PyTree
+
+    def __check_init__(self):
+        check_model("Linearised", self.centre)
 
     def __call__(self, drawn: PyTree) -> PyTree:
         """`fn` at the centre plus its derivative in the direction of `drawn`.

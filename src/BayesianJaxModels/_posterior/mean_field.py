@@ -8,6 +8,8 @@ from .._model import (
     AbstractEstimate,
     draw_from_noise,
     entropy,
+    flatten_means,
+    flatten_stdvs,
     free_means,
     free_stdvs,
     get_parameters,
@@ -33,6 +35,15 @@ class MeanFieldPosterior(AbstractPosterior):
         parameters = get_parameters(self.model).items()
         densities = [p.log_prob(values[name].mean) for name, p in parameters]
         return jnp.sum(ravel_all(densities))
+
+    def flatten_means(self) -> Float[Array, " n"]:
+        return flatten_means(self.model)
+
+    def flatten_stdvs(self) -> Float[Array, " n"]:
+        return flatten_stdvs(self.model)
+
+    def normal_parameters(self) -> list[bool]:
+        return [p.is_normal for p in get_parameters(self.model).values()]
 
     def entropy(self) -> Float[Array, ""]:
         return entropy(self.model)

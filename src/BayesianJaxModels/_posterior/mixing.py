@@ -17,6 +17,9 @@ from .._model import flatten_means, flatten_stdvs
 from .base import AbstractPosterior
 from .mean_field import as_posterior, moments
 
+# How many weights are told one by one.
+MOST_TOLD = 8
+
 
 class AbstractMixture(AbstractPosterior):
     """A weighted mixture of models or posteriors of one structure.
@@ -52,6 +55,13 @@ class AbstractMixture(AbstractPosterior):
         mean = jnp.sum(weights * means, axis=0)
         variance = jnp.sum(weights * (stdvs**2 + (means - mean) ** 2), axis=0)
         return mean, jnp.sqrt(variance)
+
+    def notes(self) -> list[str]:
+        shares = np.asarray(self.weights, np.float64)
+        told = ", ".join(f"{share:.2g}" for share in shares[:MOST_TOLD])
+        rest = len(shares) - MOST_TOLD
+        more = f" and {rest} more" if rest > 0 else ""
+        return [f"mixture of {len(shares)}, weights {told}{more}"]
 
     def log_prob(self, drawn):
         each = self._each(lambda part: as_posterior(part).log_prob(drawn))

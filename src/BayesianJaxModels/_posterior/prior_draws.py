@@ -2,7 +2,7 @@
 
 from jaxtyping import PRNGKeyArray, PyTree
 
-from .._model import OF_ONE_MODEL, refuse
+from .._model import OF_ONE_MODEL, check_model, refuse
 from .._prior import Prior, sample_prior
 from .base import AbstractPosterior
 
@@ -32,9 +32,12 @@ class PriorDraws(AbstractPosterior):
     model: PyTree
     prior: Prior
 
-    def get_parameters(self) -> None:
+    def __check_init__(self):
+        check_model("PriorDraws", self.model)
+
+    def get_parameters(self, verb="get_parameters") -> None:
         """Refuse: `model` says what the parameters are, not where."""
-        refuse("get_parameters", self, OF_ONE_MODEL)
+        refuse(verb, self, OF_ONE_MODEL)
 
     def draw(self, key: PRNGKeyArray) -> PyTree:
         """Draw every parameter from the prior."""

@@ -3,6 +3,12 @@
 import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
 
+from .._special import (
+    quantiles as quantiles,
+    quantiles_of_sorted,
+    sort_weighted,
+)
+
 
 def read_weights(weights: Shaped[np.ndarray, "..."], num_draws: int) -> np.ndarray:
     """Weights in float64, or a `ValueError` where they are none."""
@@ -27,24 +33,6 @@ def effective_sample_size(weights: Float[np.ndarray, "n ..."]) -> np.ndarray:
     return np.asarray(np.where(squares > 0, ratio, 0.0))
 
 
-def quantiles(
-    values: Num[np.ndarray, "n ..."],
-    weights: Float[np.ndarray, " n"] | None,
-    probs: Float[np.ndarray, " k"],
-) -> Float[np.ndarray, "k ..."]:
-    """Quantiles along the first axis, linear between draws.
-
-    A weighted draw stands in the middle of its weight, and the range is stretched so
-    that the least draw has probability 0 and the greatest 1. With equal weights, or
-    `None`, that is NumPy's linear quantile. Draws of weight 0 do not count.
-    """
-    if weights is None:
-        return np.quantile(values, probs, axis=0)
-    columns = values.reshape(len(values), -1).T
-    of_each = [_quantiles(*_sort(column, weights), probs) for column in columns]
-    return np.stack(of_each, axis=1).reshape(-1, *values.shape[1:])
-
-
 def representatives(
     weights: Float[np.ndarray, " n"] | None, num_draws: int, count: int
 ) -> Int[np.ndarray, " m"]:
@@ -66,10 +54,10 @@ def summarise_weighted(
 
     The shortest interval starts and ends at a draw and holds at least `interval_mass`.
     """
-    values, weights = _sort(values, weights)
+    values, weights = sort_weighted(values, weights)
     if values.size == 0:
         return np.full(len(probs) + 4, np.nan)
-    quantiles = _quantiles(values, weights, probs)
+    quantiles = quantiles_of_sorted(values, weights, probs)
     mean = np.average(values, weights=weights)
     stdv = np.sqrt(np.average((values - mean) ** 2, weights=weights))
     up_to = weights.cumsum()
@@ -79,15 +67,3 @@ def summarise_weighted(
     first = np.flatnonzero(last < len(values))
     first = first[np.argmin(values[last[first]] - values[first])]
     return np.array([*quantiles, mean, stdv, values[first], values[last[first]]])
-
-
-def _sort(values, weights):
-    values, weights = values[weights > 0].astype(float), weights[weights > 0]
-    order = np.argsort(values, kind="stable")
-    return values[order], weights[order]
-
-
-def _quantiles(values, weights, probs):
-    middle = weights.cumsum() - weights / 2
-    middle -= middle[0]
-    return np.interp(probs * middle[-1], middle, values)

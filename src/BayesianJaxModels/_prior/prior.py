@@ -13,6 +13,7 @@ from .._check import near_matches
 from .._compute import fold_in
 from .._model import (
     Model,
+    check_model,
     flatten_named,
     get_parameters,
     map_parameters,
@@ -181,6 +182,7 @@ def log_prior(drawn: PyTree, prior: Prior) -> Float[Array, ""]:
         them is outside the support of its prior.
 
     Raises:
+        TypeError: If `drawn` is a posterior or a fit.
         ValueError: If a parameter has no prior, a rule no parameter, or a prior's
             fields do not broadcast to its parameter.
 
@@ -191,6 +193,7 @@ def log_prior(drawn: PyTree, prior: Prior) -> Float[Array, ""]:
         bjm.log_prior(drawn, bjm.Prior(default=bjm.priors.Normal(0.0, 1.0)))  # -4.89
         ```
     """
+    check_model("log_prior", drawn)
     parameters = get_parameters(drawn)
     found = prior.of_parameters(drawn).items()
     densities = [p.log_density(parameters[name].mean) for name, p in found]
@@ -212,6 +215,7 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
         A drawn model, as `sample_all_parameters` returns one.
 
     Raises:
+        TypeError: If `model` is a posterior or a fit.
         ValueError: As `log_prior` does.
 
     Example:
@@ -223,6 +227,7 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
         draws.shape  # (100, 2)
         ```
     """
+    check_model("sample_prior", model)
     distributions = prior.of_parameters(model)
     names = list(get_parameters(model))
 
@@ -255,6 +260,8 @@ def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
         One number, in nats.
 
     Raises:
+        TypeError: If `model` is a posterior or a fit. For a
+            posterior take `elbo(..., kl="analytic").kl`.
         ValueError: As `log_prior` does.
         NotImplementedError: If a pair of parameter and prior has no closed form.
 
@@ -264,6 +271,7 @@ def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
         bjm.kl_to_prior(rates, bjm.Prior(default=bjm.priors.Normal(0.0, 1.0)))  # 2.334
         ```
     """
+    check_model("kl_to_prior", model)
     parameters, divergences = get_parameters(model), []
     for name, of_one in prior.of_parameters(model).items():
         q = parameters[name]

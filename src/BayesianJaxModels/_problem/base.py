@@ -108,6 +108,7 @@ class AbstractProblem(eqx.Module):
         Args:
             drawn: A drawn model.
         """
+        check_model("log_prior", drawn)
         if self.prior is None:
             return jnp.zeros((), flatten_means(drawn).dtype)
         if isinstance(self.prior, Prior):

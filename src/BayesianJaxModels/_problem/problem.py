@@ -16,7 +16,7 @@ from .._check import is_array
 from .._compute import fold_in
 from .._dynamics import Solve, Trajectory
 from .._likelihood import AbstractLikelihood
-from .._model import get_parameters
+from .._model import check_model, get_parameters, has_values
 from .._prior import AbstractPrior, Prior
 from .base import AbstractProblem, Outcome
 from .observable import check_observe, observed
@@ -126,6 +126,7 @@ class Problem(AbstractProblem):
             _check_data(name, data, self._of(self.mask, name))
 
     def outcome(self, drawn: PyTree, key: PRNGKeyArray | None = None) -> Outcome:
+        check_model("A problem", drawn)
         states = self.simulate(drawn)
         succeeded, settled = _settle(states)
         likelihoods = self._likelihoods(drawn)
@@ -151,6 +152,28 @@ class Problem(AbstractProblem):
             states, *(dict(zip(of_series, part, strict=True)) for part in parts)
         )
 
+    def __str__(self) -> str:
+        """Observations, likelihood, simulation and prior; traced, the structure."""
+        if not has_values(self):
+            return repr(self)
+        told = []
+        for name, data in self._series().items():
+            words = "no observations"
+            if data is not None:
+                counts = _counts(data, self._of(self.mask, name))
+                words = f"observations {np.shape(data)}"
+                words += "" if counts.all() else f", {counts.sum():,} of them count"
+            likelihood = _name(self._of(self.likelihood, name))
+            if not isinstance(self.likelihood, AbstractLikelihood | dict):
+                likelihood = _name(self.likelihood)
+            told.append(
+                f"{'' if name == ONE else name + ': '}{words}, likelihood {likelihood}"
+            )
+        prior = "no prior" if self.prior is None else f"prior: {_name(self.prior)}"
+        return (
+            f"Problem: {'; '.join(told)}\n  simulate: {_name(self.simulate)}; {prior}"
+        )
+
     def at(self, ts: Any) -> "Problem":
         move = getattr(self.simulate, "at", None)
         if move is None:
@@ -169,6 +192,7 @@ class Problem(AbstractProblem):
         return replace(self, simulate=solve.replace(adjoint=diffrax.ForwardMode()))
 
     def check(self, model: PyTree) -> None:
+        check_model("A problem", model)
         likelihoods = self._likelihoods(model)
         for name, data in self._series().items():
             if data is None or isinstance(data, Tracer):
@@ -332,6 +356,21 @@ def _check_names(
             f"`{argument}` is a dictionary of {list(given)}, but the series of "
             f"`observations` are {names}."
         )
+
+
+def _name(part: Any) -> str:
+    """A part as one calls it: a prior by its rules, a function by its name."""
+    if isinstance(part, Prior):
+        rules = [
+            f"{rule.__name__ if callable(rule) else rule} ~ {type(each).__name__}"
+            for rule, each in zip(part.rules, part.distributions, strict=True)
+        ]
+        rest = [] if part.default is None else [f"default {_name(part.default)}"]
+        return ", ".join(rules + rest)
+    name = getattr(part, "__name__", None)
+    if name is None:
+        return type(part).__name__
+    return "a function of the model" if name == "<lambda>" else f"function {name}"
 
 
 def _place(name: str) -> str:

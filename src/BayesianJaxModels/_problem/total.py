@@ -47,6 +47,9 @@ class TotalProblem(AbstractProblem):
             None if key is None else tuple(one.observations for one in outcomes),
         )
 
+    def __str__(self) -> str:
+        return "\n+ ".join(str(term) for term in self.terms)
+
     def at(self, ts: Any) -> "TotalProblem":
         return TotalProblem(tuple(term.at(ts) for term in self.terms))
 

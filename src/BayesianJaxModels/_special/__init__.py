@@ -15,3 +15,8 @@ from .student_t import (
     student_t_log_density as student_t_log_density,
     student_t_log_survival as student_t_log_survival,
 )
+from .weighted import (
+    quantiles as quantiles,
+    quantiles_of_sorted as quantiles_of_sorted,
+    sort_weighted as sort_weighted,
+)

@@ -34,7 +34,7 @@ from .._model import (
     sample_all_parameters,
     unfreeze_all,
 )
-from .._posterior import AbstractPosterior
+from .._posterior import AbstractPosterior, as_posterior
 
 # Steps of one call of compiled code, at most; fewer where they take long, so that a bar
 # moves and a keyboard interrupt is heard.
@@ -85,7 +85,7 @@ class Fit(AbstractEstimate):
     best_step: int = eqx.field(static=True)
     stopped_because: str = eqx.field(static=True)
 
-    def get_parameters(self) -> None:
+    def get_parameters(self, verb: str = "get_parameters") -> None:
         """Refuse, so that names are those of the model.
 
         Raises:
@@ -98,6 +98,9 @@ class Fit(AbstractEstimate):
 
     def flatten_stdvs(self) -> Float[Array, " n"]:
         return flatten_stdvs(self.model)
+
+    def moments_of_values(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        return as_posterior(self.model).moments_of_values()
 
     def entropy(self) -> Float[Array, ""]:
         return entropy(self.model)

@@ -108,6 +108,14 @@ class NUTSDiagnostics(AbstractDiagnostics):
         """How many chains the draws are of, one after the other, and their length."""
         return len(self.step_size), int(self.num_samples)
 
+    def of_entries(self) -> dict[str, Float[np.ndarray, " d"]]:
+        """R-hat, where it is known, and effective draws, as the attributes have them.
+
+        They are of the unconstrained numbers that the chains moved in.
+        """
+        r_hat = {} if np.isnan(self.r_hat).all() else {"r_hat": self.r_hat}
+        return r_hat | {"ess_bulk": self.ess_bulk, "ess_tail": self.ess_tail}
+
     def complaints(self) -> list[str]:
         """What speaks against the chains, each with what to do; empty if nothing."""
         # First, as it makes much of the rest.
@@ -223,7 +231,8 @@ class NUTSDiagnostics(AbstractDiagnostics):
             f"(tail), {np.sum(self.num_divergent)} divergent, "
             f"{np.sum(self.num_failed)} failed, {np.sum(self.num_saturated)} "
             f"saturated, acceptance {np.mean(self.acceptance):.2f}, "
-            f"{np.sum(self.num_gradients)} gradients"
+            f"{np.sum(self.num_gradients)} gradients: "
+            + (" ".join(self.complaints()) or "no fault found")
         )
 
 
