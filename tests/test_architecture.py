@@ -137,6 +137,7 @@ def test_classes_are_abstract_or_final():
         "AbstractParameter",
         "AbstractPosterior",
         "AbstractPrior",
+        "AbstractProblem",
         "AbstractVectorField",
         "Module",
     }

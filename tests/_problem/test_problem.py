@@ -1,7 +1,5 @@
 """Problems: what is observed of a simulation, and what that is worth."""
 
-from typing import NamedTuple
-
 import diffrax
 import equinox as eqx
 import jax
@@ -125,47 +123,12 @@ def test_a_failed_solve_is_minus_infinity_with_gradients_that_are_finite():
     assert np.isnan(blows_up.simulate_observations(random.key(0), MODEL)).all()
 
 
-class State(NamedTuple):
-    prey: jax.Array
-    predator: jax.Array
-
-
 def vector(drawn):
     return jnp.stack([drawn.value * TS, 2 * drawn.value * TS], axis=-1)
 
 
-def named(drawn):
-    return State(drawn.value * TS, 2 * drawn.value * TS)
-
-
 def keyed(drawn):
     return {"prey": drawn.value * TS, "predator": 2 * drawn.value * TS}
-
-
-@pytest.mark.parametrize(
-    ("simulate", "observe", "wanted"),
-    [
-        (vector, 1, 2 * TS),
-        (vector, -2, TS),
-        (vector, (1, 0), np.stack([2 * TS, TS], -1)),
-        (vector, None, np.stack([TS, 2 * TS], -1)),
-        (named, "predator", 2 * TS),
-        (named, ("predator", "prey"), np.stack([2 * TS, TS], -1)),
-        (keyed, "prey", TS),
-        (keyed, lambda states, m: states["prey"] / m.value, TS / 1.5),
-    ],
-    ids=lambda argument: None,
-)
-def test_what_is_observed(simulate, observe, wanted):
-    model = bjm.make_parameter(1.5)
-    noise = likelihoods.NormalLikelihood(0.2)
-    problem = bjm.Problem(
-        simulate, noise, 1.0 + 0 * wanted, prior=None, observe=observe
-    )
-    seen = problem.outcome(model).observables
-    np.testing.assert_allclose(seen, 1.5 * wanted, rtol=1e-6)
-    by_hand = scipy.stats.norm.logpdf(1.0, 1.5 * wanted, 0.2).sum()
-    assert problem(model) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_what_is_missing_may_hold_anything():
@@ -226,30 +189,6 @@ def test_one_function_may_say_the_likelihoods_of_all_series():
     )
     model = bjm.make_parameter(1.5)
     assert alike(model) == one(model)
-
-
-def test_a_sum_has_the_observations_of_both_and_one_prior():
-    other = bjm.Problem(SOLVE.at(TS + 1), noise_of, DATA, prior=PRIOR)
-    both = PROBLEM + other
-    wanted = PROBLEM(MODEL) + other(MODEL) - bjm.log_prior(MODEL, PRIOR)
-    assert both(MODEL) == pytest.approx(float(wanted), rel=1e-6)
-    assert sum([PROBLEM, other, other]).terms == (PROBLEM, other, other)
-    np.testing.assert_array_equal(both.observations, [DATA, DATA])
-    drawn = both.simulate_observations(random.key(0), MODEL)
-    noise = [d - s for d, s in zip(drawn, both.outcome(MODEL).observables, strict=True)]
-    assert np.abs(noise[0] - noise[1]).min() > 1e-3
-    without = bjm.Problem(SOLVE, noise_of, DATA, prior=None, observe=concentration)
-    assert (without + other)(MODEL) == pytest.approx(float(wanted), rel=1e-6)
-    forwards = both.in_forward_mode()
-    assert isinstance(forwards.terms[0].simulate.adjoint, diffrax.ForwardMode)
-    assert both.at(TS).terms[1].observations is None
-    apart = bjm.Problem(
-        SOLVE, noise_of, DATA, prior=bjm.Prior(default=priors.LogNormal(1.0, 1.0))
-    )
-    with pytest.raises(ValueError, match="must have one prior"):
-        PROBLEM + apart
-    with pytest.raises(TypeError, match="unsupported operand"):
-        PROBLEM + 3
 
 
 def test_a_sequence_model_is_a_problem_like_any_other():

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from .._check import check_counts, check_key
 from .._compute import fold_in
@@ -73,11 +73,11 @@ class PosteriorRow:
         return [
             PosteriorRow(
                 entry_name(self.name, i),
-                self.mean[i],
-                self.stdv[i],
+                np.asarray(self.mean[i]),
+                np.asarray(self.stdv[i]),
                 self.quantiles[(slice(None), *i)],
                 self.is_known,
-                {name: check[i] for name, check in self.checks.items()},
+                {name: np.asarray(check[i]) for name, check in self.checks.items()},
             )
             for i in np.ndindex(self.mean.shape)
         ]
@@ -338,7 +338,7 @@ def _of_draws(
     mean = np.asarray(np.tensordot(shares, values, axes=1))
     stdv = np.sqrt(np.tensordot(shares, (values - mean) ** 2, axes=1))
     # Rounding makes no width.
-    stdv = np.where(np.ptp(values, axis=0) > 0, stdv, 0)
+    stdv = np.asarray(np.where(np.ptp(values, axis=0) > 0, stdv, 0))
     return mean, stdv, quantiles(values, weights, np.asarray(probs, float))
 
 
@@ -382,7 +382,7 @@ def _kind(posterior: AbstractPosterior) -> str:
     return type(posterior).__name__
 
 
-def _range(values: Float[np.ndarray, "..."], style: str = ".3g") -> str:
+def _range(values: Float[ArrayLike, "..."], style: str = ".3g") -> str:
     """One number, or the least and the greatest."""
     values = np.asarray(values)
     if values.size <= 1:
