@@ -3,7 +3,7 @@
 import textwrap
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,15 @@ class Inference(AbstractEstimate):
     posterior: AbstractPosterior
     steps: tuple[Step, ...] = eqx.field(static=True)
     complaints: tuple[str, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        posterior: AbstractPosterior,
+        steps: Sequence[Step],
+        complaints: Sequence[str],
+    ):
+        self.posterior = posterior
+        self.steps, self.complaints = tuple(steps), tuple(complaints)
 
     @property
     def model(self):
@@ -242,7 +251,7 @@ def infer(
         posterior = run.variational(mode)
     else:
         posterior = run.sample(mode, method)
-    found = Inference(posterior, tuple(run.steps), tuple(run.complaints))
+    found = Inference(posterior, run.steps, run.complaints)
     if not found.trustworthy:
         warn_user(
             f"`infer` speaks against its posterior: {' '.join(found.complaints)} "
@@ -430,7 +439,8 @@ def _diagnostics(found: DrawsPosterior) -> str:
 
 
 def _complaints(found: DrawsPosterior) -> list[str]:
-    return found.diagnostics.complaints()
+    diagnostics: Any = found.diagnostics
+    return diagnostics.complaints()
 
 
 def _doubt(verdict: str) -> str:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._compute import full_precision
-from .._model import check_model, flatten_means
+from .._model import check_model, flatten_means, ravel_all
 from .._prior import Prior, log_prior
 
 
@@ -142,7 +142,7 @@ class AbstractProblem(eqx.Module):
         Args:
             drawn: A drawn model.
         """
-        return sum(jnp.sum(each) for each in jax.tree.leaves(self.pointwise(drawn)))
+        return jnp.sum(ravel_all(jax.tree.leaves(self.pointwise(drawn))))
 
     @full_precision
     def simulate_observations(self, key: PRNGKeyArray, drawn: PyTree) -> PyTree:

@@ -30,7 +30,7 @@ def observed(
 ) -> Float[Array, "..."]:
     """What is observed of a simulation, before any noise, as one array."""
     if callable(observe):
-        found = observe(states, drawn)
+        found: Any = observe(states, drawn)
         if isinstance(found, Trajectory) or not is_float_array(found):
             raise TypeError(
                 "`observe` must return an array of floats, but returned a "

@@ -18,8 +18,9 @@ class TotalProblem(AbstractProblem):
 
     terms: tuple[AbstractProblem, ...]
 
-    def __check_init__(self):
-        priors = [term.prior for term in self.terms if term.prior is not None]
+    def __init__(self, terms: tuple[AbstractProblem, ...]):
+        self.terms = terms
+        priors = [term.prior for term in terms if term.prior is not None]
         if any(not _are_one(prior, priors[0]) for prior in priors[1:]):
             raise ValueError(
                 "Problems that are added must have one prior, which counts once, but "
