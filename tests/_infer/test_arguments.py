@@ -53,3 +53,20 @@ def test_the_second_argument_is_called_what_the_engine_calls_it():
         check_engine_arguments(start(), target(GAUSSIAN), "posterior")
     with pytest.raises(TypeError, match="to one number, but is a float"):
         check_engine_arguments(1.0, start())
+
+
+def test_a_posterior_is_no_place_to_search_from(key):
+    density, joint = target(GAUSSIAN), bjm.JointPosterior.full(start(), 1.0)
+    for verb, rest in ((bjm.laplace, {}), (bjm.map_estimate, {"key": key})):
+        with pytest.raises(TypeError, match="`model` must be .* is a JointPosterior"):
+            verb(density, joint, **rest)
+        with pytest.raises(TypeError, match="`log_density` and `model` seem to be sw"):
+            verb(start(), density, **rest)
+
+
+def test_the_elbo_knows_its_order(key):
+    rest = {"prior": None, "key": key, "num_samples": 2}
+    with pytest.raises(TypeError, match="`posterior` and `log_likelihood` seem to be"):
+        bjm.elbo(target(GAUSSIAN), start(), **rest)
+    with pytest.raises(TypeError, match="`log_likelihood` must be a function"):
+        bjm.elbo(start(), 1.0, **rest)

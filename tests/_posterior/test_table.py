@@ -46,7 +46,7 @@ def test_weighted_draws_by_hand(x64):
     assert f"200 draws with weights, worth {ess:.0f} of equal weight" in str(table)
     known = [row for row in table.rows if row.is_known]
     np.testing.assert_array_equal([row.mean for row in known], [7, 8])
-    assert "['start']" in str(table) and "known" in str(table)
+    assert "known" in str(table)
     means = [row.mean for row in bjm.parameter_table(posterior).rows[:2]]
     np.testing.assert_allclose(np.hstack(means), mean, rtol=1e-12)
 
@@ -110,7 +110,7 @@ def test_chains_have_the_numbers_of_their_diagnostics(key):
         return -jnp.sum((drawn["b"].mean - jnp.array([0.0, 1.0])) ** 2) / 2
 
     settings = {"num_chains": 2, "num_warmup": 50, "num_samples": 100}
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="NUTS: "):
         posterior = bjm.nuts(log_density, model, key=key, **settings)
     told, table = posterior.diagnostics, bjm.posterior_table(posterior)
     rows = [row for row in table.rows if not row.is_known]
@@ -125,7 +125,7 @@ def test_chains_have_the_numbers_of_their_diagnostics(key):
     assert told.complaints()[0].split(".")[0] in words
     # Of which chain a draw is, is not known any more.
     fewer = eqx.tree_at(lambda p: p.draws, posterior, posterior.draws[:150])
-    assert "R-hat  " not in str(bjm.posterior_table(fewer)).splitlines()[0]
+    assert "R-hat" not in str(bjm.posterior_table(fewer)).splitlines()[0]
 
 
 def test_printing_any_kind(key):
@@ -165,7 +165,8 @@ def test_large_models_print_a_line_for_each_parameter(key):
     lines = str(table).splitlines()
     assert [line.split()[0] for line in lines[2:6]] == list(bjm.get_parameters(mlp))
     assert "65 entries of 4 parameters" in str(table)
-    assert len(table.rows) == 65 and table.rows[1].name == "layers[0].W[0, 1]"
+    assert len(table.rows) == 65
+    assert table.rows[1].name == "layers[0].W[0, 1]"
     many = [bjm.make_parameter(float(i)) for i in range(45)]
     assert "5 more parameters are not shown" in str(bjm.posterior_table(many))
 
@@ -173,9 +174,11 @@ def test_large_models_print_a_line_for_each_parameter(key):
 def test_edges():
     assert bjm.posterior_table({"x": jnp.ones(2)}).rows == ()
     known = bjm.posterior_table(bjm.DeterministicParameter(np.array(2.0)))
-    assert known.rows[0].is_known and known.rows[0].name == "parameter"
+    assert known.rows[0].is_known
+    assert known.rows[0].name == "parameter"
     empty = bjm.posterior_table(bjm.make_parameter(np.zeros((0, 2))))
-    assert empty.rows == () and "name" in str(empty)
+    assert empty.rows == ()
+    assert "name" in str(empty)
     with pytest.raises(ValueError, match="`probs` must be numbers in"):
         bjm.posterior_table(model_of(), probs=(1.0,))
     with pytest.raises(ValueError, match="`num_samples` must be at least 1"):

@@ -46,7 +46,7 @@ class PosteriorRow:
 
     Attributes:
         name: `rates[0]` of an entry, `rates` of a parameter.
-        mean: The mean of the value: a NumPy scalar, or in the shape of the parameter.
+        mean: The mean of the value: one number, or in the shape of the parameter.
         stdv: Its standard deviation, alike; 0 of what is known.
         quantiles: Its quantiles, `(k,)` or `(k, *shape)`.
         is_known: Whether it is taken as known.
@@ -73,11 +73,11 @@ class PosteriorRow:
         return [
             PosteriorRow(
                 entry_name(self.name, i),
-                self.mean[i],
-                self.stdv[i],
+                np.asarray(self.mean[i]),
+                np.asarray(self.stdv[i]),
                 self.quantiles[(slice(None), *i)],
                 self.is_known,
-                {name: check[i] for name, check in self.checks.items()},
+                {name: np.asarray(check[i]) for name, check in self.checks.items()},
             )
             for i in np.ndindex(self.mean.shape)
         ]
@@ -91,7 +91,7 @@ class PosteriorRow:
             ]
         numbers = [self.mean, self.stdv, *self.quantiles]
         found = [_range(self.checks[check], CHECKS[check][1]) for check in checks]
-        return [name, *map(_range, numbers), *found]
+        return [name, *(_range(np.asarray(x)) for x in numbers), *found]
 
 
 @dataclass(frozen=True, eq=False)
@@ -384,7 +384,6 @@ def _kind(posterior: AbstractPosterior) -> str:
 
 def _range(values: Float[np.ndarray, "..."], style: str = ".3g") -> str:
     """One number, or the least and the greatest."""
-    values = np.asarray(values)
     if values.size <= 1:
         return spell(values, style)
     low, high = f"{values.min():{style}}", f"{values.max():{style}}"
