@@ -133,7 +133,14 @@ class MAPEstimate(AbstractEstimate):
         self.refuse_as_model(verb)
 
     def refuse_as_model(self, verb: str) -> NoReturn:
-        """Say that a verb takes the model at the mode."""
+        """Say that a verb takes the model at the mode.
+
+        Args:
+            verb: What is asked for.
+
+        Raises:
+            TypeError: Always.
+        """
         raise TypeError(
             f"`{verb}` takes a model, and not a MAPEstimate, which has no fitted "
             "widths. Pass its `model`, the drawn model at the mode."

@@ -338,7 +338,8 @@ def _of_draws(
     mean = np.asarray(np.tensordot(shares, values, axes=1))
     stdv = np.sqrt(np.tensordot(shares, (values - mean) ** 2, axes=1))
     # Rounding makes no width.
-    stdv = np.where(np.ptp(values, axis=0) > 0, stdv, 0)
+    varies = np.ptp(values, axis=0) > 0
+    mean, stdv = np.where(varies, mean, values[0]), np.where(varies, stdv, 0)
     return mean, stdv, quantiles(values, weights, np.asarray(probs, float))
 
 
