@@ -242,3 +242,12 @@ def test_errors(key):
     pair = {"a": jnp.zeros((4, 3)), "b": jnp.zeros((4, 3))}
     with pytest.raises(ValueError, match="one array for a state.*is a dict"):
         coverage(Trajectory(jnp.arange(3.0), pair, codes, steps), truth)
+
+
+def test_coverage_prints_as_a_table():
+    draws, truth = np.arange(1.0, 101)[:, None] * np.ones(2), np.array([50.0, 99.0])
+    found = coverage(draws, truth, levels=(0.5, 0.99))
+    lines = str(found).splitlines()
+    assert lines[0].split() == ["level", "pointwise", "by", "time", "simultaneous"]
+    assert lines[2].split() == ["0.5", "0.5", "0", "to", "1", "0"]
+    assert lines[-1].endswith("100 draws")

@@ -170,3 +170,18 @@ def test_mistakes_are_named(model):
         )
     with pytest.raises(dataclasses.FrozenInstanceError):
         solve.max_steps = 3
+
+
+def test_it_prints_its_times_and_its_solver():
+    solve = bjm.Solve(np.array([1.0, 2.0, 4.0]), t0=0.0, y0=1.0, max_steps=99)
+    assert str(solve).splitlines() == [
+        "Solve: 3 times from 1 to 4; t0 0",
+        "  Tsit5, rtol 1e-05, atol 1e-06, max_steps 99",
+    ]
+    own = bjm.Solve(np.ones(1), t0=lambda model: 0.0, y0=1.0, rtol=1e-3)
+    assert "t0 of the model\n  Tsit5, rtol 0.001" in str(own)
+    constant = solve.replace(stepsize_controller=diffrax.ConstantStepSize(), dt0=0.1)
+    assert "ConstantStepSize, dt0 0.1, max_steps 99" in str(constant)
+    printed = []
+    eqx.filter_eval_shape(lambda solve: printed.append(str(solve)), solve)
+    assert printed[0].startswith("Solve(")

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from jax.random import key
 
 import BayesianJaxModels as bjm
-from BayesianJaxModels._infer.arguments import check_engine_arguments
+from BayesianJaxModels._infer.arguments import check_engine_arguments, check_order
 from tests._infer._nuts.cases import GAUSSIAN, D, start, target
 
 
-def test_other_arguments_are_refused_by_name(key):
+def test_other_arguments_are_refused_by_name():
     density, model = target(GAUSSIAN), start()
     arrays = np.zeros(1), np.zeros((1, D)), np.zeros(1, bool), np.ones(1, bool)
     rest = {"outcomes": ("converged",), "noise": np.zeros(1)}
@@ -30,7 +31,7 @@ def test_other_arguments_are_refused_by_name(key):
         with pytest.raises(TypeError, match=message):
             check_engine_arguments(*arguments)
     with pytest.raises(TypeError, match="`start` is a MAPEstimate"):
-        bjm.nuts(density, mode, key=key)
+        bjm.nuts(density, mode, key=key(0))
 
 
 def test_what_an_engine_can_take_passes():
@@ -53,3 +54,18 @@ def test_the_second_argument_is_called_what_the_engine_calls_it():
         check_engine_arguments(start(), target(GAUSSIAN), "posterior")
     with pytest.raises(TypeError, match="to one number, but is a float"):
         check_engine_arguments(1.0, start())
+
+
+def test_a_posterior_is_no_place_to_search_from():
+    density, joint = target(GAUSSIAN), bjm.JointPosterior.full(start(), 1.0)
+    for verb, rest in ((bjm.laplace, {}), (bjm.map_estimate, {"key": key(0)})):
+        with pytest.raises(TypeError, match="`model` must be .* is a JointPosterior"):
+            verb(density, joint, **rest)
+
+
+def test_the_elbo_knows_its_order():
+    # Called directly, as the annotations are checked in tests.
+    with pytest.raises(TypeError, match="`posterior` and `log_likelihood` seem to be"):
+        check_order(target(GAUSSIAN), start())
+    with pytest.raises(TypeError, match="`log_likelihood` must be a function"):
+        check_order(start(), 1.0)

@@ -606,3 +606,17 @@ def test_mistakes_are_named(key):
     for posterior in (model, JointPosterior.full(model, 0.1)):
         with pytest.raises(NotImplementedError, match="StudentT"):
             call(posterior, prior=heavy, kl="analytic")
+
+
+def test_it_prints_its_numbers_and_its_structure_where_there_are_none(key):
+    rate = bjm.make_parameter(0.5, stdv=0.2)
+    bound = bjm.elbo(rate, lambda m: -(m.mean**2), prior=None, key=key, num_samples=4)
+    assert str(bound).startswith(f"ELBO(value={bound.value:.6g}, log_likelihood=")
+    assert f"entropy={bound.entropy:.6g}, kl={bound.kl:.6g}, num_failed=0)" in str(
+        bound
+    )
+    printed = []
+    jax.eval_shape(lambda bound: printed.append(str(bound)) or 0, bound)
+    many = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), bound)
+    assert "value=f32[]" in printed[0]
+    assert "value=f32[2]" in str(many)

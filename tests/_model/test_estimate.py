@@ -115,6 +115,12 @@ REFUSALS = {
     "get_parameters": "prior draws mode",
     "flatten_means": "prior",
     "flatten_stdvs": "prior mode",
+    "log_prior": "joint draws prior mode",
+    "kl_to_prior": "joint draws mixture ensemble prior mode",
+    "sample_prior": "joint draws prior mode",
+    "freeze_stdvs": "draws prior mode",
+    "freeze_means": "draws prior mode",
+    "freeze_params": "draws prior mode",
     "entropy": "draws mixture ensemble prior mode",
     "flatten_raw_stdvs": "joint draws mixture ensemble prior mode",
     "compute_prior": "joint draws mixture ensemble prior mode",
@@ -131,7 +137,9 @@ def test_what_has_no_answer_is_refused_by_name(verb, key):
     every = {name: posterior for name, (posterior, *_) in posteriors().items()}
     every |= {"prior": bjm.PriorDraws(model_of(), PRIOR), "mode": mode_of(model_of())}
     more = {"kl_divergence": (model_of(),), "unflatten_means": (MEAN,)}
-    more["sample_all_parameters"] = (key,)
+    more |= {"sample_all_parameters": (key,), "freeze_params": (["model['rates']"],)}
+    more |= {"log_prior": (PRIOR,), "kl_to_prior": (PRIOR,)}
+    more["sample_prior"] = (PRIOR, key)
     for name in REFUSALS[verb].split():
         kind = type(every[name]).__name__
         with pytest.raises(TypeError, match=f"`{verb}` .* {kind}"):
@@ -148,3 +156,35 @@ def test_what_trains_a_posterior_walks_through_it():
     dynamic, static = bjm.freeze_params(posterior, [*names[:2], "basis"])
     assert len(jax.tree.leaves(dynamic)) == 3  # mean, diagonal and what is below
     assert isinstance(bjm.unfreeze_all(dynamic, static), bjm.JointPosterior)
+
+
+def test_a_posterior_is_no_template():
+    mode, joint = mode_of(model_of()), posteriors()["joint"][0]
+    for kind, make in (
+        ("JointPosterior", lambda given: bjm.JointPosterior.full(given, 0.1)),
+        ("DrawsPosterior", lambda given: bjm.DrawsPosterior(given, jnp.ones((2, 3)))),
+        ("PriorDraws", lambda given: bjm.PriorDraws(given, PRIOR)),
+        ("Linearised", lambda given: bjm.Linearised(bjm.flatten_means, given)),
+    ):
+        with pytest.raises(TypeError, match=f"`{kind}` does not .* JointPosterior"):
+            make(joint)
+        with pytest.raises(TypeError, match="not a MAPEstimate.* Pass its `model`"):
+            make(mode)
+
+
+def test_a_mode_prints_its_values_by_name():
+    mode = mode_of({"k": bjm.make_parameter([0.5, 2.0], support="positive")})
+    mode = bjm.map_estimate(
+        lambda drawn: -jnp.sum(drawn["k"].mean ** 2),
+        mode.model,
+        key=jax.random.key(0),
+        num_starts=2,
+    )
+    lines = str(mode).splitlines()
+    assert lines[2].split() == ["['k'][0]", "1"]
+    assert lines[5].startswith("MAPEstimate: log density ")
+    [row] = bjm.parameter_table(mode).rows
+    np.testing.assert_allclose(row.mean, 1, rtol=1e-3)
+    printed = []
+    jax.eval_shape(lambda mode: printed.append(str(mode)) or 0, mode)
+    assert printed[0].startswith("MAPEstimate(")

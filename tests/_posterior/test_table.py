@@ -45,7 +45,7 @@ def test_weighted_draws_by_hand(x64):
     ess = 1 / np.sum(weights**2)
     assert f"200 draws with weights, worth {ess:.0f} of equal weight" in str(table)
     known = [row for row in table.rows if row.is_known]
-    np.testing.assert_allclose([row.mean for row in known], [7, 8], rtol=1e-12)
+    np.testing.assert_array_equal([row.mean for row in known], [7, 8])
     assert "['start']" in str(table)
     assert "known" in str(table)
     means = [row.mean for row in bjm.parameter_table(posterior).rows[:2]]
@@ -126,7 +126,7 @@ def test_chains_have_the_numbers_of_their_diagnostics(key):
     assert told.complaints()[0].split(".")[0] in words
     # Of which chain a draw is, is not known any more.
     fewer = eqx.tree_at(lambda p: p.draws, posterior, posterior.draws[:150])
-    assert "R-hat  " not in str(bjm.posterior_table(fewer)).splitlines()[0]
+    assert "R-hat" not in str(bjm.posterior_table(fewer)).splitlines()[0]
 
 
 def test_printing_any_kind(key):

@@ -56,6 +56,25 @@ def can_be_drawn(argument: Any) -> bool:
     return is_posterior or any(map(is_parameter, nodes))
 
 
+def check_order(posterior: Any, log_likelihood: Any) -> None:
+    """Hold the first two arguments of `elbo` to what they must be.
+
+    Raises:
+        TypeError: If they are swapped, or `log_likelihood` cannot be called.
+    """
+    if can_be_drawn(log_likelihood) and not can_be_drawn(posterior):
+        raise TypeError(
+            "`posterior` and `log_likelihood` seem to be swapped: the first is a "
+            f"{type(posterior).__name__}, which has no parameters, and the second a "
+            f"{type(log_likelihood).__name__}. Pass the posterior first."
+        )
+    if not callable(log_likelihood):
+        raise TypeError(
+            "`log_likelihood` must be a function from a drawn model to one number, but "
+            f"is a {type(log_likelihood).__name__}."
+        )
+
+
 def as_scalar(name: str, value: Any) -> Float[Array, ""]:
     """What a function of a drawn model returned, held to one real number.
 

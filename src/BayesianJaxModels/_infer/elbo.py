@@ -15,7 +15,7 @@ from .._gradient import guard_gradient
 from .._model import flatten_means, has_values
 from .._posterior import as_posterior
 from .._prior import Prior, log_prior
-from .arguments import as_scalar, can_be_drawn
+from .arguments import as_scalar, check_order
 from .structured import antithetic_noise, sobol_noise
 
 LogDensity = Callable[[Any], Float[Array, ""]]
@@ -156,7 +156,7 @@ def elbo(
         gradient, bound = step(slope, jax.random.key(0))
         ```
     """
-    _check_order(posterior, log_likelihood)
+    check_order(posterior, log_likelihood)
     posterior = as_posterior(posterior)
     check_key(key)
     _check_options(kl, draws, num_samples, stick_the_landing or importance_weighted)
@@ -232,20 +232,6 @@ def elbo(
         num_failed=num_samples - num_good,
         temperature=tempered,
     )
-
-
-def _check_order(posterior: Any, log_likelihood: Any) -> None:
-    if can_be_drawn(log_likelihood) and not can_be_drawn(posterior):
-        raise TypeError(
-            "`posterior` and `log_likelihood` seem to be swapped: the first is a "
-            f"{type(posterior).__name__}, which has no parameters, and the second a "
-            f"{type(log_likelihood).__name__}. Pass the posterior first."
-        )
-    if not callable(log_likelihood):
-        raise TypeError(
-            "`log_likelihood` must be a function from a drawn model to one number, but "
-            f"is a {type(log_likelihood).__name__}."
-        )
 
 
 def _log_prior(drawn: PyTree, prior: Prior | LogDensity | None) -> Float[Array, ""]:

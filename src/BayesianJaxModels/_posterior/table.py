@@ -46,7 +46,7 @@ class PosteriorRow:
 
     Attributes:
         name: `rates[0]` of an entry, `rates` of a parameter.
-        mean: The mean of the value: a NumPy scalar, or in the shape of the parameter.
+        mean: The mean of the value: one number, or in the shape of the parameter.
         stdv: Its standard deviation, alike; 0 of what is known.
         quantiles: Its quantiles, `(k,)` or `(k, *shape)`.
         is_known: Whether it is taken as known.
@@ -91,7 +91,7 @@ class PosteriorRow:
             ]
         numbers = [self.mean, self.stdv, *self.quantiles]
         found = [_range(self.checks[check], CHECKS[check][1]) for check in checks]
-        return [name, *map(_range, numbers), *found]
+        return [name, *(_range(np.asarray(x)) for x in numbers), *found]
 
 
 @dataclass(frozen=True, eq=False)
@@ -338,7 +338,9 @@ def _of_draws(
     mean = np.asarray(np.tensordot(shares, values, axes=1))
     stdv = np.sqrt(np.tensordot(shares, (values - mean) ** 2, axes=1))
     # Rounding makes no width.
-    stdv = np.asarray(np.where(np.ptp(values, axis=0) > 0, stdv, 0))
+    varies = np.ptp(values, axis=0) > 0
+    mean = np.asarray(np.where(varies, mean, values[0]))
+    stdv = np.asarray(np.where(varies, stdv, 0))
     return mean, stdv, quantiles(values, weights, np.asarray(probs, float))
 
 
