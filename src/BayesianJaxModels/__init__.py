@@ -1,11 +1,8 @@
 """Models whose weights are distributions, for ODEs and sequences in JAX."""
 
-from . import (
-    calibration as calibration,
-    likelihoods as likelihoods,
-    priors as priors,
-    train as train,
-)
+from typing import TYPE_CHECKING
+
+from . import likelihoods as likelihoods, priors as priors, train as train
 from ._check import AllFailedError as AllFailedError
 from ._dynamics import (
     AbstractVectorField as AbstractVectorField,
@@ -108,3 +105,6 @@ from ._prior import (
 )
 from ._problem import AbstractProblem as AbstractProblem, Problem as Problem
 from ._version import __version__ as __version__
+
+if TYPE_CHECKING:  # `bjm.calibration` is imported when it is first asked for
+    from . import calibration as calibration

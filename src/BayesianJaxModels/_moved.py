@@ -1,4 +1,4 @@
-"""Names that have moved from the top level into a namespace."""
+"""Namespaces that are imported late, and names that have moved into one."""
 
 import importlib
 import warnings
@@ -8,15 +8,19 @@ NAMESPACES = ("priors", "likelihoods", "train", "calibration")
 
 
 def __getattr__(name: str) -> Any:
-    """What has moved to a namespace, with a word on where it is now.
+    """A namespace, or what has moved to one, with a word on where it is now.
 
     Raises:
         AttributeError: If there is no such name.
     """
     package = __package__ or ""
-    for namespace in NAMESPACES:
+    if name in NAMESPACES:
+        return importlib.import_module(f"{package}.{name}")
+    # Others ask for such names, as `inspect` does: nothing is imported for them.
+    known = () if name.startswith("_") else NAMESPACES
+    for namespace in known:
         members = vars(importlib.import_module(f"{package}.{namespace}"))
-        if name in members and not name.startswith("_"):
+        if name in members:
             warnings.warn(
                 f"`{package}.{name}` is `{package}.{namespace}.{name}` now.",
                 DeprecationWarning,
