@@ -128,12 +128,12 @@ def test_the_front_door_holds_no_logic():
             assert all(alias.asname == alias.name for alias in statement.names)
 
 
-def test_calibration_is_imported_when_it_is_asked_for():
-    late = (
-        "import sys, BayesianJaxModels as bjm; name = 'BayesianJaxModels._calibrate'; "
-    )
-    late += "assert name not in sys.modules; bjm.calibration.coverage; "
-    late += "assert name in sys.modules"
+@pytest.mark.parametrize(
+    ("wing", "name"), [("_calibrate", "calibration.coverage"), ("_train", "train.fit")]
+)
+def test_some_namespaces_are_imported_when_they_are_asked_for(wing, name):
+    late = f"import sys, BayesianJaxModels as bjm; wing = 'BayesianJaxModels.{wing}'; "
+    late += f"assert wing not in sys.modules; bjm.{name}; assert wing in sys.modules"
     subprocess.run([sys.executable, "-c", late], check=True)
 
 

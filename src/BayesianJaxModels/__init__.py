@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from . import likelihoods as likelihoods, priors as priors, train as train
+from . import likelihoods as likelihoods, priors as priors
 from ._check import AllFailedError as AllFailedError
 from ._dynamics import (
     AbstractVectorField as AbstractVectorField,
@@ -106,5 +106,5 @@ from ._prior import (
 from ._problem import AbstractProblem as AbstractProblem, Problem as Problem
 from ._version import __version__ as __version__
 
-if TYPE_CHECKING:  # `bjm.calibration` is imported when it is first asked for
-    from . import calibration as calibration
+if TYPE_CHECKING:  # imported when they are first asked for
+    from . import calibration as calibration, train as train

@@ -18,7 +18,6 @@ from .._model import AbstractEstimate, free_means
 from .._posterior import AbstractPosterior, DrawsPosterior, JointPosterior
 from .._prior import Prior
 from .._problem import AbstractProblem
-from .._train import fit
 from ._importance.importance import importance
 from ._nuts.nuts import nuts
 from .arguments import check_engine_arguments
@@ -332,6 +331,8 @@ class _Run:
 
     def variational(self, mode: MAPEstimate) -> JointPosterior:
         """With all correlations, or the strongest of them, from the best mode on."""
+        from .._train import fit  # late, as most never train
+
         size = free_means(mode.model).size
         start, name = None, "fit"
         if size <= MOST_CORRELATED:
