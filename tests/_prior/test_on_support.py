@@ -131,3 +131,10 @@ def test_a_prior_of_ones_own_has_no_ends_to_check():
     share = bjm.make_parameter(0.5, support=POSITIVE)
     prior = bjm.Prior(default=Square())
     assert bjm.log_prior(share, prior) == pytest.approx(np.log(0.5))
+
+
+@pytest.mark.parametrize("ends", [(0.0, 0.3), (0.7, 1.1), (-0.3, 0.1)])
+def test_equal_ends_are_equal_in_single_precision(ends):
+    parameter = bjm.make_parameter(sum(ends) / 2, support=ends)
+    density = bjm.log_prior(parameter, bjm.Prior(default=priors.Uniform(*ends)))
+    assert density == pytest.approx(np.log(0.25), rel=1e-5)

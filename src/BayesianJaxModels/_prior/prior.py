@@ -158,7 +158,10 @@ def _on_support(
     ends = prior.ends
     if ends is not None and not any(isinstance(end, Tracer) for end in ends):
         low, high = (np.asarray(end) for end in ends)
-        if np.any(low < support.ends[0]) or np.any(high > support.ends[1]):
+        # As single precision rounds them: 0.3 is above 0.3 in double.
+        least, most = support.ends
+        least, most = least.astype(low.dtype), most.astype(high.dtype)
+        if np.any(low < least) or np.any(high > most):
             raise ValueError(
                 f"The prior of `{name}`, a {type(prior).__name__} between {low} and "
                 f"{high}, reaches beyond the support of the parameter, {support}. Give "
