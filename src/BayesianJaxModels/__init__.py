@@ -1,6 +1,6 @@
 """Models whose weights are distributions, for ODEs and sequences in JAX."""
 
-from typing import TYPE_CHECKING
+import typing
 
 from . import likelihoods as likelihoods, priors as priors
 from ._check import AllFailedError as AllFailedError
@@ -106,5 +106,5 @@ from ._prior import (
 from ._problem import AbstractProblem as AbstractProblem, Problem as Problem
 from ._version import __version__ as __version__
 
-if TYPE_CHECKING:  # imported when they are first asked for
+if typing.TYPE_CHECKING:  # imported when they are first asked for
     from . import calibration as calibration, train as train
