@@ -291,7 +291,7 @@ def prediction_to_datatree(
     draws = {name: by_chain(leaf) for name, leaf in named["observations"].items()}
     likelihoods = {name: by_chain(x) for name, x in named["log_likelihood"].items()}
     data = {name: np.asarray(leaf) for name, leaf in named["observed"].items()}
-    ts = prediction.ts
+    ts: Any = prediction.ts
     one_clock = ts is not None and not isinstance(ts, tuple) and ts.ndim == 1
     for name, leaf in draws.items():
         if one_clock and leaf.shape[2:3] == ts.shape:
@@ -309,7 +309,7 @@ def prediction_to_datatree(
             dims[name] = [f"{name}_observed"]
             coords[f"{name}_observed"] = np.flatnonzero(there).tolist()
     parameters = eqx.filter_vmap(_parameters)(prediction.drawn)
-    stats = {"succeeded": prediction.succeeded}
+    stats: dict[str, Any] = {"succeeded": prediction.succeeded}
     if isinstance(prediction.states, Trajectory):
         stats["num_steps"] = prediction.states.num_steps
     predicted = "predictions" if prediction.is_ahead else "posterior_predictive"

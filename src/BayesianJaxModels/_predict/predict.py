@@ -90,7 +90,7 @@ def predict(
     if isinstance(posterior, AbstractProblem):
         raise TypeError(
             f"`posterior` is a {type(posterior).__name__}. Pass a model with "
-            "parameters or a posterior: `PriorDraws(model, prior)` is one before any data."
+            "parameters or a posterior, such as `PriorDraws(model, prior)`."
         )
     posterior = as_posterior(posterior)
     check_key(key)

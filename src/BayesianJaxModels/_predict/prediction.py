@@ -100,7 +100,7 @@ class Prediction(eqx.Module):
         words += f" ({100 * failed / self.num_draws:.3g} %)" if failed else ""
         for ts in jax.tree.leaves(self.ts):
             words += f"; {ts.shape[-1]} times from {np.min(ts):g} to {np.max(ts):g}"
-        shapes = jax.tree.map(np.shape, self.observations)
+        shapes = jax.tree.map(lambda leaf: leaf.shape, self.observations)
         words += f"; observations of shape {shapes}"
         words += ", beside data" if jax.tree.leaves(self.observed) else ""
         return words
@@ -120,7 +120,7 @@ def series_of(prediction: Prediction, of: str) -> PyTree:
         raise ValueError(f"`of` must be one of {list(PARTS)}, but got {of!r}.")
     part, weights = getattr(prediction, of), prediction.weights
 
-    def read(part, states, ts):
+    def read(part: Any, states: Any, ts: Any) -> Any:
         if isinstance(part, dict) and of != "states":
             return {name: read(one, states, ts) for name, one in part.items()}
         if isinstance(part, Trajectory):

@@ -139,7 +139,7 @@ def trajectories(
     return all_axes
 
 
-def shade_forecast(axes: Any, start: float | int | None, end: float) -> None:
+def shade_forecast(axes: Any, start: float | int | None, end: Any) -> None:
     """Shade the times from the start of a forecast on, if there is one."""
     if start is not None:
         axes.axvspan(start, end, color="0.92", zorder=0, label="forecast")
