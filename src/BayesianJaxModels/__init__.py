@@ -17,6 +17,7 @@ from ._dynamics import (
 from ._export import (
     load_model as load_model,
     posterior_to_datatree as posterior_to_datatree,
+    prediction_to_datatree as prediction_to_datatree,
     save_model as save_model,
     trajectory_to_datatree as trajectory_to_datatree,
 )
@@ -89,11 +90,13 @@ from ._posterior import (
     posterior_table as posterior_table,
 )
 from ._predict import (
+    Prediction as Prediction,
     RunningSummary as RunningSummary,
     Summary as Summary,
     map_posterior as map_posterior,
     map_posterior_pure as map_posterior_pure,
     posterior_trajectories as posterior_trajectories,
+    predict as predict,
     stream_posterior as stream_posterior,
     summarise as summarise,
 )

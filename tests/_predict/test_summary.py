@@ -250,3 +250,19 @@ def test_bad_weights():
             summarise(with_weights(draws, np.float32(weights)))
     with pytest.raises(ValueError, match="with a weight above 0 failed"):
         summarise(with_weights(draws, np.float32([1.0, 0.0, 0.0])))
+
+
+def test_plain_arrays_are_draws(mixed):
+    ys = np.random.default_rng(0).normal(size=(30, 4, 2)).astype(np.float32)
+    ys[3, 1, 0] = np.nan
+    ts = np.array([0.0, 1.0, 4.0, 9.0])
+    of_array = summarise(ys, ts=ts)
+    of_trajectory = summarise(make(ys, ts=jnp.asarray(ts, jnp.float32)))
+    for name in ("ts", "mean", "stdv", "quantiles", "num_used", "num_failed"):
+        assert_same(getattr(of_array, name), getattr(of_trajectory, name))
+    assert of_array.num_failed == 1
+    running = RunningSummary()
+    running.update(ys)
+    np.testing.assert_allclose(running.summary().mean, of_array.mean, rtol=1e-6)
+    counts = np.arange(6).reshape(3, 2)
+    np.testing.assert_array_equal(summarise(counts).mean, [2.0, 3.0])

@@ -129,8 +129,8 @@ def test_errors(trajectory):
     config.update("jaxtyping_disable", True)  # as it is outside the tests
     try:
         for read in (summarise, plot.trajectories, RunningSummary().update):
-            with pytest.raises(TypeError, match="`Trajectory`, but is of type ndarray"):
-                read(np.ones((3, 5)))
+            with pytest.raises(TypeError, match="`Trajectory`, a `Prediction` or an"):
+                read("draws")
     finally:
         config.update("jaxtyping_disable", False)
 
@@ -164,3 +164,16 @@ def test_data_of_times_in_a_column_do_not_fit(trajectory):
     message = r"must be n times and values.* times of shape \(3, 1\) .*\[\(3, 2\)\]"
     with pytest.raises(ValueError, match=message):
         plot.trajectories(summarise(trajectory), data=data)
+
+
+def test_an_array_is_drawn_as_its_trajectory(trajectory):
+    ys = np.asarray(trajectory.ys)
+    of_array = plot.trajectories(ys, ts=TS, draws=2)
+    of_trajectory = plot.trajectories(trajectory, draws=2)
+    for one, other in zip(of_array, of_trajectory, strict=True):
+        for label in ("median", "draws"):
+            np.testing.assert_allclose(line(one, label), line(other, label))
+    by_number = plot.trajectories(ys, draws=1)[0]
+    np.testing.assert_array_equal(line(by_number, "median")[:, 0], np.arange(5))
+    with pytest.raises(ValueError, match="`ts` is for plain arrays"):
+        plot.trajectories(summarise(ys), ts=TS)

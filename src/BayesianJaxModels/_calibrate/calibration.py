@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
 
 from .._check import AllFailedError
+from .._compute import fold_in
 from .._dynamics import Trajectory
 from .._model import column_text
-from .._predict import quantiles, read_weights
+from .._predict import Prediction, label_of, quantiles, read_weights, series_of
 
 LEVELS = tuple(i / 20 for i in range(1, 20))
 
@@ -77,14 +78,14 @@ class Coverage(eqx.Module):
 
 
 def coverage(
-    draws: Trajectory | Num[ArrayLike, "..."],
-    truth: Num[ArrayLike, "..."],
+    draws: Any,
+    truth: Any = None,
     levels: Sequence[float] = LEVELS,
     *,
     time_axis: int = 0,
-    mask: Bool[ArrayLike, "..."] | None = None,
+    mask: Any = None,
     weights: Float[ArrayLike, " n"] | None = None,
-) -> Coverage:
+) -> Any:
     """Coverage of credible intervals, by time, over all, and of bands as a whole.
 
     The simultaneous band is the mean plus and minus as many standard deviations as hold
@@ -92,26 +93,28 @@ def coverage(
 
     Args:
         draws: A `Trajectory` with one array for a state, or an array of shape
-            `(num_draws, *series, T, *state)`. For noisy observations give draws of
-            those, with noise. A draw that is not finite somewhere in a series is left
-            out of that series and counted. One that an event ended counts at the times
-            before: what is said of a time is said of the draws still running. Of
-            observations only `dataclasses.replace(trajectory, ys=observations)` knows
-            of such ends.
-        truth: What the draws predict, of shape `(*series, T, *state)`. It is rounded to
-            the draws' precision, so that a given initial state is met.
+            `(num_draws, *series, T, *state)`, or a `Prediction`, whose observations
+            have noise. For noisy observations give draws of those, with noise. A draw
+            that is not finite somewhere in a series is left out of that series and
+            counted. One that an event ended counts at the times before: what is said of
+            a time is said of the draws still running. Of observations a `Prediction`
+            knows of such ends, and `dataclasses.replace(trajectory, ys=observations)`.
+        truth: What the draws predict, of shape `(*series, T, *state)`; of a
+            `Prediction` its data if `None`. It is rounded to the draws' precision, so
+            that a given initial state is met.
         levels: The mass in each interval, in (0, 1).
         time_axis: Which axis of `truth` is time; axes before it are series, those after
             it the state.
-        mask: What of `truth` was observed, of its shape; all of it if `None`.
+        mask: What of `truth` was observed, of its shape; all of it if `None`, or of the
+            data of a `Prediction` what counts.
         weights: The weights of the draws; by default those of the `Trajectory`, if any.
 
     Returns:
-        A `Coverage`.
+        A `Coverage`; of a `Prediction` of several series one for each, by name.
 
     Raises:
-        ValueError: If an argument is not as above, or no draw still runs at a time
-            that was observed.
+        ValueError: If an argument is not as above, there is no truth, or no draw still
+            runs at a time that was observed.
         AllFailedError: If all draws of a series failed.
 
     Example:
@@ -132,6 +135,16 @@ def coverage(
     masses = np.asarray(levels, float)
     if masses.ndim != 1 or not masses.size or not np.all((masses > 0) & (masses < 1)):
         raise ValueError(f"`levels` must be numbers in (0, 1), but got {levels}.")
+    if isinstance(draws, Prediction):
+        settings = {"time_axis": time_axis, "weights": weights}
+        return over_series(
+            lambda one, truth, mask, place: coverage(
+                one, truth, levels, mask=mask, **settings
+            ),
+            draws,
+            truth,
+            mask,
+        )
     data = read_series(draws, truth, mask, weights, time_axis)
     tails = (1 - masses) / 2
     probs = np.append(tails, 1 - tails)
@@ -184,14 +197,14 @@ def _deviations(one):
 
 
 def pit(
-    draws: Trajectory | Num[ArrayLike, "..."],
-    observation: Num[ArrayLike, "..."],
+    draws: Any,
+    observation: Any = None,
     *,
     key: PRNGKeyArray,
     time_axis: int = 0,
-    mask: Bool[ArrayLike, "..."] | None = None,
+    mask: Any = None,
     weights: Float[ArrayLike, " n"] | None = None,
-) -> Float[np.ndarray, "..."]:
+) -> Any:
     """The probability integral transform: where each observation falls in its draws.
 
     It is the rank of the observation among the draws, with ties broken at random, and
@@ -210,7 +223,8 @@ def pit(
             many as the effective sample size.
 
     Returns:
-        Values in (0, 1), of the shape of `observation`; NaN where `mask` is false.
+        Values in (0, 1), of the shape of `observation`; NaN where `mask` is false. Of a
+        `Prediction` of several series an array for each, by name.
 
     Raises:
         ValueError: As `coverage` says.
@@ -227,6 +241,16 @@ def pit(
         Czado, Gneiting and Held (2009), "Predictive model assessment for count data",
         Biometrics 65.
     """
+    if isinstance(draws, Prediction):
+        settings = {"time_axis": time_axis, "weights": weights}
+        return over_series(
+            lambda one, truth, mask, place: pit(
+                one, truth, key=fold_in(key, place), mask=mask, **settings
+            ),
+            draws,
+            observation,
+            mask,
+        )
     data = read_series(draws, observation, mask, weights, time_axis)
     data.warn_failed()
     uniform = np.asarray(jax.random.uniform(key, data.shape), float)
@@ -311,9 +335,48 @@ class AllSeries:
             )
 
 
+def over_series(fn: Callable, prediction: Prediction, truth: Any, mask: Any) -> Any:
+    """A function of draws, truth, mask and place of each series of a prediction.
+
+    Of one series it is what `fn` returns. Of several it is that by their names, those
+    left out that were not observed.
+
+    Raises:
+        ValueError: If nothing was observed, or other series than there are.
+    """
+    if truth is None:
+        truth = prediction.observed
+        mask = prediction.mask if mask is None else mask
+    if truth is None:
+        raise ValueError(
+            "The prediction has no data, such as one at other times: say what was "
+            "observed there."
+        )
+    draws = _by_name(series_of(prediction, "observations"))
+    truths, masks = _by_name(truth), _by_name(mask)
+    unknown = [name for name in (*truths, *masks) if name not in draws]
+    if unknown:
+        raise ValueError(
+            "What was observed must have the structure of the prediction, with the "
+            f"series {list(draws)}, but has {list(truths)}."
+        )
+    found = {
+        name: fn(draws[name], truths[name], masks.get(name), place)
+        for place, name in enumerate(truths)
+    }
+    return found["y"] if list(draws) == ["y"] else found
+
+
+def _by_name(tree: Any) -> dict[str, Any]:
+    paths = jax.tree_util.tree_flatten_with_path(
+        tree, is_leaf=lambda node: isinstance(node, Trajectory)
+    )[0]
+    return {label_of(path, (), "y"): leaf for path, leaf in paths}
+
+
 def read_series(
     draws: Trajectory | Num[ArrayLike, "..."],
-    truth: Num[ArrayLike, "..."],
+    truth: Num[ArrayLike, "..."] | None,
     mask: Bool[ArrayLike, "..."] | None,
     weights: Float[ArrayLike, " n"] | None,
     time_axis: int,
@@ -323,6 +386,11 @@ def read_series(
     Raises:
         ValueError: As `coverage` says.
     """
+    if truth is None:
+        raise ValueError(
+            "There is nothing to compare draws with: only a `Prediction` has data of "
+            "its own."
+        )
     succeeded = reached = None
     if isinstance(draws, Trajectory):
         if not isinstance(draws.ys, jax.Array | np.ndarray):

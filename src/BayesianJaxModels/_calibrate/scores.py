@@ -9,18 +9,18 @@ from jaxtyping import ArrayLike, Bool, Float, Num
 
 from .._check import AllFailedError, import_extra
 from .._dynamics import Trajectory
-from .._predict import read_weights
-from .calibration import Series, read_series
+from .._predict import Prediction, read_weights
+from .calibration import Series, over_series, read_series
 
 
 def crps(
-    draws: Trajectory | Num[ArrayLike, "..."],
-    observation: Num[ArrayLike, "..."],
+    draws: Any,
+    observation: Any = None,
     *,
     time_axis: int = 0,
-    mask: Bool[ArrayLike, "..."] | None = None,
+    mask: Any = None,
     weights: Float[ArrayLike, " n"] | None = None,
-) -> Float[np.ndarray, "..."]:
+) -> Any:
     """The continuous ranked probability score of each observation; less is better.
 
     It is `E|X - y| - E|X - X'| / 2` over the draws, in the unit of the observation,
@@ -35,7 +35,8 @@ def crps(
         weights: As in `coverage`.
 
     Returns:
-        Scores of the shape of `observation`; NaN where `mask` is false.
+        Scores of the shape of `observation`; NaN where `mask` is false. Of a
+        `Prediction` of several series an array for each, by name.
 
     Raises:
         ImportError: If scoringrules is missing.
@@ -54,6 +55,14 @@ def crps(
         estimation", Journal of the American Statistical Association 102.
     """
     rules = _scoringrules()
+    if isinstance(draws, Prediction):
+        settings = {"time_axis": time_axis, "weights": weights}
+        return over_series(
+            lambda one, truth, mask, place: crps(one, truth, mask=mask, **settings),
+            draws,
+            observation,
+            mask,
+        )
     data = read_series(draws, observation, mask, weights, time_axis)
     data.warn_failed()
     scores = []

@@ -47,7 +47,7 @@ class Trajectory(eqx.Module):
     """
 
     ts: Float[Array | np.ndarray, "..."]
-    ys: PyTree[Float[Array, "..."]]
+    ys: PyTree[Float[Array | np.ndarray, "..."]]
     result: RESULTS
     num_steps: Int[Array, "..."]
     weights: Float[Array, " n"] | None = None

@@ -12,7 +12,7 @@ from .._check import import_extra
 from .._dynamics import Trajectory
 from .._model import get_parameters
 from .._posterior import as_posterior
-from .._predict import map_posterior
+from .._predict import Prediction, label_of, map_posterior
 
 
 def posterior_to_datatree(
@@ -221,6 +221,112 @@ def trajectory_to_datatree(
     if axis == "step":
         groups["constant_data"] = {"time": times}
     return from_dict(groups, dims=dims, coords=coords)
+
+
+def prediction_to_datatree(
+    prediction: Prediction,
+    *,
+    dims: Mapping[str, Sequence[str]] | None = None,
+    coords: Mapping[str, Sequence[Any]] | None = None,
+) -> Any:
+    """Put a prediction, its draws and its data into a `DataTree`.
+
+    Needs ArviZ's base package: `pip install "BayesianJaxModels[arviz]"`.
+
+    Args:
+        prediction: From `predict`, of draws without weights.
+        dims: The names of the axes of a parameter, or of a series after its time, by
+            name.
+        coords: The labels along an axis, by the name of the axis.
+
+    Returns:
+        An `xarray.DataTree`. `posterior` has the value of every parameter by name;
+        `posterior_predictive` the observations with noise, as `y` or by the names of
+        series, `predictions` in its place where the times are others than those of the
+        data; `observed_data` the data and `log_likelihood` their log densities;
+        `sample_stats` which draws succeeded, and how many steps they took. Where a mask
+        leaves data out, these groups have the others in one axis, labelled by their
+        place in the flattened array.
+
+    Raises:
+        ImportError: If arviz-base is missing.
+        TypeError: If `prediction` is no `Prediction`.
+        ValueError: If the draws have weights.
+
+    Example:
+        ```python
+        rate = bjm.make_parameter(0.5, stdv=0.1, support="positive")
+        problem = bjm.Problem(
+            lambda rate: jnp.exp(-rate.value * jnp.arange(1.0, 4.0)),
+            likelihood=bjm.likelihoods.NormalLikelihood(0.05),
+            observations=np.array([0.63, 0.33, 0.24]),
+            prior=None,
+        )
+        found = bjm.predict(problem, rate, key=jax.random.key(0), num_samples=100)
+        tree = bjm.prediction_to_datatree(found)
+        tree["posterior_predictive"]["y"].shape  # (1, 100, 3)
+        ```
+    """
+    from_dict = _from_dict()
+    if not isinstance(prediction, Prediction):
+        raise TypeError(
+            "`prediction` must be a `Prediction`, from `predict`, but is a "
+            f"{type(prediction).__name__}."
+        )
+    if prediction.weights is not None:
+        raise ValueError(
+            "`prediction` has weights, but ArviZ takes all draws for equally likely. "
+            "Pass a number as `num_samples` to `predict`: that many are then picked by "
+            "weight."
+        )
+
+    def by_chain(leaf):
+        return np.asarray(leaf).reshape(prediction.num_chains, -1, *leaf.shape[1:])
+
+    named = {
+        part: _by_series(getattr(prediction, part))
+        for part in ("observations", "log_likelihood", "observed", "mask")
+    }
+    dims, coords = dict(dims or {}), dict(coords or {})
+    draws = {name: by_chain(leaf) for name, leaf in named["observations"].items()}
+    likelihoods = {name: by_chain(x) for name, x in named["log_likelihood"].items()}
+    data = {name: np.asarray(leaf) for name, leaf in named["observed"].items()}
+    ts: Any = prediction.ts
+    one_clock = ts is not None and not isinstance(ts, tuple) and ts.ndim == 1
+    for name, leaf in draws.items():
+        if one_clock and leaf.shape[2:3] == ts.shape:
+            dims[name] = ["time", *dims.get(name, ())]
+            coords["time"] = ts
+    for name, mask in named["mask"].items():
+        there = np.asarray(mask)
+        if name in data and not there.all():
+            data[name] = data[name][there]
+            draws[name] = draws[name][:, :, there]
+            of_rows = there.any(
+                axis=tuple(range(likelihoods[name].ndim - 2, there.ndim))
+            )
+            likelihoods[name] = likelihoods[name][:, :, of_rows]
+            dims[name] = [f"{name}_observed"]
+            coords[f"{name}_observed"] = np.flatnonzero(there).tolist()
+    parameters = eqx.filter_vmap(_parameters)(prediction.drawn)
+    stats: dict[str, Any] = {"succeeded": prediction.succeeded}
+    if isinstance(prediction.states, Trajectory):
+        stats["num_steps"] = prediction.states.num_steps
+    predicted = "predictions" if prediction.is_ahead else "posterior_predictive"
+    groups = {
+        "posterior": {name: by_chain(leaf) for name, leaf in parameters.items()},
+        predicted: draws,
+        "sample_stats": {name: by_chain(leaf) for name, leaf in stats.items()},
+        "log_likelihood": likelihoods,
+        "observed_data": data,
+    }
+    groups = {name: group for name, group in groups.items() if group}
+    return from_dict(groups, dims=dims, coords=coords)
+
+
+def _by_series(tree: PyTree) -> dict[str, Any]:
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {label_of(path, (), "y"): leaf for path, leaf in paths}
 
 
 def _from_dict() -> Callable:

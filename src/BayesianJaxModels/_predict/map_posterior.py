@@ -65,14 +65,29 @@ def map_posterior(
         rates.shape  # (1000, 2)
         ```
     """
-    chunks = stream_posterior(
-        fn,
+    return map_with_index(
+        eqx.Partial(_without_index, fn),
         posterior,
         key=key,
         num_samples=num_samples,
         batch_size=batch_size,
+        gather=gather,
         progress=progress,
     )
+
+
+def map_with_index(
+    fn: Callable[[Any, Int[Array, ""]], PyTree],
+    posterior: PyTree,
+    *,
+    key: PRNGKeyArray,
+    num_samples: int | None,
+    batch_size: int | None = None,
+    gather: bool = True,
+    progress: bool = False,
+) -> PyTree:
+    """`map_posterior` of a function that is told the index of the draw too."""
+    chunks = _stream(fn, posterior, key, num_samples, batch_size, progress)
     num_items = _count(posterior, num_samples)
     return jax.tree.map(jnp.asarray, collect(chunks, num_items, gather=gather))
 
@@ -117,7 +132,7 @@ def map_posterior_pure(
         ```
     """
     check_counts(num_samples=num_samples, batch_size=batch_size)
-    of_index = _of_index(fn, posterior, key, num_samples)
+    of_index = _of_index(eqx.Partial(_without_index, fn), posterior, key, num_samples)
     indices = jnp.arange(_count(posterior, num_samples))
     if batch_size is None:
         return jax.vmap(of_index)(indices)
@@ -168,6 +183,18 @@ def stream_posterior(
         total / 1_000  # 0.608
         ```
     """
+    fn = eqx.Partial(_without_index, fn)
+    return _stream(fn, posterior, key, num_samples, batch_size, progress)
+
+
+def _stream(
+    fn: Callable[[Any, Int[Array, ""]], PyTree],
+    posterior: PyTree,
+    key: PRNGKeyArray,
+    num_samples: int | None,
+    batch_size: int | None,
+    progress: bool,
+) -> Iterator[tuple[int, PyTree]]:
     check_counts(num_samples=num_samples, batch_size=batch_size)
     parameters = get_parameters(as_posterior(posterior).model).values()
     return spread(
@@ -182,7 +209,7 @@ def stream_posterior(
 def _of_index(
     fn: Callable, posterior: PyTree, key: PRNGKeyArray, num_samples: int | None
 ) -> Callable[[Int[Array, ""]], PyTree]:
-    """From an index to `fn` of the draw with that index."""
+    """From an index to `fn` of the draw with that index, and of the index."""
     posterior = as_posterior(posterior)
     if num_samples is None:
         return eqx.Partial(_of_item, fn, posterior)
@@ -190,11 +217,15 @@ def _of_index(
 
 
 def _of_item(fn, posterior, index):
-    return fn(posterior.item(index))
+    return fn(posterior.item(index), index)
 
 
 def _of_draw(fn, posterior, key, index):
-    return fn(posterior.draw(fold_in(key, index)))
+    return fn(posterior.draw(fold_in(key, index)), index)
+
+
+def _without_index(fn, drawn, index):
+    return fn(drawn)
 
 
 def _count(posterior: PyTree, num_samples: int | None) -> int:

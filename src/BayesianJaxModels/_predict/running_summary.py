@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .._dynamics import Trajectory
+from .arrays import as_trajectory
 from .summary import (
     PROBS,
     Summary,
@@ -55,17 +55,18 @@ class RunningSummary:
         self._grid = grid
         self._layout = None
 
-    def update(self, chunk: Trajectory) -> None:
-        """Take in draws, a trajectory as `summarise` takes it.
+    def update(self, chunk: Any) -> None:
+        """Take in draws, a trajectory or arrays as `summarise` takes them.
 
         Args:
             chunk: Draws without weights; all may have failed.
 
         Raises:
-            TypeError: If `chunk` is no `Trajectory`.
+            TypeError: If `chunk` is neither.
             ValueError: If the times, structure or shapes differ from those before, the
                 grid does not fit them, or the draws have weights.
         """
+        chunk = as_trajectory(chunk)
         layout, succeeded, used, leaves = read_draws(chunk)
         if chunk.weights is not None:
             raise ValueError(

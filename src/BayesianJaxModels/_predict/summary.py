@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float, Int, Num, PyTree, Shaped
 
 from .._check import AllFailedError
 from .._dynamics import Trajectory
+from .arrays import as_trajectory
+from .prediction import Prediction, series_of
 from .weighted import effective_sample_size, read_weights, summarise_weighted
 
 PROBS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -118,28 +120,35 @@ class Summary(eqx.Module):
 
 
 def summarise(
-    trajectory: Trajectory,
+    trajectory: Any,
     probs: Sequence[float] = PROBS,
     *,
     interval_mass: float = 0.9,
-) -> Summary:
+    ts: Any = None,
+    of: str = "observables",
+) -> Any:
     """Summarise draws of a trajectory, on the host.
 
     Args:
-        trajectory: Its first axis is posterior draws: `ys` has leaves of shape
-            `(num_draws, ..., T, *state)`. Its `weights` count if it has some. To
-            summarise something else at the same times, for example observations with
-            noise, use `dataclasses.replace(trajectory, ys=...)`.
+        trajectory: A `Trajectory` whose first axis is posterior draws: `ys` has leaves
+            of shape `(num_draws, ..., T, *state)`. Its `weights` count if it has some.
+            Or a `Prediction`. Or an array of draws of shape `(num_draws, T, ...)`, or
+            several in a dictionary, tuple or list: a draw that is not finite somewhere
+            failed.
         probs: The probabilities of the quantiles, each in (0, 1).
         interval_mass: The mass in the two kinds of intervals, in (0, 1).
+        ts: The times of arrays, of shape `(T,)`; they are counted from 0 if `None`.
+        of: Which part of a `Prediction`: `"observables"`, `"observations"`, which have
+            noise, or `"states"`.
 
     Returns:
-        A `Summary` of the draws that succeeded, which counts those that failed.
+        A `Summary` of the draws that succeeded, which counts those that failed. Of a
+        `Prediction` of several series one for each, in the structure of that part.
 
     Raises:
-        TypeError: If `trajectory` is no `Trajectory`.
+        TypeError: If `trajectory` is none of these.
         ValueError: If there is no axis of draws, draws differ in their times, the
-            weights are no weights, or `probs` or `interval_mass` is not as above.
+            weights are no weights, or another argument is not as above.
         AllFailedError: If all draws failed.
 
     Example:
@@ -154,6 +163,20 @@ def summarise(
         ```
     """
     levels = check_levels(probs, interval_mass)
+    if isinstance(trajectory, Prediction):
+        if ts is not None:
+            raise ValueError("`ts` is for plain arrays: a `Prediction` has its own.")
+        return jax.tree.map(
+            lambda draws: summarise(draws, probs, interval_mass=interval_mass),
+            series_of(trajectory, of),
+            is_leaf=lambda node: isinstance(node, Trajectory),
+        )
+    if of != "observables":
+        raise ValueError(
+            f"`of` picks a part of a `Prediction`, but `trajectory` is a "
+            f"{type(trajectory).__name__}."
+        )
+    trajectory = as_trajectory(trajectory, ts)
     layout, succeeded, used, leaves = read_draws(trajectory)
     check_any_left(~succeeded)
     weights = ess = None
@@ -271,12 +294,6 @@ def read_draws(
         The layout; which draws succeeded, of shape `(num_draws, ...)`; which are there,
         `(num_draws, ..., T)`; and the leaves of `ys`, `(num_draws, entries)`.
     """
-    if not isinstance(trajectory, Trajectory):
-        raise TypeError(
-            "`trajectory` must be a `Trajectory`, but is of type "
-            f"{type(trajectory).__name__}. To summarise an array at the times of a "
-            "trajectory, put it there by `dataclasses.replace(trajectory, ys=array)`."
-        )
     batch = np.shape(trajectory.num_steps)
     if batch == () or batch[0] == 0:
         raise ValueError(

@@ -102,6 +102,16 @@ class AbstractProblem(eqx.Module):
             ValueError: If an observation is outside of the support of its likelihood.
         """
 
+    @property
+    def ts(self) -> PyTree:
+        """The times of the simulation, or `None` of one that does not say."""
+        return None
+
+    @property
+    def counted(self) -> PyTree:
+        """Which observations count, in their structure, or `None` where all do."""
+        return None
+
     def log_prior(self, drawn: PyTree) -> Float[Array, ""]:
         """The log prior density; 0 without a prior.
 

@@ -191,6 +191,21 @@ class Problem(AbstractProblem):
             return self
         return replace(self, simulate=solve.replace(adjoint=diffrax.ForwardMode()))
 
+    @property
+    def ts(self) -> PyTree:
+        clock = getattr(self.simulate, "clock", None)
+        return getattr(self.simulate, "ts", None) if clock is None else clock.ts
+
+    @property
+    def counted(self) -> PyTree:
+        if self.mask is None:
+            return None
+        of_series = {
+            name: None if data is None else _counts(data, self._of(self.mask, name))
+            for name, data in self._series().items()
+        }
+        return of_series if isinstance(self.observations, dict) else of_series[ONE]
+
     def check(self, model: PyTree) -> None:
         check_model("A problem", model)
         likelihoods = self._likelihoods(model)

@@ -36,6 +36,14 @@ class TotalProblem(AbstractProblem):
     def observations(self):
         return tuple(term.observations for term in self.terms)
 
+    @property
+    def ts(self):
+        return tuple(term.ts for term in self.terms)
+
+    @property
+    def counted(self):
+        return tuple(term.counted for term in self.terms)
+
     def outcome(self, drawn: PyTree, key: PRNGKeyArray | None = None) -> Outcome:
         outcomes = [
             term.outcome(drawn, None if key is None else fold_in(key, place))

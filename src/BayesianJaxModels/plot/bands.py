@@ -8,13 +8,21 @@ import numpy as np
 from jaxtyping import PyTree
 
 from .._dynamics import Trajectory
-from .._predict import Summary, label_of, representatives, summarise
+from .._predict import (
+    Prediction,
+    Summary,
+    as_trajectory,
+    label_of,
+    representatives,
+    summarise,
+)
 from .axes import axes_to_draw_into, pyplot_or_error
 
 
 def trajectories(
-    summary_or_trajectory: Summary | Trajectory,
+    summary_or_trajectory: Any,
     *,
+    ts: Any = None,
     state: int | str | Sequence[int | str] | None = None,
     draws: int = 10,
     data: tuple[Any, PyTree] | None = None,
@@ -32,8 +40,10 @@ def trajectories(
 
     Args:
         summary_or_trajectory: A `Summary`, or a `Trajectory` whose only batch axis is
-            draws. Of several initial states take one: index all but `ts` and `weights`
-            with `jax.tree.map(lambda leaf: leaf[:, 0], ...)`.
+            draws, or an array of draws of shape `(num_draws, T, ...)`. Of several
+            initial states take one: index all but `ts` and `weights` with
+            `jax.tree.map(lambda leaf: leaf[:, 0], ...)`.
+        ts: The times of an array, as in `summarise`.
         state: Which components of the state, by number or by name, such as `"y[1]"`, or
             `"prey"` if the state is a dict; all of them if `None`.
         draws: How many draws that succeeded to show: the first ones, or of weighted
@@ -50,7 +60,7 @@ def trajectories(
 
     Raises:
         ImportError: If matplotlib is missing.
-        TypeError: If there is neither a `Summary` nor a `Trajectory`.
+        TypeError: If there is neither a `Summary` nor a `Trajectory` nor an array.
         ValueError: If there are batch axes besides draws, all draws failed, or `state`,
             `data`, `ax` or `labels` does not fit the state.
 
@@ -69,6 +79,12 @@ def trajectories(
     """
     pyplot = pyplot_or_error()
     source = summary_or_trajectory
+    if isinstance(source, Prediction):
+        raise TypeError("`plot.prediction` draws a `Prediction`.")
+    if not isinstance(source, Summary):
+        source = as_trajectory(source, ts)
+    elif ts is not None:
+        raise ValueError("`ts` is for plain arrays of draws: a `Summary` has its own.")
     summary = source if isinstance(source, Summary) else summarise(source)
     if summary.num_failed.ndim:
         raise ValueError(
@@ -76,27 +92,24 @@ def trajectories(
             "one entry of everything but `ts` and `weights`: `jax.tree.map(lambda "
             "leaf: leaf[:, 0], ...)`."
         )
-    mean = _components(summary.mean, 1)
+    mean = by_component(summary.mean, 1)
     chosen = _choose(state, list(mean))
     names = chosen if labels is None else list(labels)
     if len(names) != len(chosen):
         raise ValueError(f"`labels` must be {len(chosen)} names, but are {names}.")
-    observed = None if data is None else _data_components(data, summary.mean)
-    stdv = _components(summary.stdv, 1)
-    quantiles = _components(summary.quantiles, 2)
+    observed = None if data is None else data_components(data, summary.mean)
+    stdv = by_component(summary.stdv, 1)
+    quantiles = by_component(summary.quantiles, 2)
     lines, reached = {}, np.ones((0, 1), bool)
     if isinstance(source, Trajectory):
         shown = np.flatnonzero(np.asarray(source.succeeded))
         weights = None if source.weights is None else np.asarray(source.weights)[shown]
         shown = shown[representatives(weights, len(shown), draws)]
         reached = np.asarray(source.is_reached)[shown]
-        lines = _components(jax.tree.map(lambda y: np.asarray(y)[shown], source.ys), 2)
+        lines = by_component(jax.tree.map(lambda y: np.asarray(y)[shown], source.ys), 2)
     all_axes = axes_to_draw_into(pyplot, ax, len(chosen))
     for axes, component, name in zip(all_axes, chosen, names, strict=True):
-        if forecast_from is not None:
-            axes.axvspan(
-                forecast_from, summary.ts[-1], color="0.92", zorder=0, label="forecast"
-            )
+        shade_forecast(axes, forecast_from, summary.ts[-1])
         centre, name_of_centre = mean[component], "mean"
         if summary.quantiles is None:
             spread = 2 * stdv[component]
@@ -122,6 +135,18 @@ def trajectories(
             axes.plot(times[there], values[there], "o", color="k", ms=3.5, label="data")
         axes.set_ylabel(name)
     all_axes[-1].set_xlabel("time")
+    put_legend(all_axes[0], summary, beside=ax is None)
+    return all_axes
+
+
+def shade_forecast(axes: Any, start: float | int | None, end: Any) -> None:
+    """Shade the times from the start of a forecast on, if there is one."""
+    if start is not None:
+        axes.axvspan(start, end, color="0.92", zorder=0, label="forecast")
+
+
+def put_legend(axes: Any, summary: Summary, *, beside: bool) -> None:
+    """A legend that says how many draws there are, and how good."""
     title = f"{summary.num_draws:,} draws"
     if summary.effective_sample_size is not None:
         title += f", weighted\nas good as {float(summary.effective_sample_size):,.0f}"
@@ -131,18 +156,17 @@ def trajectories(
     if running < 1:
         title += f"\n{100 * running:.3g} % run to the end"
     # Beside the axes where there is room, so that it hides nothing.
-    place = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if ax is None else {}
-    all_axes[0].legend(title=title, fontsize="small", title_fontsize="small", **place)
-    return all_axes
+    place = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if beside else {}
+    axes.legend(title=title, fontsize="small", title_fontsize="small", **place)
 
 
-def _components(tree: PyTree, num_axes: int) -> dict[str, np.ndarray]:
+def by_component(tree: PyTree, num_axes: int, root: str = "y") -> dict[str, np.ndarray]:
     """The components of the state by name; `num_axes` axes come before the state's."""
     components = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         leaf = np.asarray(leaf)
         for index in np.ndindex(leaf.shape[num_axes:]):
-            components[label_of(path, index, "y")] = leaf[(..., *index)]
+            components[label_of(path, index, root)] = leaf[(..., *index)]
     return components
 
 
@@ -163,9 +187,10 @@ def _choose(state: Any, names: list[str]) -> list[str]:
     return chosen
 
 
-def _data_components(
+def data_components(
     data: tuple[Any, PyTree], like: PyTree
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The times of data, and the components of their values by name."""
     times = np.asarray(data[0], float)
     leaves, treedef = jax.tree.flatten(like)
     values = [np.asarray(leaf, float) for leaf in treedef.flatten_up_to(data[1])]
@@ -176,7 +201,7 @@ def _data_components(
             f"`data` must be n times and values of shape (n, *state). For times of "
             f"shape {times.shape} that is {wanted}, but the values have {came}."
         )
-    return times, _components(treedef.unflatten(values), 1)
+    return times, by_component(treedef.unflatten(values), 1)
 
 
 def _bands(by_prob: dict[float, np.ndarray]) -> list[tuple[str, Any, Any]]:
