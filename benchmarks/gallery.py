@@ -1,5 +1,7 @@
 """Run every example as its reader would, one after the other, and time them.
 
+The pictures in `examples` are drawn by this alone.
+
 python benchmarks/gallery.py
 python benchmarks/gallery.py pendulum influenza --small --output pictures
 python benchmarks/gallery.py --json benchmarks/results/examples_cpu.json
@@ -15,16 +17,17 @@ from pathlib import Path
 from core import describe_device, describe_versions
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+SHARED = "common"
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != SHARED)
 
 
 def run(name, small, folder):
     """Run one example in a process of its own; returns the seconds it took."""
-    picture = folder.resolve() / f"{name}.png"
-    settings = f"**{name}.SMALL, " if small else ""
-    code = f"import {name}; {name}.main({settings}output={str(picture)!r})"
+    script, picture = EXAMPLES.resolve() / f"{name}.py", folder / f"{name}.png"
+    picture.unlink(missing_ok=True)
+    command = [sys.executable, str(script), *(["--small"] if small else [])]
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], cwd=EXAMPLES, check=True)
+    subprocess.run(command, cwd=folder, check=True)
     seconds = time.perf_counter() - start
     if not picture.exists():
         raise FileNotFoundError(f"{name}.py drew no {picture}.")

@@ -1,8 +1,9 @@
 """What all examples have in common."""
 
-import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,22 +11,31 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "common")
 GALLERY = (EXAMPLES / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reader_finds_their_way(name):
     source = (EXAMPLES / f"{name}.py").read_text()
-    tree = ast.parse(source)
-    assert f"python examples/{name}.py" in ast.get_docstring(tree)
-    tops = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert "main" in tops
-    assert re.search(r"^SMALL = ", source, flags=re.MULTILINE)
+    assert source.startswith("# %% [markdown]\n# # ")
+    kinds = re.findall(r"^# %%(.*)$", source, flags=re.MULTILINE)
+    assert kinds.count(" [markdown]") >= 3, "prose between the cells"
+    assert kinds.count("") >= 3, "short cells"
+    assert "small = common.start(" in source
+    assert f'common.save("{name}")' in source
     assert not re.search(r"bjm\.\S*\b_\w|BayesianJaxModels\._", source), "private names"
     assert f"[`{name}.py`]({name}.py)" in GALLERY
     assert f"({name}.png)" in GALLERY
     assert (ROOT / "tests" / "examples" / f"test_{name}.py").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_does_not_run_the_job(name, tmp_path):
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert b"--small" in done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", NAMES)

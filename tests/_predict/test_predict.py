@@ -32,7 +32,11 @@ def model():
 @pytest.fixture(scope="module")
 def problem():
     solve = bjm.Solve(
-        TS, t0=0.0, y0=jnp.ones(2), solver=diffrax.Heun(), adjoint=diffrax.ForwardMode()
+        TS,
+        t0=0.0,
+        y0=jnp.ones(2),
+        solver=diffrax.Bosh3(),
+        adjoint=diffrax.ForwardMode(),
     )
     return bjm.Problem(
         solve,
@@ -265,5 +269,5 @@ def test_an_estimate_is_no_posterior(key):
         lambda m: m.mean * jnp.ones(2), NormalLikelihood(0.1), np.ones(2), prior=None
     )
     mode = bjm.map_estimate(problem, model, key=key, num_starts=1)
-    with pytest.raises(TypeError, match="A MAPEstimate is a point and no posterior"):
+    with pytest.raises(TypeError, match="A MAPEstimate is no posterior"):
         predict(problem, mode, key=key, num_samples=3)

@@ -1,48 +1,46 @@
-"""Lynx and hare: what the example prints and returns, and its density."""
-
-import importlib
-import re
+"""Lynx and hare: what the example finds, and its density."""
 
 import equinox as eqx
+import jax
 import numpy as np
+import pytest
 from scipy.stats import norm
 
 import BayesianJaxModels as bjm
-from tests.examples.printed import said
 
 
-def test_runs_small(tmp_path, capsys):
-    lynx_hare = importlib.import_module("examples.lynx_hare")
-    results = lynx_hare.main(**lynx_hare.SMALL, output=tmp_path / "picture.png")
-    printed = capsys.readouterr().out
-    # The mode beside one with flat curves, where some starts end.
-    [agree] = re.findall(r"(\d+) of 16 starts agree", printed)
-    assert int(agree) >= 8
-    for fit in results.values():
-        assert fit["table"].shape == (28, 6)
-        assert fit["trajectories"].ys.shape == (400, 361, 2)
-    # Few draws of the honest fit are near the reference already; the cheap one's rates
-    # are too narrow.
-    z, ratio = results["honest"]["table"][:, 4:].T
-    assert np.max(np.abs(z)) < 0.25
-    assert np.min(ratio) > 0.8
-    assert np.max(ratio) < 1.25
-    table = results["cheap"]["table"]
-    assert np.all(table[:4, 5] < 0.7)
-    # The published values are those of posteriordb: of a rate, and of 1930.
-    published = results["honest"]["table"][[0, 17], 2:4]
-    np.testing.assert_allclose(published, [[0.54686, 0.063055], [25.6, 3.471]])
-    off, least, most, *low = said(lynx_hare.CLOSING, printed)
-    wanted = [np.abs(table[:6, 4]).max(), table[:4, 5].min(), table[:4, 5].max()]
-    np.testing.assert_allclose([off, least, most], wanted, atol=0.0051)
-    np.testing.assert_allclose(low, -table[6:8, 4], atol=0.0051)
-    assert min(low) > 0.3
+@pytest.fixture(scope="module")
+def example(run_small):
+    return run_small("lynx_hare")
 
 
-def test_density_is_the_models(x64):
-    """Beside the model written out again: natural units, and a plain Runge-Kutta."""
-    lynx_hare = importlib.import_module("examples.lynx_hare")
-    counts = np.exp(np.random.default_rng(0).normal(3.0, 0.5, (21, 2)))
+def test_the_posterior_is_the_published(example):
+    # Those of posteriordb: of a rate, and of a noise.
+    reference = example["reference"]
+    np.testing.assert_allclose(
+        [reference["mean"][0], reference["sd"][0]], [0.54686, 0.063055]
+    )
+    assert np.abs(example["z"]).max() < 0.1
+    assert example["ratio"].min() > 0.9
+    assert example["ratio"].max() < 1.1
+    assert example["posterior"].trustworthy
+
+
+def test_the_forecast_is_the_published(example):
+    """Populations from 1921 to 1930, beside the solves of Stan's 10,000 draws."""
+    forecast, reference = example["forecast"], example["reference"]
+    assert forecast.num_failed == 0
+    ahead = np.asarray(forecast.observables)[:, 21 * 12 :: 12]
+    mean, sd = (of.T.ravel() for of in (ahead.mean(axis=0), ahead.std(axis=0)))
+    z = (mean - reference["mean"][8:]) / reference["sd"][8:]
+    assert np.abs(z).max() < 0.25
+    ratio = sd / reference["sd"][8:]
+    assert ratio.min() > 0.8
+    assert ratio.max() < 1.25
+
+
+def test_density_is_the_models(example, x64):
+    """Beside the model written out again, with a plain Runge-Kutta."""
     theta = np.array([0.55, 0.03, 0.8, 0.02, 30.0, 5.0, 0.3, 0.2])
     alpha, beta, gamma, delta = theta[:4]
 
@@ -59,6 +57,7 @@ def test_density_is_the_models(x64):
             k4 = field(z + step * k3)
             z = z + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
         populations.append(z)
+    counts = example["pelts"]
 
     def log_normal(x, mean, stdv):
         return -0.5 * ((x - mean) / stdv) ** 2 - np.log(stdv * np.sqrt(2 * np.pi))
@@ -73,7 +72,19 @@ def test_density_is_the_models(x64):
     expected += log_normal(np.log(counts), np.log(populations), theta[6:]).sum()
     expected -= np.log(counts).sum()  # a density of counts, not of their logarithms
 
-    parts = np.split(np.log(theta), [4, 6])
-    model = lynx_hare.LotkaVolterra(*map(bjm.DeterministicParameter, parts))
-    density = lynx_hare.LogDensity(lynx_hare.SOLVE.at(np.arange(1900, 1921)), counts)
-    np.testing.assert_allclose(eqx.filter_jit(density)(model), expected, rtol=1e-5)
+    parts = np.split(theta, [4, 6])
+    model = example["LotkaVolterra"](
+        *(
+            bjm.make_parameter(part, support="positive", bayesian=False)
+            for part in parts
+        )
+    )
+    problem = example["problem"]
+    problem = eqx.tree_at(
+        lambda problem: problem.simulate,
+        problem,
+        problem.simulate.replace(rtol=1e-8, atol=1e-8),
+    )
+    found = eqx.filter_jit(problem)(model)
+    assert found.dtype == jax.numpy.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-7)

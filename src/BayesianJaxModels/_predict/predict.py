@@ -19,7 +19,7 @@ OF_NOISE = np.uint32(2**32 - 1)
 
 
 def predict(
-    problem: AbstractProblem,
+    problem: Any,
     posterior: PyTree,
     *,
     ts: Any = None,
