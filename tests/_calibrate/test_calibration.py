@@ -7,10 +7,18 @@ import pytest
 from diffrax import RESULTS
 from scipy.special import ndtr, ndtri
 
-from BayesianJaxModels import AllFailedError, Trajectory
+from BayesianJaxModels import (
+    AllFailedError,
+    Problem,
+    Trajectory,
+    make_parameter,
+    predict,
+)
 from BayesianJaxModels._calibrate.sbc import pit_ranks
+from BayesianJaxModels._compute import fold_in
 from BayesianJaxModels._dynamics.event import End
 from BayesianJaxModels.calibration import coverage, pit
+from BayesianJaxModels.likelihoods import NormalLikelihood
 
 LEVELS = (0.1, 0.5, 0.9)
 
@@ -251,3 +259,70 @@ def test_coverage_prints_as_a_table():
     assert lines[0].split() == ["level", "pointwise", "by", "time", "simultaneous"]
     assert lines[2].split() == ["0.5", "0.5", "0", "to", "1", "0"]
     assert lines[-1].endswith("100 draws")
+
+
+def of_lines(key, **settings):
+    """A prediction of a line and its data, of which one is missing."""
+    data = np.array([0.1, np.nan, 2.2, 2.9])
+    problem = Problem(
+        lambda slope: slope.value * jnp.arange(4.0),
+        NormalLikelihood(0.2),
+        data,
+        mask=~np.isnan(data),
+        prior=None,
+    )
+    slope = make_parameter(1.0, stdv=0.1)
+    return predict(problem, slope, key=key, num_samples=300, **settings)
+
+
+def test_a_prediction_knows_its_data(key):
+    found = of_lines(key)
+    draws = np.asarray(found.observations)
+    settings = {"mask": found.mask}
+    same = coverage(draws, found.observed, LEVELS, **settings)
+    for name in ("pointwise", "by_time", "simultaneous"):
+        of_prediction = getattr(coverage(found, levels=LEVELS), name)
+        np.testing.assert_array_equal(of_prediction, getattr(same, name))
+    # With the key of its first series.
+    values = pit(found, key=key)
+    assert values.shape == (4,)
+    np.testing.assert_array_equal(np.isnan(values), ~found.mask)
+    expected = pit(draws, found.observed, key=fold_in(key, 0), **settings)
+    np.testing.assert_array_equal(values, expected)
+    # Held-out data, in the place of its own.
+    held_out = np.array([0.0, 1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(
+        coverage(found, held_out, LEVELS).by_time,
+        coverage(draws, held_out, LEVELS).by_time,
+    )
+
+
+def test_a_prediction_of_several_series_has_one_for_each(key):
+    problem = Problem(
+        lambda slope: {"up": slope.value * jnp.ones(3), "down": -slope.value},
+        NormalLikelihood(0.2),
+        {"up": np.ones(3), "down": None},
+        observe={"up": "up", "down": lambda out, slope: out["down"] * jnp.ones(2)},
+        prior=None,
+    )
+    slope = make_parameter(1.0, stdv=0.1)
+    found = predict(problem, slope, key=key, num_samples=50)
+    assert set(coverage(found)) == {"up"}
+    both = coverage(found, {"up": np.ones(3), "down": -np.ones(2)}, LEVELS)
+    assert both["down"].by_time.shape == (3, 2)
+    np.testing.assert_array_equal(
+        both["down"].pointwise,
+        coverage(np.asarray(found.observations["down"]), -np.ones(2), LEVELS).pointwise,
+    )
+    with pytest.raises(ValueError, match=r"the series \['down', 'up'\]"):
+        coverage(found, {"side": np.ones(3)})
+
+
+def test_a_prediction_without_data_needs_some(key):
+    problem = Problem(
+        lambda slope: slope.value * jnp.ones(3), NormalLikelihood(0.2), None, prior=None
+    )
+    found = predict(problem, make_parameter(1.0, stdv=0.1), key=key, num_samples=5)
+    with pytest.raises(ValueError, match="The prediction has no data"):
+        pit(found, key=key)
+    assert coverage(found, np.ones(3), LEVELS).by_time.shape == (3, 3)

@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 
 import jax
@@ -8,13 +9,20 @@ from diffrax import RESULTS
 from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
-from BayesianJaxModels import Trajectory
+from BayesianJaxModels import (
+    DrawsPosterior,
+    Problem,
+    Trajectory,
+    make_parameter,
+    predict,
+)
 from BayesianJaxModels._dynamics.event import End
 from BayesianJaxModels.calibration import (
     crps,
     energy_score,
     log_predictive_density,
 )
+from BayesianJaxModels.likelihoods import MultivariateNormalLikelihood, NormalLikelihood
 
 
 @pytest.fixture
@@ -153,3 +161,51 @@ def test_draws_without_density():
         log_predictive_density(log_probs, np.ones((2, 1), bool))
     with pytest.raises(ValueError, match="0 are true"):
         log_predictive_density(log_probs, np.zeros(2, bool))
+
+
+def test_scores_of_a_prediction(key):
+    """Each is that of its arrays, with the data, masks and weights it knows."""
+    data = np.array([[0.5, 1.1], [np.nan, 2.3], [1.4, 2.8]])
+    ts = jnp.array([1.0, 2.0, 3.0])
+    problem = Problem(
+        lambda slopes: ts[:, None] * slopes.value,
+        NormalLikelihood(0.2),
+        data,
+        mask=~np.isnan(data),
+        prior=None,
+    )
+    slopes = make_parameter(np.array([0.5, 1.0]), stdv=0.1)
+    draws = jnp.array([[0.5, 1.0], [0.4, 1.1], [0.55, 0.9], [0.5, 0.95]])
+    weights = jnp.array([1.0, 2.0, 3.0, 2.0]) / 8
+    posterior = DrawsPosterior(slopes, draws, jnp.log(weights))
+    found = predict(problem, posterior, key=key, num_samples=None)
+    noisy = np.asarray(found.observations)
+    settings = {"mask": found.mask, "weights": np.asarray(weights)}
+    np.testing.assert_allclose(crps(found), crps(noisy, data, **settings), rtol=1e-6)
+    for joint in (False, True):
+        np.testing.assert_allclose(
+            energy_score(found, joint=joint),
+            energy_score(noisy, data, joint=joint, **settings),
+            rtol=1e-6,
+        )
+    held = log_predictive_density(found)
+    density = norm.logpdf(data, np.asarray(found.observables), 0.2)
+    exact = np.log(np.tensordot(weights, np.exp(density), axes=1))
+    np.testing.assert_allclose(held.pointwise, exact, rtol=1e-4)
+    np.testing.assert_allclose(held.elpd, np.nansum(exact), rtol=1e-4)
+    later = np.arange(3) >= 2
+    rest = log_predictive_density(found, np.stack([later, later], axis=1))
+    np.testing.assert_allclose(rest.elpd, exact[2].sum(), rtol=1e-4)
+    ahead = dataclasses.replace(found, log_likelihood=None)
+    with pytest.raises(ValueError, match="predict at the times of the data"):
+        log_predictive_density(ahead)
+
+
+def test_the_density_of_a_vector_counts_if_any_of_it_does(key):
+    data = np.array([[0.5, 1.1], [0.9, 2.3]])
+    correlation = jnp.array([[1.0, 0.25], [0.25, 1.0]])
+    noise = MultivariateNormalLikelihood(0.2, correlation)
+    problem = Problem(lambda m: m.value * jnp.ones((2, 2)), noise, data, prior=None)
+    model = make_parameter(1.0, stdv=0.1)
+    found = predict(problem, model, key=key, num_samples=4)
+    assert log_predictive_density(found).pointwise.shape == (2,)

@@ -263,3 +263,85 @@ def test_without_arviz(model, key, monkeypatch):
     monkeypatch.setitem(sys.modules, "arviz_base", None)
     with pytest.raises(ImportError, match=r"BayesianJaxModels\[arviz\]"):
         bjm.posterior_to_datatree(model, key=key, num_samples=1)
+
+
+def decay_of(data, **settings):
+    return bjm.Problem(
+        bjm.Solve(np.array([0.5, 1.0, 2.0]), t0=0.0, y0=jnp.ones(2)),
+        bjm.likelihoods.NormalLikelihood(1.0),
+        data,
+        prior=None,
+        **settings,
+    )
+
+
+def test_a_prediction_has_all_groups(model, key):
+    data = np.array([[0.8, 0.4], [np.nan, 0.1], [0.4, 0.0]])
+    problem = decay_of(data, mask=~np.isnan(data))
+    found = bjm.predict(problem, model, key=key, num_samples=200)
+    tree = bjm.prediction_to_datatree(found)
+    assert set(tree.children) == {
+        "posterior",
+        "posterior_predictive",
+        "observed_data",
+        "log_likelihood",
+        "sample_stats",
+    }
+    rates = tree["posterior"]["rates"].values
+    np.testing.assert_array_equal(rates, np.asarray(found.drawn.rates.value)[None])
+    there = ~np.isnan(data)
+    for group, values in (
+        ("posterior_predictive", np.asarray(found.observations)[:, there]),
+        ("log_likelihood", np.asarray(found.log_likelihood)[:, there]),
+    ):
+        np.testing.assert_array_equal(tree[group]["y"].values, values[None])
+        assert tree[group]["y"].dims == ("chain", "draw", "y_observed")
+    np.testing.assert_array_equal(tree["observed_data"]["y"].values, data[there])
+    np.testing.assert_array_equal(tree["observed_data"]["y_observed"], [0, 1, 3, 4, 5])
+    np.testing.assert_array_equal(
+        tree["sample_stats"]["num_steps"].values,
+        np.asarray(found.states.num_steps)[None],
+    )
+    assert tree["sample_stats"]["succeeded"].values.all()
+    # One pair of tables for ArviZ: leave-one-out from the densities.
+    found = arviz_stats.loo(tree, pointwise=True)
+    assert found.n_data_points == 5
+
+
+def test_a_prediction_ahead_has_times_and_no_data(model, key):
+    ahead = np.array([3.0, 4.0])
+    found = bjm.predict(
+        decay_of(np.ones((3, 2))), model, ts=ahead, key=key, num_samples=4
+    )
+    tree = bjm.prediction_to_datatree(
+        found, dims={"y": ["state"]}, coords={"state": "ab"}
+    )
+    assert set(tree.children) == {"posterior", "predictions", "sample_stats"}
+    assert tree["predictions"]["y"].dims == ("chain", "draw", "time", "state")
+    np.testing.assert_array_equal(tree["predictions"]["time"], ahead)
+    np.testing.assert_array_equal(
+        tree["predictions"]["y"].values[0], np.asarray(found.observations)
+    )
+
+
+def test_a_prediction_of_chains_keeps_them_apart(model, key):
+    problem = bjm.Problem(
+        lambda m: {"a": m.rates.value, "b": jnp.sum(m.rates.value) * jnp.ones(3)},
+        bjm.likelihoods.NormalLikelihood(0.1),
+        {"a": np.ones(2), "b": np.ones(3)},
+        prior=None,
+    )
+    draws = jnp.arange(12.0).reshape(6, 2)
+    posterior = bjm.DrawsPosterior(model, draws)
+    found = bjm.predict(problem, posterior, key=key, num_samples=None)
+    tree = bjm.prediction_to_datatree(replace(found, num_chains=2))
+    assert tree["posterior"]["rates"].shape == (2, 3, 2)
+    np.testing.assert_array_equal(tree["posterior"]["rates"][1, 0], draws[3])
+    assert tree["posterior_predictive"]["b"].shape == (2, 3, 3)
+    assert tree["log_likelihood"]["a"].shape == (2, 3, 2)
+    weighted = bjm.DrawsPosterior(model, draws, jnp.arange(6.0))
+    found = bjm.predict(problem, weighted, key=key, num_samples=None)
+    with pytest.raises(ValueError, match="Pass a number as `num_samples` to `predict`"):
+        bjm.prediction_to_datatree(found)
+    with pytest.raises(TypeError, match="must be a `Prediction`, from `predict`"):
+        bjm.prediction_to_datatree(posterior)

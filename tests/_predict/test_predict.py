@@ -121,8 +121,8 @@ def test_other_times(problem, model, key):
     assert found.is_ahead
     assert found.observed is found.mask is found.log_likelihood is None
     assert bjm.summarise(found, of="states").ts.shape == (4,)
+    no_times = bjm.Problem(line, NormalLikelihood(1.0), np.ones(4), prior=None)
     with pytest.raises(TypeError, match="Other times need a simulation that has them"):
-        no_times = bjm.Problem(line, NormalLikelihood(1.0), np.ones(4), prior=None)
         predict(no_times, model, ts=ahead, key=key, num_samples=5)
 
 
@@ -259,8 +259,6 @@ def test_wrong_arguments(problem, model, key):
         predict(problem, problem, **settings)
     with pytest.raises(ValueError, match="`num_samples` must be at least 1, but got 0"):
         predict(problem, model, key=key, num_samples=0)
-    with pytest.raises(ValueError, match="`key` is None"):
-        predict(problem, model, key=None, num_samples=3)
 
 
 def test_an_estimate_is_no_posterior(key):

@@ -16,7 +16,7 @@ from .._check import AllFailedError
 from .._compute import fold_in
 from .._dynamics import Trajectory
 from .._model import column_text
-from .._predict import Prediction, label_of, quantiles, read_weights, series_of
+from .._predict import Prediction, by_series, quantiles, read_weights, series_of
 
 LEVELS = tuple(i / 20 for i in range(1, 20))
 
@@ -352,8 +352,8 @@ def over_series(fn: Callable, prediction: Prediction, truth: Any, mask: Any) -> 
             "The prediction has no data, such as one at other times: say what was "
             "observed there."
         )
-    draws = _by_name(series_of(prediction, "observations"))
-    truths, masks = _by_name(truth), _by_name(mask)
+    draws = by_series(series_of(prediction, "observations"))
+    truths, masks = by_series(truth), by_series(mask)
     unknown = [name for name in (*truths, *masks) if name not in draws]
     if unknown:
         raise ValueError(
@@ -365,13 +365,6 @@ def over_series(fn: Callable, prediction: Prediction, truth: Any, mask: Any) -> 
         for place, name in enumerate(truths)
     }
     return found["y"] if list(draws) == ["y"] else found
-
-
-def _by_name(tree: Any) -> dict[str, Any]:
-    paths = jax.tree_util.tree_flatten_with_path(
-        tree, is_leaf=lambda node: isinstance(node, Trajectory)
-    )[0]
-    return {label_of(path, (), "y"): leaf for path, leaf in paths}
 
 
 def read_series(

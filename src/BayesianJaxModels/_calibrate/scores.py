@@ -5,11 +5,10 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import ArrayLike, Bool, Float, Num
+from jaxtyping import ArrayLike, Float
 
 from .._check import AllFailedError, import_extra
-from .._dynamics import Trajectory
-from .._predict import Prediction, read_weights
+from .._predict import Prediction, by_series, mask_of_densities, read_weights
 from .calibration import Series, over_series, read_series
 
 
@@ -82,14 +81,14 @@ def _crps(rules: Any, now: Series) -> np.ndarray:
 
 
 def energy_score(
-    draws: Trajectory | Num[ArrayLike, "..."],
-    observation: Num[ArrayLike, "..."],
+    draws: Any,
+    observation: Any = None,
     *,
     joint: bool = False,
     time_axis: int = 0,
-    mask: Bool[ArrayLike, "..."] | None = None,
+    mask: Any = None,
     weights: Float[ArrayLike, " n"] | None = None,
-) -> Float[np.ndarray, "..."]:
+) -> Any:
     """The energy score, the CRPS of vectors; less is better.
 
     It sees whether components, or times, vary together as they should. Scale
@@ -108,7 +107,8 @@ def energy_score(
 
     Returns:
         Scores of shape `(*series, T)`, or `(*series)` if `joint`, in the unit of the
-        observation; NaN where nothing was observed.
+        observation; NaN where nothing was observed. Of a `Prediction` of several series
+        an array for each, by name.
 
     Raises:
         ImportError: If scoringrules is missing.
@@ -127,6 +127,16 @@ def energy_score(
         Gneiting and Raftery (2007), as for `crps`.
     """
     rules = _scoringrules()
+    if isinstance(draws, Prediction):
+        settings = {"joint": joint, "time_axis": time_axis, "weights": weights}
+        return over_series(
+            lambda one, truth, mask, place: energy_score(
+                one, truth, mask=mask, **settings
+            ),
+            draws,
+            observation,
+            mask,
+        )
     data = read_series(draws, observation, mask, weights, time_axis)
     data.warn_failed()
     if joint:
@@ -209,26 +219,29 @@ class LogPredictiveDensity(eqx.Module):
 
 
 def log_predictive_density(
-    log_probs: Float[ArrayLike, "n ..."],
-    mask: Bool[ArrayLike, "..."] | None = None,
+    log_probs: Any,
+    mask: Any = None,
     *,
     weights: Float[ArrayLike, " n"] | None = None,
-) -> LogPredictiveDensity:
+) -> Any:
     """Average each observation's density over the draws, then take logarithms.
 
     Args:
         log_probs: The log density of each observation given each draw, of shape
-            `(num_draws, *observation.shape)`. Minus infinity is a density of zero.
+            `(num_draws, *observation.shape)`. Minus infinity is a density of zero. Or a
+            `Prediction` at the times of the data, which knows its masks and weights.
         mask: Which observations count, in their shape; all if `None`. To see how well a
             fit to the first `cut` times predicts those after, pass
             `np.arange(T) >= cut`.
         weights: The weights of the draws, of shape `(num_draws,)`; equal if `None`.
 
     Returns:
-        A `LogPredictiveDensity`.
+        A `LogPredictiveDensity`; of a `Prediction` of several series one for each, by
+        name.
 
     Raises:
-        ValueError: If the shapes do not fit or nothing is observed.
+        ValueError: If the shapes do not fit, nothing is observed, or a `Prediction` has
+            no data.
         AllFailedError: If all draws failed.
 
     Example:
@@ -243,6 +256,8 @@ def log_predictive_density(
         Vehtari, Gelman and Gabry (2017), "Practical Bayesian model evaluation using
         leave-one-out cross-validation and WAIC", Statistics and Computing 27.
     """
+    if isinstance(log_probs, Prediction):
+        return _of_prediction(log_probs, mask, weights)
     values = np.asarray(log_probs).astype(float)
     observed = np.ones(values.shape[1:], bool) if mask is None else np.asarray(mask)
     if values.ndim == 0 or observed.shape != values.shape[1:] or not observed.any():
@@ -278,6 +293,26 @@ def log_predictive_density(
         num_draws=len(values),
         num_failed=int((~used).sum()),
     )
+
+
+def _of_prediction(prediction: Prediction, mask: Any, weights: Any) -> Any:
+    """The log predictive density of each series."""
+    if prediction.log_likelihood is None:
+        raise ValueError(
+            "The prediction has no log densities of data: predict at the times of the "
+            "data, without `ts`."
+        )
+    log_probs = by_series(prediction.log_likelihood)
+    masks = by_series(prediction.mask if mask is None else mask)
+    masks = {
+        name: mask_of_densities(there, log_probs[name]) for name, there in masks.items()
+    }
+    weights = prediction.weights if weights is None else weights
+    found = {
+        name: log_predictive_density(one, masks.get(name), weights=weights)
+        for name, one in log_probs.items()
+    }
+    return found["y"] if list(found) == ["y"] else found
 
 
 def _scoringrules() -> Any:

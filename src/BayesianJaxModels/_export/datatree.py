@@ -12,7 +12,12 @@ from .._check import import_extra
 from .._dynamics import Trajectory
 from .._model import get_parameters
 from .._posterior import as_posterior
-from .._predict import Prediction, label_of, map_posterior
+from .._predict import (
+    Prediction,
+    by_series,
+    map_posterior,
+    mask_of_densities,
+)
 
 
 def posterior_to_datatree(
@@ -224,7 +229,7 @@ def trajectory_to_datatree(
 
 
 def prediction_to_datatree(
-    prediction: Prediction,
+    prediction: Any,
     *,
     dims: Mapping[str, Sequence[str]] | None = None,
     coords: Mapping[str, Sequence[Any]] | None = None,
@@ -284,28 +289,26 @@ def prediction_to_datatree(
         return np.asarray(leaf).reshape(prediction.num_chains, -1, *leaf.shape[1:])
 
     named = {
-        part: _by_series(getattr(prediction, part))
+        part: by_series(getattr(prediction, part))
         for part in ("observations", "log_likelihood", "observed", "mask")
     }
-    dims, coords = dict(dims or {}), dict(coords or {})
+    dims = dict(dims or {})
+    coords = {name: list(labels) for name, labels in (coords or {}).items()}
     draws = {name: by_chain(leaf) for name, leaf in named["observations"].items()}
     likelihoods = {name: by_chain(x) for name, x in named["log_likelihood"].items()}
     data = {name: np.asarray(leaf) for name, leaf in named["observed"].items()}
-    ts: Any = prediction.ts
-    one_clock = ts is not None and not isinstance(ts, tuple) and ts.ndim == 1
+    ts = () if isinstance(prediction.ts, tuple) else np.asarray(prediction.ts)
     for name, leaf in draws.items():
-        if one_clock and leaf.shape[2:3] == ts.shape:
+        if np.ndim(ts) == 1 and leaf.shape[2:3] == np.shape(ts):
             dims[name] = ["time", *dims.get(name, ())]
-            coords["time"] = ts
+            coords["time"] = list(ts)
     for name, mask in named["mask"].items():
         there = np.asarray(mask)
         if name in data and not there.all():
             data[name] = data[name][there]
             draws[name] = draws[name][:, :, there]
-            of_rows = there.any(
-                axis=tuple(range(likelihoods[name].ndim - 2, there.ndim))
-            )
-            likelihoods[name] = likelihoods[name][:, :, of_rows]
+            known = mask_of_densities(there, named["log_likelihood"][name])
+            likelihoods[name] = likelihoods[name][:, :, known]
             dims[name] = [f"{name}_observed"]
             coords[f"{name}_observed"] = np.flatnonzero(there).tolist()
     parameters = eqx.filter_vmap(_parameters)(prediction.drawn)
@@ -321,12 +324,8 @@ def prediction_to_datatree(
         "observed_data": data,
     }
     groups = {name: group for name, group in groups.items() if group}
-    return from_dict(groups, dims=dims, coords=coords)
-
-
-def _by_series(tree: PyTree) -> dict[str, Any]:
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {label_of(path, (), "y"): leaf for path, leaf in paths}
+    names = {"dims": dims, "coords": coords, "pred_dims": dims, "pred_coords": coords}
+    return from_dict(groups, **names)
 
 
 def _from_dict() -> Callable:

@@ -6,7 +6,12 @@ from .map_posterior import (
     stream_posterior as stream_posterior,
 )
 from .predict import predict as predict
-from .prediction import Prediction as Prediction, series_of as series_of
+from .prediction import (
+    Prediction as Prediction,
+    by_series as by_series,
+    mask_of_densities as mask_of_densities,
+    series_of as series_of,
+)
 from .running_summary import RunningSummary as RunningSummary
 from .summary import Summary as Summary, summarise as summarise
 from .trajectories import posterior_trajectories as posterior_trajectories

@@ -72,7 +72,7 @@ def predict(
         )
         settings = {"key": jax.random.key(0), "num_samples": 1_000}
         ahead = bjm.predict(problem, model, ts=np.array([4.0, 8.0]), **settings)
-        bjm.summarise(ahead, of="observations").mean  # [0.0, 0.0]
+        bjm.summarise(ahead, of="observations").mean  # [10.9, 1.5]
         ```
     """
     if not isinstance(problem, AbstractProblem):

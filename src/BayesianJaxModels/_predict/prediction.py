@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from .._dynamics import Trajectory
 from .arrays import as_trajectory
+from .label import label_of
 
 PARTS = ("observables", "observations", "states")
 
@@ -125,18 +126,33 @@ def series_of(prediction: Prediction, of: str) -> PyTree:
             return {name: read(one, states, ts) for name, one in part.items()}
         if isinstance(part, Trajectory):
             return part
+        shape = np.shape(jax.tree.leaves(part)[0])
         if isinstance(states, Trajectory):
             # The times at which a draw still ran, and which of a batch failed.
             axes = np.shape(states.is_reached)
-            if np.shape(part)[: len(axes)] == axes:
+            if shape[: len(axes)] == axes:
                 return replace(states, ys=part)
-        num_times = np.shape(jax.tree.leaves(part)[0])[1:2]
+        num_times = shape[1:2]
         return as_trajectory(part, ts if np.shape(ts) == num_times else None, weights)
 
     if isinstance(prediction.observables, tuple):
         ts = prediction.ts or (None,) * len(part)
         return tuple(map(read, part, prediction.states, ts))
     return read(part, prediction.states, prediction.ts)
+
+
+def by_series(tree: PyTree) -> dict[str, Any]:
+    """The series of a part of a prediction by name, `"y"` of one that has none."""
+    paths = jax.tree_util.tree_flatten_with_path(
+        tree, is_leaf=lambda node: isinstance(node, Trajectory)
+    )[0]
+    return {label_of(path, (), "y"): leaf for path, leaf in paths}
+
+
+def mask_of_densities(mask: Any, log_likelihood: Any) -> Bool[np.ndarray, "..."]:
+    """Which log densities count: of a vector that has one, if any of it does."""
+    there, num_axes = np.asarray(mask), np.ndim(log_likelihood) - 1
+    return np.asarray(there.any(axis=tuple(range(num_axes, there.ndim))))
 
 
 def with_times(states: PyTree, ts: Any, weights: Any) -> tuple[PyTree, Any]:

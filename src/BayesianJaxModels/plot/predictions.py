@@ -15,7 +15,7 @@ ENDS = (0.05, 0.5, 0.95)
 
 
 def prediction(
-    prediction: Prediction,
+    prediction: Any,
     *,
     data: tuple[Any, PyTree] | None = None,
     forecast_from: float | int | None = None,
