@@ -184,3 +184,15 @@ def test_edges():
         bjm.posterior_table(model_of(), probs=(1.0,))
     with pytest.raises(ValueError, match="`num_samples` must be at least 1"):
         bjm.posterior_table(model_of(), num_samples=0)
+
+
+def test_what_was_not_checked_says_so():
+    model = bjm.make_parameter(0.5, stdv=0.1)
+    fits = [model, bjm.JointPosterior.full(model, 0.1)]
+    fits.append(bjm.MixturePosterior([model]))
+    for fit in fits:
+        assert "not checked: `diagnose` compares" in str(bjm.posterior_table(fit))
+    prior = bjm.Prior(default=bjm.priors.Normal())
+    draws = bjm.DrawsPosterior(model, jnp.ones((3, 1)))
+    for other in (bjm.PriorDraws(model, prior), draws):
+        assert "checked" not in str(bjm.posterior_table(other))

@@ -48,6 +48,8 @@ posterior = bjm.train.fit(
     optimiser=optax.adam(optax.cosine_decay_schedule({RATE}, {NUM_STEPS})),
     num_steps={NUM_STEPS},
 ).model"""
+# Of chains that go on from some which their own checks spoke against.
+FINER = {"num_warmup": 1_000, "num_samples": 2_000, "target_acceptance": 0.95}
 LONGEST = 240  # of what a warning or an error may say in the report
 # Searches of a network end in as many modes as there are.
 STARTS, STARTS_OF_MANY = 16, 4
@@ -173,7 +175,8 @@ def infer(
 
     Up to 32 unknowns: searches for the modes from draws of the prior, a normal fit at
     all of them, and importance sampling from there; where its weights speak against it,
-    and up to 64 unknowns, NUTS. Beyond that, as for networks: the best mode, then
+    and up to 64 unknowns, NUTS, and once more with longer chains and smaller steps
+    where its checks speak against those. Beyond that, as for networks: the best mode, then
     variational inference with all correlations, or with 16 directions of them for more
     than 400 unknowns, and never with independent widths, which do not hold what weights
     do together.
@@ -315,19 +318,39 @@ class _Run:
                 start, name = weighted, "posterior"
             if method == "importance" or not self.complaints:
                 return start
-        chains = self._step(
-            f"posterior = bjm.nuts(problem, {name}, key=keys[2])",
-            lambda: nuts(self.problem, start, key=self.keys[2], progress=self.progress),
+        chains = self._chains(start, name, 2, {})
+        if chains is None:
+            self.complaints += self.steps[-1].complaints
+            return start
+        if self.steps[-1].complaints:
+            finer = self._chains(chains, "posterior", 3, FINER)
+            chains = chains if finer is None else finer
+        self.complaints = list(self.steps[-1].complaints)
+        return chains
+
+    def _chains(
+        self, start: AbstractPosterior, name: str, place: int, settings: dict[str, Any]
+    ) -> DrawsPosterior | None:
+        """By NUTS; `None` where it failed."""
+        words = ["problem", name, f"key=keys[{place}]"]
+        words += [f"{word}={value}" for word, value in settings.items()]
+        between = ",\n    " if settings else ", "
+        call = between.join(words)
+        return self._step(
+            f"posterior = bjm.nuts(\n    {call},\n)"
+            if settings
+            else f"posterior = bjm.nuts({call})",
+            lambda: nuts(
+                self.problem,
+                start,
+                key=self.keys[place],
+                progress=self.progress,
+                **settings,
+            ),
             _diagnostics,
             _complaints,
             may_fail=True,
         )
-        of_chains = list(self.steps[-1].complaints)
-        if chains is None:
-            self.complaints += of_chains
-            return start
-        self.complaints = of_chains
-        return chains
 
     def variational(self, mode: MAPEstimate) -> JointPosterior:
         """With all correlations, or the strongest of them, from the best mode on."""

@@ -9,6 +9,8 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 from .._model import AbstractEstimate, get_parameters, has_values
 from .._prior import Prior
 
+UNCHECKED = "not checked: `diagnose` compares it with its log density"
+
 
 class AbstractPosterior(AbstractEstimate):
     """A distribution over the parameters of a model, jointly.
@@ -145,7 +147,7 @@ class AbstractPosterior(AbstractEstimate):
 
     def notes(self) -> list[str]:
         """What there is to say of the whole below a table, a line each."""
-        return []
+        return [UNCHECKED]
 
     def moments_of_values(self) -> list[tuple[np.ndarray, np.ndarray]]:
         from .table import posterior_table  # which imports this file

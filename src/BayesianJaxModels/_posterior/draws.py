@@ -1,6 +1,7 @@
 """A posterior made of draws."""
 
 from abc import abstractmethod
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -72,7 +73,7 @@ class DrawsPosterior(AbstractPosterior):
     model: PyTree
     draws: Float[Array, "..."]
     log_weights: Float[Array, "..."] | None = None
-    diagnostics: eqx.Module | None = None
+    diagnostics: Any = None
 
     def __check_init__(self):
         check_model("DrawsPosterior", self.model)

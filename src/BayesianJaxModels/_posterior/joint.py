@@ -28,7 +28,7 @@ from .._parameter import (
     raw_width,
 )
 from .._prior import Prior
-from .base import AbstractPosterior
+from .base import UNCHECKED, AbstractPosterior
 
 
 class JointPosterior(AbstractPosterior):
@@ -225,8 +225,8 @@ class JointPosterior(AbstractPosterior):
 
     def notes(self) -> list[str]:
         if self.log_evidence is None or jnp.ndim(self.log_evidence) > 0:
-            return []
-        return [f"log evidence {float(self.log_evidence):.4g}"]
+            return [UNCHECKED]
+        return [f"log evidence {float(self.log_evidence):.4g}", UNCHECKED]
 
     @property
     def log_volume(self) -> Float[Array, ""]:

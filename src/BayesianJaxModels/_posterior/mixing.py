@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from .._check import as_float_array, check_shape, check_values
 from .._compute import fold_in
 from .._model import flatten_means, flatten_stdvs
-from .base import AbstractPosterior
+from .base import UNCHECKED, AbstractPosterior
 from .mean_field import as_posterior, moments
 
 # How many weights are told one by one.
@@ -61,7 +61,7 @@ class AbstractMixture(AbstractPosterior):
         told = ", ".join(f"{share:.2g}" for share in shares[:MOST_TOLD])
         rest = len(shares) - MOST_TOLD
         more = f" and {rest} more" if rest > 0 else ""
-        return [f"mixture of {len(shares)}, weights {told}{more}"]
+        return [f"mixture of {len(shares)}, weights {told}{more}", UNCHECKED]
 
     def log_prob(self, drawn):
         each = self._each(lambda part: as_posterior(part).log_prob(drawn))

@@ -35,6 +35,9 @@ class PriorDraws(AbstractPosterior):
     def __check_init__(self):
         check_model("PriorDraws", self.model)
 
+    def notes(self):
+        return []
+
     def get_parameters(self, verb="get_parameters") -> None:
         """Refuse: `model` says what the parameters are, not where."""
         refuse(verb, self, OF_ONE_MODEL)

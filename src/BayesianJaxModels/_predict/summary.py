@@ -77,8 +77,9 @@ class Summary(eqx.Module):
     probs: tuple[float, ...] = eqx.field(static=True)
     quantiles: PyTree
     interval_mass: float = eqx.field(static=True)
-    equal_tailed: tuple[PyTree, PyTree] | None
-    highest_density: tuple[PyTree, PyTree] | None
+    # `None` too, as told above; `Any` lets type checkers unpack them.
+    equal_tailed: tuple[PyTree, PyTree] | Any
+    highest_density: tuple[PyTree, PyTree] | Any
     num_used: Int[np.ndarray, "..."]
     share_running: Float[np.ndarray, "..."]
     num_draws: int = eqx.field(static=True)

@@ -86,7 +86,7 @@ class Problem(AbstractProblem):
         ```
     """
 
-    simulate: Callable
+    simulate: Any
     likelihood: Any
     observations: Any
     prior: Prior | Callable | None
