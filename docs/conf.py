@@ -93,6 +93,9 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"{project} {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = dict.fromkeys(
+    ["quick_start", "how_it_works", "contributing", "changelog"], []
+)
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
@@ -103,6 +106,6 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": ["page-toc"],
-    "show_toc_level": 2,
+    "show_toc_level": 1,
 }
 copybutton_exclude = ".linenos, .gp, .go"

@@ -3,9 +3,10 @@
 Of Markdown they have inline code and fenced blocks of code, nothing else.
 """
 
+import inspect
 import re
 
-from sphinx.domains.python import PyObject
+from signatures import init_of
 
 FENCE = re.compile(r"( *)```(\w*)$")
 CODE = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
@@ -14,6 +15,8 @@ CODE = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 def setup(app):
     """Register with Sphinx, to come before napoleon."""
     app.connect("autodoc-process-docstring", process, priority=100)
+    from sphinx.domains.python import PyObject  # the tests do without
+
     for field in PyObject.doc_field_types:
         if field.name == "variable":
             field.label = "Attributes"
@@ -22,7 +25,24 @@ def setup(app):
 
 def process(app, what, name, thing, options, lines):
     """What autodoc calls with the lines of a docstring, to be changed in place."""
+    if what == "class":
+        lines[:] = with_arguments(lines, thing)
     lines[:] = as_rst(lines)
+
+
+def with_arguments(lines, cls):
+    """The docstring of a class with what that of its `__init__` says of arguments.
+
+    The class has said what it is, so what comes first there, as `Make a layer.`, is
+    left out.
+    """
+    init = init_of(cls)
+    _, _, rest = inspect.cleandoc((init and init.__doc__) or "").partition("\n\n")
+    if not rest:
+        return lines
+    ends = [i for i, line in enumerate(lines) if line in ("Attributes:", "Example:")]
+    at = min(ends, default=len(lines))
+    return [*lines[:at], "", *rest.split("\n"), "", *lines[at:]]
 
 
 def as_rst(lines):

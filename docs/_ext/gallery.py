@@ -116,14 +116,16 @@ def rows():
 
 
 def cards():
-    """A grid of cards, with a picture each."""
+    """A grid of cards, with a picture each, and the tree of their pages."""
     known, found = rows(), []
     for name, script in scripts().items():
         row = known.get(name, {"what": "", "teaches": "", "alt": name})
         text = sentence(row["what"]) + "\n\n" + sentence(row["teaches"])
         title = title_of(script)
         found.append(CARD.format(name=name, title=title, text=text, alt=row["alt"]))
-    return "\n".join(["::::{grid} 1 1 2 2", ":gutter: 3", "", *found, "::::"])
+    grid = ["::::{grid} 1 1 2 2", ":gutter: 3", "", *found, "::::"]
+    pages = [f"gallery/{name}" for name in scripts()]
+    return "\n".join([*grid, "", "```{toctree}", ":hidden:", "", *pages, "```"])
 
 
 def sentence(words):

@@ -31,12 +31,8 @@ def process(app, what, name, thing, options, signature, returned):
 
 def signature_of_class(cls):
     """The arguments of its `__init__`, or those that its fields make of it."""
-    for base in cls.__mro__:
-        init = vars(base).get("__init__")
-        if inspect.isfunction(init) and written_in_source(init):
-            return f"({unparse(arguments(definition_of(init), True))})"
-        if is_dataclass(base):
-            break
+    if (init := init_of(cls)) is not None:
+        return f"({unparse(arguments(definition_of(init), True))})"
     if not is_dataclass(cls) or cls.__name__.startswith("Abstract"):
         return ""
     fields = {}
@@ -52,9 +48,14 @@ def signature_of_class(cls):
     return f"({', '.join(shown)})"
 
 
-def written_in_source(init):
-    """Whether somebody wrote it; those of dataclasses are made."""
-    return init.__code__.co_filename.endswith(".py")
+def init_of(cls):
+    """The `__init__` that makes a class, where somebody wrote it."""
+    for base in cls.__mro__:
+        init = vars(base).get("__init__")
+        if inspect.isfunction(init):
+            # Those of dataclasses are made, and are in no file.
+            return init if init.__code__.co_filename.endswith(".py") else None
+    return None
 
 
 def fields_of(cls):
