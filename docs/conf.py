@@ -106,6 +106,18 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": ["page-toc"],
-    "show_toc_level": 1,
 }
 copybutton_exclude = ".linenos, .gp, .go"
+
+
+def setup(app):
+    """Read all pages again when `_ext` has changed; list no methods beside a page."""
+    own = [path.read_bytes() for path in sorted((DOCS / "_ext").glob("*.py"))]
+    digest = hashlib.sha256(b"".join(own)).hexdigest()
+    app.add_config_value("extensions_of_ours", digest, "env", str)
+    app.connect("html-page-context", set_levels)
+
+
+def set_levels(app, page, template, context, doctree):
+    """How much of a page's contents is listed before a reader is there."""
+    context["theme_show_toc_level"] = 1 if page.startswith("reference/") else 2

@@ -127,7 +127,7 @@ def test_signatures_are_those_of_the_source(monkeypatch):
             return x[0]
 
     def shown(what, thing):
-        return signatures.process(None, what, "name", thing, None, None, None)
+        return signatures.process(None, what, "name", thing, None, "()", None)
 
     wanted = "(size: int, *, act: Callable=jnp.tanh, key: PRNGKeyArray)"
     assert shown("class", Layer) == (wanted, None)

@@ -21,7 +21,8 @@ def setup(app):
 def process(app, what, name, thing, options, signature, returned):
     """What autodoc calls with a signature; returns the one that is shown."""
     if what == "class":
-        return signature_of_class(thing), None
+        # Where there was none, Sphinx can be given none.
+        return None if signature is None else (signature_of_class(thing), None)
     if what in ("function", "method"):
         node = definition_of(inspect.unwrap(thing))
         returns = node.returns and unparse(node.returns)
