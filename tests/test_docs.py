@@ -1,20 +1,29 @@
 """The documentation: its blocks run, it names everything, and facts agree."""
 
 import ast
+import importlib
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
 import jax
+import jax.numpy as jnp
 import pytest
+from jaxtyping import Array, Float, PRNGKeyArray
 
 import BayesianJaxModels as bjm
 from BayesianJaxModels import plot
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+# Those of `gallery` are made from the examples when the documentation is built.
+PAGES = sorted(
+    path.relative_to(DOCS).as_posix()
+    for path in DOCS.rglob("*.md")
+    if path.parent.name != "gallery"
+)
 # What runs is marked `python`. Code of other packages and languages is marked `py`,
 # `stan`, `julia` or `bash`, and does not.
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```$", flags=re.MULTILINE | re.DOTALL)
@@ -34,11 +43,33 @@ def test_blocks_run(page, tmp_path, monkeypatch):
             exec(compile(block, f"{page}, block {number}", "exec"), namespace)
 
 
-def test_every_page_is_in_the_navigation():
-    in_nav = re.findall(
-        r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE
-    )
-    assert sorted(in_nav) == sorted([*PAGES, "examples/README.md"])
+def test_every_page_is_in_a_toctree():
+    """So that readers find it; Sphinx warns as well, but the tests do not build."""
+    entries = []
+    for page in PAGES:
+        trees = re.findall(
+            r"^```\{toctree\}\n(.*?)^```$",
+            (DOCS / page).read_text(),
+            flags=re.MULTILINE | re.DOTALL,
+        )
+        lines = [line for tree in trees for line in tree.splitlines()]
+        names = [line for line in lines if line and not line.startswith(":")]
+        entries += [(Path(page).parent / f"{name}.md").as_posix() for name in names]
+    assert sorted(entries) == sorted({*PAGES} - {"index.md"})
+
+
+def test_the_build_is_strict():
+    """The command fails at a warning, a failing cell and a link that leads nowhere."""
+    command = 'pip install ".[docs]" && sphinx-build -W docs build/html'
+    assert command in (ROOT / "README.md").read_text()
+    assert "readme_command 'sphinx-build -W'" in (ROOT / ".ci" / "run").read_text()
+    config = (DOCS / "conf.py").read_text()
+    assert "nb_execution_raise_on_error = True" in config
+    # Nothing else is let pass, and nothing is fetched from elsewhere.
+    assert re.findall(r"suppress_warnings = (.*)", config) == [
+        '["myst.header"]  # parts of other files begin at their own level'
+    ]
+    assert "intersphinx" not in config
 
 
 def test_the_reference_names_every_public_name_once():
@@ -47,8 +78,61 @@ def test_the_reference_names_every_public_name_once():
         prefix = module.__name__.removeprefix("BayesianJaxModels.")
         public += [f"{prefix}.{name}" for name in public_names(module)]
     pages = "".join((DOCS / page).read_text() for page in PAGES)
-    named = re.findall(r"^::: BayesianJaxModels\.(\S+)$", pages, flags=re.MULTILINE)
+    named = re.findall(
+        r"^\.\. auto(?:class|function):: BayesianJaxModels\.(\S+)$",
+        pages,
+        flags=re.MULTILINE,
+    )
     assert sorted(named) == sorted(public)
+
+
+def test_docstrings_become_rst(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    docstrings = importlib.import_module("docstrings")
+    text = """Of `a` and
+    `b
+    c`, ``d` ``, and `Module`s.
+
+    Example:
+        ```python
+        x = {}
+
+        y = "`z`"
+        ```
+    """
+    lines = docstrings.as_rst(inspect.cleandoc(text).split("\n"))
+    assert "\n".join(lines).strip() == inspect.cleandoc(
+        r"""Of ``a`` and
+        ``b c``, ``d```, and ``Module``\ s.
+
+        Example:
+            .. code-block:: python
+
+                x = {}
+
+                y = "`z`"
+        """
+    )
+
+
+def test_signatures_are_those_of_the_source(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    signatures = importlib.import_module("signatures")
+
+    class Layer:
+        def __init__(self, size: int, *, act: Callable = jnp.tanh, key: PRNGKeyArray):
+            pass
+
+        def __call__(self, x: Float[Array, " n"]) -> Float[Array, ""]:
+            return x[0]
+
+    def shown(what, thing):
+        return signatures.process(None, what, "name", thing, None, "()", None)
+
+    wanted = "(size: int, *, act: Callable=jnp.tanh, key: PRNGKeyArray)"
+    assert shown("class", Layer) == (wanted, None)
+    wanted = "(x: Float[Array, 'n'])"
+    assert shown("method", Layer.__call__) == (wanted, "Float[Array, '']")
 
 
 def public_names(module):
