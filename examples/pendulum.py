@@ -156,32 +156,31 @@ gap = of_right - of_wrong
 print(f"The log evidence of the right equation is higher by {gap:.1f} nats")
 
 # %%
-figure, axes = plt.subplots(2, 2, figsize=(11, 6), sharex=True, sharey="row")
-seen = (seen_at, (angles, np.full_like(angles, np.nan)))
+figure, axes = plt.subplots(1, 2, figsize=(8.4, 3), width_ratios=(3, 1))
 for i, (name, forecast) in enumerate(forecasts.items()):
-    column = axes[:, i]
     plot.trajectories(
-        forecast.states,
-        draws=0,
-        data=seen,
-        forecast_from=END,
-        ax=column,
+        bjm.summarise(forecast, (0.05, 0.5, 0.95), of="states"),
+        ax=axes,
         labels=["angle (rad)", "angular velocity (rad/s)"],
         colour=f"C{i}",
     )
-    column[0].get_legend().remove()
-    for ax, true in zip(column, truth, strict=True):
-        ax.plot(later, true, "k--", lw=1, label="true swing")
-        ax.axvspan(*BLIND, color="C8", alpha=0.2, lw=0, label="camera sees nothing")
-        ax.label_outer()
-    of_angle, of_velocity = (
-        f"{100 * share:.0f} % of what comes" for share in held[name]
-    )
-    column[0].set_title(f"{name}: 90 % band holds {of_angle}")
-    column[1].set_title(f"Never measured: 90 % band holds {of_velocity}")
-    column[1].set(xlabel="time (s)", xlim=(-0.3, 20))
-handles, labels = axes[0, 0].get_legend_handles_labels()
-figure.legend(handles, labels, loc="outside lower center", ncols=7)
+    axes[0].get_legend().remove()
+    axes[0].lines[-1].set_label(name)
+for ax, true in zip(axes, truth, strict=True):
+    ax.plot(later, true, "k--", lw=1, label="truth")
+    ax.set_xlabel("time (s)")
+shares = [f"{100 * of_angle:.0f} %" for of_angle, _ in held.values()]
+axes[0].plot(seen_at, angles, "ko", ms=3, label="data")
+axes[0].axvspan(*BLIND, color="C8", alpha=0.2, lw=0, label="camera blind")
+axes[0].axvspan(END, 20, color="0.92", zorder=0, label="forecast")
+axes[0].set_title(f"90 % bands hold {' and '.join(shares)} of the angle to come")
+axes[0].set_xlim(-0.2, 20)
+axes[1].set_title("Never measured")
+axes[1].set_xlim(0, 2)
+handles, labels = axes[0].get_legend_handles_labels()
+legend = dict(zip(labels, handles, strict=True))
+del legend["90 %"]
+figure.legend(legend.values(), legend, loc="outside lower center", ncols=6)
 common.save("pendulum")
 
 # %% [markdown]
@@ -189,7 +188,7 @@ common.save("pendulum")
 # posterior is right for its equation, not that the equation is. A band is what the data
 # leave open if the equation is right; that it may be wrong is in no band.
 #
-# Two printed numbers may give a wrong equation away: it has to start with a speed,
+# Two things may give a wrong equation away: it has to start with a velocity,
 # `start[1]`, though the pendulum was at rest, and its log evidence is lower. Neither
 # need be large. So fit a second equation as well; where two that fit the data foretell
 # different things, trust neither band.
