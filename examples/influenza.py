@@ -206,10 +206,11 @@ common.save("influenza")
 
 # %% [markdown]
 # That the posterior of the SIR model is the exact one does not make its forecast right:
-# it says what the data leave open within a model, not that the model is wrong. In SIR illness ends at a constant rate, so that some boys are ill for long and the
-# epidemic ends slowly; with three stages it ends sooner. Compare the log evidence: nine
-# days cannot tell the two models apart, and all days can. Where models that fit equally
-# well foretell different things, trust neither band alone.
+# it says what the data leave open within a model, not that the model is wrong. In SIR
+# illness ends at a constant rate, so that some boys are ill for long and the epidemic
+# ends slowly; with three stages it ends sooner. Compare the log evidence: nine days
+# cannot tell the two models apart, and all days can. Where models that fit equally well
+# foretell different things, trust neither band alone.
 #
 # Nor is the noise what either model has: most boys in bed lay there yesterday too, so
 # that the counts of two days are not independent.
