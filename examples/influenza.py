@@ -185,8 +185,8 @@ for i, (name, forecast) in enumerate(forecasts.items()):
         colour=f"C{i}",
     )
     ax.plot(day[~is_early], in_bed[~is_early], "ko", mfc="w", label="what came")
-    ax.set(xlabel="day", ylim=(0, 700), xlim=(0, 14.3))
-    ax.set_title(f"{name}: band holds {inside[name]} of 5 days to come")
+    ax.set(xlabel="day", ylim=(0, 700), xlim=(0, 14.3), xticks=range(0, 15, 2))
+    ax.set_title(f"{name}: {inside[name]} of 5 days in band")
     ax.legend(loc="upper left")
     axes[2].hist(
         table[name][:, 3],
@@ -200,7 +200,7 @@ for i, (name, forecast) in enumerate(forecasts.items()):
 axes[2].axvline(EXACT["R0"][0], color="k", ls=":", label="SIR, exact mean")
 axes[2].set(xlabel="R0 (boys infected by the first)", ylabel="posterior density")
 axes[2].set_ylim(0, 4)
-axes[2].set_title("How contagious, from all days")
+axes[2].set_title("R0, from all days")
 axes[2].legend(loc="upper right")
 common.save("influenza")
 
