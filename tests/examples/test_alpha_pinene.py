@@ -27,12 +27,12 @@ def exact(rates, minutes):
     return np.stack([100 * scipy.linalg.expm(matrix * t)[:, 0] for t in minutes])
 
 
-def test_least_squares_are_the_published(example):
+def test_least_squares_are_the_published(example, x64):
     assert example["sum_of_squares"] == pytest.approx(19.8721, abs=1e-3)
     np.testing.assert_allclose(example["best"].rates.value, example["BEST"], rtol=1e-3)
 
 
-def test_five_measurements_give_what_least_squares_do(example):
+def test_five_measurements_give_what_least_squares_do(example, x64):
     rates = example["rates"]["taken for five"]
     assert np.all(np.abs(rates.mean - example["BEST"]) < 0.5 * rates.stdv)
     np.testing.assert_allclose(rates.stdv, example["BEST_SD"], rtol=0.3)
