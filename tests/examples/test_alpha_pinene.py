@@ -1,11 +1,8 @@
-"""Alpha-pinene: what the example prints and returns, and its density."""
+"""Alpha-pinene: what the example finds, and its density."""
 
-import importlib
+from dataclasses import replace
 
-import diffrax
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
@@ -13,19 +10,11 @@ import scipy.optimize
 from scipy.stats import norm
 
 import BayesianJaxModels as bjm
-from tests.examples.printed import said
 
 
 @pytest.fixture(scope="module")
-def pinene():
-    return importlib.import_module("examples.alpha_pinene")
-
-
-@pytest.fixture(scope="module")
-def data(pinene):
-    file = pinene.HERE / "data" / "alpha_pinene.csv"
-    table = np.loadtxt(file, delimiter=",", skiprows=6)
-    return table[:, 0], table[:, 1:]
+def example(run_small):
+    return run_small("alpha_pinene")
 
 
 def exact(rates, minutes):
@@ -38,42 +27,34 @@ def exact(rates, minutes):
     return np.stack([100 * scipy.linalg.expm(matrix * t)[:, 0] for t in minutes])
 
 
-def test_alpha_pinene(pinene, tmp_path, capsys, monkeypatch):
-    # An explicit solver compiles faster; the example's own is held to SciPy below.
-    solver = eqx.tree_at(
-        lambda solve: solve.solver,
-        pinene.SOLVE,
-        diffrax.Tsit5(),
-    )
-    monkeypatch.setattr(pinene, "SOLVE", solver)
-    output = tmp_path / "picture.png"
-    results = pinene.main(**pinene.SMALL, output=output)
-    printed = capsys.readouterr().out
-    assert output.stat().st_size > 10_000
-    assert printed.count("6 of 6 starts agree") == 2
-    assert results["sum_of_squares"] == pytest.approx(pinene.LEAST_SQUARES, abs=1e-3)
-    np.testing.assert_allclose(results["best"], pinene.BEST, rtol=1e-3)
-    (mean, sd, correlation, width), (_, sd_of_three, _, width_of_three) = (
-        results[case] for case in ("five", "three")
-    )
-    # Of 100 draws, beside Gauss and Newton.
-    assert np.all(np.abs(mean - pinene.BEST)[:5] < 0.5 * sd[:5])
-    np.testing.assert_allclose(sd[:5], pinene.GAUSS_NEWTON[:5], rtol=0.3)
-    assert 0.65 < correlation[4, 3] < 0.9
-    assert np.all(sd_of_three > sd)
-    assert sd_of_three[2] > 3 * sd[2]
-    assert width_of_three > 3 * width
-    ratio, *of_k3, least, most, _ = said(pinene.CLOSING, printed)
-    assert ratio == pytest.approx(width_of_three / width, abs=0.5)
-    five, three = results["five"], results["three"]
-    wanted = [three[0][2], three[1][2], five[0][2], five[1][2]]
-    np.testing.assert_allclose(of_k3, wanted, atol=0.051)
-    others = (sd_of_three / sd)[[0, 1, 3, 4]]
-    np.testing.assert_allclose([least, most], [min(others), max(others)], atol=0.051)
+def test_least_squares_are_the_published(example, x64):
+    assert example["sum_of_squares"] == pytest.approx(19.8721, abs=1e-3)
+    np.testing.assert_allclose(example["best"].rates.value, example["BEST"], rtol=1e-3)
 
 
-def test_reference_values_are_scipys(pinene, data):
-    minutes, percent = data
+def test_five_measurements_give_what_least_squares_do(example, x64):
+    rates = example["rates"]["taken for five"]
+    assert np.all(np.abs(rates.mean - example["BEST"]) < 0.5 * rates.stdv)
+    np.testing.assert_allclose(rates.stdv, example["BEST_SD"], rtol=0.3)
+    drawn = np.asarray(example["futures"]["taken for five"].drawn.rates.value)
+    assert 0.65 < np.corrcoef(np.log(drawn).T)[3, 4] < 0.9
+
+
+def test_three_measurements_leave_more_open(example):
+    ratio = example["ratio"]
+    assert np.all(ratio > 1)
+    assert ratio[2] > 3
+    assert example["wider"] > 3
+
+
+@pytest.mark.parametrize("name", ["taken for five", "taken for three"])
+def test_posteriors_pass_their_checks(example, name):
+    assert not example["posteriors"][name].diagnostics.complaints()
+    assert example["futures"][name].num_failed == 0
+
+
+def test_reference_values_are_scipys(example):
+    minutes, percent = example["minutes"], example["percent"]
     fit = scipy.optimize.least_squares(
         lambda rates: (exact(rates, minutes) - percent).ravel(),
         [5.0, 3.0, 2.0, 25.0, 4.0],
@@ -81,22 +62,20 @@ def test_reference_values_are_scipys(pinene, data):
         ftol=1e-12,
     )
     covariance = np.linalg.inv(fit.jac.T @ fit.jac) * 2 * fit.cost / (40 - 5)
-    assert 2 * fit.cost == pytest.approx(pinene.LEAST_SQUARES, abs=1e-4)
-    noise = np.sqrt(2 * fit.cost / 40)
-    np.testing.assert_allclose([*fit.x, noise], pinene.BEST, atol=6e-5)
+    assert 2 * fit.cost == pytest.approx(example["LEAST_SQUARES"], abs=1e-4)
+    np.testing.assert_allclose(fit.x, example["BEST"], atol=6e-5)
     sds = np.sqrt(np.diagonal(covariance))
-    np.testing.assert_allclose(sds, pinene.GAUSS_NEWTON[:5], atol=2e-4)
+    np.testing.assert_allclose(sds, example["BEST_SD"], atol=2e-4)
 
 
 @pytest.mark.parametrize("case", ["five", "three"])
-def test_density_is_the_models(pinene, data, case):
+def test_density_is_the_models(example, case, x64):
     """Beside the exact solution; without two relations, the residuals' rest counts."""
-    jax.config.update("jax_enable_x64", True)
-    minutes, percent = data
-    theta = np.log([7.0, 2.5, 3.0, 20.0, 5.0, 0.8])
-    residuals = percent - exact(np.exp(theta[:5]), minutes)
+    minutes, percent = example["minutes"], example["percent"]
+    theta = np.array([7.0, 2.5, 3.0, 20.0, 5.0, 0.8])
+    residuals = percent - exact(theta[:5], minutes)
     centre = np.log([10.0, 10.0, 10.0, 10.0, 10.0, 1.0])
-    expected = norm.logpdf(theta, centre, 1.0).sum()
+    expected = norm.logpdf(np.log(theta), centre, 1.0).sum()
     dimension = {"five": 5, "three": 3}[case]
     if case == "three":
         total, share = np.ones((5, 1)), np.array([[0.03], [0.0], [0.0], [1.0], [0.0]])
@@ -105,9 +84,10 @@ def test_density_is_the_models(pinene, data, case):
     expected += -0.5 * np.sum(residuals**2) / 0.8**2
     expected -= 8 * dimension * np.log(0.8 * np.sqrt(2 * np.pi))
 
-    prior = bjm.Prior(default=bjm.priors.Normal(centre, 1.0))
-    solve = pinene.SOLVE.at(minutes)
-    density = pinene.LogDensity(prior, solve, percent, pinene.CASES[case][2])
-    model = pinene.Kinetics(bjm.make_parameter(jnp.asarray(theta)))
+    def known(value):
+        return bjm.make_parameter(value, support="positive", bayesian=False)
+
+    model = replace(example["model"], rates=known(theta[:5]), noise=known(theta[5]))
     # With a solver to 1e-7 and residuals of tens of sds.
-    np.testing.assert_allclose(eqx.filter_jit(density)(model), expected, rtol=1e-5)
+    found = eqx.filter_jit(example[case])(model)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
