@@ -218,13 +218,13 @@ learnt = bjm.map_posterior(
 )
 
 # %%
-figure, axes = plt.subplots(2, 2, figsize=(11, 6.5))
+figure, axes = plt.subplots(2, 2, figsize=(8, 5))
 
 
 def draw_band(panel, x, draws, truth):
     low, median, high = np.quantile(draws, (0.05, 0.5, 0.95), axis=0)
-    panel.fill_between(x, low, high, alpha=0.35, lw=0, label="90 % of the networks")
-    panel.plot(x, median, label="their median")
+    panel.fill_between(x, low, high, alpha=0.35, lw=0, label="90 %")
+    panel.plot(x, median, label="median")
     panel.plot(x, truth, "k--", lw=1, label="truth")
 
 
@@ -233,11 +233,11 @@ def draw_run(panel, prediction, truth, run, title):
     panel.set(title=title, xlabel="time (s)", ylabel="position (m)")
 
 
-draw_run(axes[0, 0], seen, truth, 7, "A run that the networks were fitted to")
+draw_run(axes[0, 0], seen, truth, 7, "A run that was fitted")
 axes[0, 0].plot(
     times[is_read[:, 7]], readings[is_read[:, 7], 7], "k.", label="readings"
 )
-axes[0, 0].axvspan(16, 20, color="0.92", zorder=0, label="grey: after the last reading")
+axes[0, 0].axvspan(16, 20, color="0.92", zorder=0, label="not read")
 draw_run(axes[0, 1], new, new_truth, 0, "A new force of the same kind")
 draw_run(axes[1, 0], strong, strong_truth, 0, "The same new force, twice as strong")
 draw_band(axes[1, 1], positions, learnt, truly_missing(standing))
@@ -248,9 +248,9 @@ axes[1, 1].axvspan(
     zorder=0,
 )
 axes[1, 1].set(
-    title="What the networks add to the known equation",
-    xlabel="position (m), at velocity 0; grey: where the runs have been",
-    ylabel="acceleration r(q, 0) (m/s²)",
+    title="What the networks add to the equation",
+    xlabel="position at rest (m); grey: seen in runs",
+    ylabel="r(q, 0) (m/s²)",
 )
 figure.legend(
     *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5
