@@ -22,7 +22,7 @@ from BayesianJaxModels.priors import Normal
 
 small = common.start("A Bayesian neural CDE reads irregular series.")
 num_steps = 30 if small else 2_000
-num_series = 60 if small else 500
+num_series = 500
 num_draws = 10 if small else 50
 
 SPAN, GAP, NUM_TIMES, NOISE, DAMPING = 10.0, 2.5, 24, 0.1, 0.15
