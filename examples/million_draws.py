@@ -1,150 +1,165 @@
-"""A million draws: a risk that a thousand draws cannot see.
+# %% [markdown]
+# # A million draws: a risk that a thousand draws cannot see
+#
+# A stock of fish grows as in Schaefer's model and gives a planned catch, of which boats
+# get less once fish are few. With `x` the stock as a share of the unfished one,
+#
+#     x' = r x (1 - x) - catch / capacity x / (x + 0.05).
+#
+# Nothing is fitted here: growth `r`, capacity and the share now are log-normal, as wide
+# and as correlated as a fit might leave them. In nearly all draws the stock recovers;
+# where growth and capacity are low together it collapses. How likely is that? A million
+# solves do not fit into memory, so they are made, counted and dropped chunk by chunk.
 
-A stock of fish grows as Schaefer's model has it and gives a planned catch C, of which
-boats get less once fish are few. With x the stock as a share of the unfished one, K:
-
-    x' = r x (1 - x) - C / K x / (x + 0.05)
-
-Nothing is fitted: r, K and the share now are log-normal, as wide and as correlated as a
-fit might leave them. In nearly all draws the stock recovers; where r and K are low
-together it collapses. How likely is that?
-
-    python examples/million_draws.py
-
-Draws are made, solved and counted chunk by chunk, on all cores. Each of several
-processes takes its share of the same draws:
-
-    python examples/million_draws.py localhost:9876 2 0 &
-    python examples/million_draws.py localhost:9876 2 1
-"""
-
+# %%
+import argparse
 import resource
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
+import common
 import jax
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 from jax.experimental.multihost_utils import process_allgather
-from matplotlib.figure import Figure
-from PIL import Image
-from tqdm import tqdm
 
 import BayesianJaxModels as bjm
 
-PICTURE = Path(__file__).with_suffix(".png")
+small = common.start("A million draws: a risk that a thousand draws cannot see.")
+num_draws = 2_000 if small else 1_000_000
+catch = 95.0 if small else 75.0  # thousand tonnes a year; few draws need a large risk
+
+# %% [markdown]
+# The script also runs as one of several processes, on one machine or many. Each takes
+# its share of the same draws:
+#
+#     python examples/million_draws.py --join localhost:9876 2 0 &
+#     python examples/million_draws.py --join localhost:9876 2 1
+
+# %%
+parser = argparse.ArgumentParser()
+parser.add_argument("--join", nargs=3, help="address of process 0, how many, which")
+join = parser.parse_known_args()[0].join
+if join is not None:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(join[0], int(join[1]), int(join[2]))
+
+# %% [markdown]
+# The posterior is a normal distribution over the logarithms of the three. The equation
+# is solved for the logarithm of the stock, which no step of a solver takes below zero.
+
+# %%
 YEARS = np.linspace(0.0, 30.0, 121)
-MEANS = np.log([0.35, 1143.0, 0.45])  # r a year, K in thousand tonnes, x now
-SDS, CORRELATION = np.array([0.25, 0.25, 0.12]), -0.9  # of r and K
 LIMIT = 0.2  # a stock that falls below has collapsed
-PROBS = (1e-4, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1 - 1e-4)
-BLOCK = 20_000  # draws in a call: it cuts them into a few chunks for each core
-SMALL = {"num_draws": 2_000, "catch": 95.0}
-CLOSING = """
-The first thousand draws hold {:.0f} collapses; with none the risk would be known to be
-below 3 in 1,000. Many draws make the Monte Carlo error small, and that error alone.
-The far tail of a posterior is what a fit knows least: report an order of magnitude, and
-ask whether weather, recruitment and obedience to the plan are in the model."""
 
 
 class Stock(bjm.Module):
-    """The logarithms of r, K and the share now; the catch is planned."""
-
-    logs: bjm.AbstractParameter
-    catch: jax.Array  # thousand tonnes a year
+    unknowns: bjm.AbstractParameter  # r (1/year), capacity (thousand tonnes), x now
 
     def __call__(self, t, log_x, args):
-        """The vector field of log(x), which no step of a solver takes below zero."""
-        r, capacity, _ = jnp.exp(self.logs.mean)
+        r, capacity, _ = self.unknowns.value
         x = jnp.exp(log_x)
-        return r * (1 - x) - self.catch / capacity / (x + 0.05)
+        return r * (1 - x) - catch / capacity / (x + 0.05)
+
+
+sds, correlation = np.array([0.25, 0.25, 0.12]), -0.9  # of r and capacity
+covariance = np.diag(sds**2)
+covariance[0, 1] = covariance[1, 0] = correlation * sds[0] * sds[1]
+model = Stock(bjm.make_parameter([0.35, 1143.0, 0.45], support="positive"))
+posterior = bjm.JointPosterior.gaussian(model, covariance)
 
 
 def solve(drawn):
-    """What was drawn, the trajectory, and its lowest stock."""
-    trajectory = bjm.integrate(drawn, drawn.logs.mean[2], YEARS)
-    x = jnp.exp(trajectory.ys)
-    return drawn.logs.mean, replace(trajectory, ys=x), jnp.min(x)
+    """The logarithms that were drawn, the stock over the years, and its lowest."""
+    solved = bjm.integrate(drawn, jnp.log(drawn.unknowns.value[2]), YEARS)
+    stock = jnp.exp(solved.ys)
+    return drawn.unknowns.mean, replace(solved, ys=stock), jnp.min(stock)
 
 
-def stream(fit, key, num_draws):
-    """Count this process's share of the draws; what others count stays zero."""
-    running, collapsing = bjm.RunningSummary(grid=(0.0, 1.2, 2_400)), []
-    rows, size = np.zeros((num_draws, 4), np.float32), min(BLOCK, num_draws)
-    for first in tqdm(range(0, num_draws, size), disable=jax.process_index() > 0):
-        draws = {"key": jax.random.fold_in(key, first), "num_samples": size}
-        for start, (logs, solves, low) in bjm.stream_posterior(solve, fit, **draws):
-            running.update(solves)
-            rows[first + start :][: len(low)] = np.column_stack([logs, low])
-            collapsing.extend(solves.ys[low < LIMIT])
-    return running.summary(PROBS), rows, collapsing
+# %% [markdown]
+# `stream_posterior` yields chunks, solved on all cores. It cuts what it is asked for
+# into a few chunks for each core, so here it is asked for 20,000 draws at a time. A
+# `RunningSummary` counts the stocks on a grid and forgets them. What is kept of each
+# draw is its lowest stock.
 
+# %%
+running = bjm.RunningSummary(grid=(0.0, 1.2, 2_400))
+drawn = np.zeros((num_draws, 3), np.float32)
+lowest = np.zeros(num_draws, np.float32)
+collapsing = []  # the first seven
+size = min(20_000, num_draws)
+keys = jax.random.split(jax.random.key(0), num_draws // size)
+begin = time.perf_counter()
+for block, key in enumerate(keys):
+    chunks = bjm.stream_posterior(solve, posterior, key=key, num_samples=size)
+    for start, (logs, solved, low) in chunks:
+        running.update(solved)
+        rows = slice(block * size + start, block * size + start + len(low))
+        drawn[rows], lowest[rows] = logs, low
+        collapsing.extend(solved.ys[low < LIMIT][: 7 - len(collapsing)])
+seconds = time.perf_counter() - begin
 
-def draw(quantiles, collapsing, collapsed, output):
-    """The stock's futures, and how the risk emerges from more and more draws."""
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    for i, label in enumerate(("99.98 %", "98 %", "90 %", "50 %")):
-        style = {"color": "C0", "alpha": 0.15 + 0.08 * i, "lw": 0, "label": label}
-        left.fill_between(YEARS, quantiles[i], quantiles[-1 - i], **style)
-    left.plot(YEARS, quantiles[4], color="C0", label="median")
-    for i, line in enumerate(collapsing[:20]):
-        label = "_" * bool(i) + "draws that collapse"
-        left.plot(YEARS, line, color="C3", lw=0.8, label=label)
-    left.axhline(LIMIT, color="k", ls=":")
-    left.set(xlabel="years of the planned catch", ylabel="stock, share of the unfished")
-    left.set(xlim=(0, 30), ylim=(0, 1.1), title="A stock with two futures")
-    left.legend(fontsize="small", ncols=3, loc="upper left")
-    many = np.unique(np.geomspace(100, len(collapsed), 400).astype(int))
-    risk, counts = 1e4 * np.mean(collapsed), np.cumsum(collapsed)
-    band = risk + np.outer([-2, 2], np.sqrt(1e4 * risk / many))
-    right.fill_between(many, *band, color="0.85", label="where 95 % of such runs are")
-    right.plot(many, 1e4 * counts[many - 1] / many, color="C3", label="this run")
-    right.axvline(1_000, color="k", ls=":", label="1,000 draws")
-    right.set(xscale="log", xlabel="draws", ylabel="collapses in 10,000 draws")
-    right.set(ylim=(0, 6 * risk + 1e-9), title="What it takes to see the risk")
-    right.legend(fontsize="small")
-    figure.savefig(output, dpi=100)
-    Image.open(output).convert("RGB").quantize(64).save(output, optimize=True)
+PROBS = (1e-4, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1 - 1e-4)
+summary = running.summary(PROBS)
+quantiles, num_failed = summary.quantiles, summary.num_failed
 
+# %% [markdown]
+# Of several processes each has filled in its share, and the rest is zero. Shares are of
+# one size, so that the mean of their quantiles stands for those of all.
 
-def main(*, seed=0, num_draws=1_000_000, catch=75.0, output=PICTURE):
-    """Stream the draws (above 20,000 a multiple of it), print, draw the picture."""
-    covariance, begin = np.diag(SDS**2), time.perf_counter()
-    covariance[0, 1] = covariance[1, 0] = CORRELATION * SDS[0] * SDS[1]
-    model = Stock(bjm.make_parameter(MEANS), jnp.array(catch))
-    fit = bjm.JointPosterior.gaussian(model, covariance)
-    summary, rows, collapsing = stream(fit, jax.random.key(seed), num_draws)
-    seconds = time.perf_counter() - begin
-    parts = (summary.quantiles, summary.num_failed, rows)
-    if jax.process_count() > 1:
-        # Shares are of one size: the mean of their quantiles stands for that of all.
-        parts = [part.sum(axis=0) for part in process_allgather(parts)]
-        parts[0] = parts[0] / jax.process_count()
-    quantiles, num_failed, rows = parts
-    risk = np.mean(collapsed := rows[:, 3] < LIMIT)
-    error = np.sqrt(risk * (1 - risk) / num_draws)
-    if jax.process_index() == 0:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print(f"{num_draws:,} draws in {seconds:.1f} s, of which {num_failed} failed")
-        all_mib = num_draws * len(YEARS) * 4 / 2**20
-        print(f"peak memory: {peak:.0f} MiB; all stocks would take {all_mib:.0f} more")
-        print(f"risk of a collapse: {risk:.3g}, Monte Carlo error {error:.1g}")
-        print(CLOSING.format(np.sum(collapsed[:1_000])))
-        draw(quantiles, collapsing, collapsed, output)
-    results = {"quantiles": quantiles, "rows": rows, "num_failed": num_failed}
-    return results | {"risk": risk, "error": error}
+# %%
+if jax.process_count() > 1:
+    parts = process_allgather((quantiles, num_failed, drawn, lowest))
+    quantiles = parts[0].mean(axis=0)
+    num_failed, drawn, lowest = (part.sum(axis=0) for part in parts[1:])
+collapsed = lowest < LIMIT
+risk = np.mean(collapsed)
+error = np.sqrt(risk * (1 - risk) / num_draws)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+mebibytes = num_draws * len(YEARS) * 4 / 2**20
+print(f"{num_draws:,} draws in {seconds:.1f} s, {num_failed} of them failed")
+print(f"memory: {peak:.0f} MiB at most; all solves would take {mebibytes:.0f} more")
+print(f"risk of a collapse: {risk:.3g}, with a Monte Carlo error of {error:.1g}")
+print(f"collapses in the first thousand draws: {np.sum(collapsed[:1_000])}")
 
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 4), width_ratios=(3, 2))
+for i, label in enumerate(["99.98 %", "98 %", "90 %", "50 %"]):
+    band = quantiles[i], quantiles[-1 - i]
+    left.fill_between(
+        YEARS, *band, color="C0", alpha=0.15 + 0.08 * i, lw=0, label=label
+    )
+left.plot(YEARS, quantiles[4], color="C0", label="median")
+for i, line in enumerate(collapsing):
+    label = "draws that collapse" if i == 0 else None
+    left.plot(YEARS, line, color="C3", lw=0.8, label=label)
+left.axhline(LIMIT, color="k", ls=":", label="limit")
+left.set(xlabel="years of the planned catch", ylabel="stock, share of the unfished")
+left.set(xlim=(0, 30), ylim=(0, 1.1))
+left.set_title("Most draws of the stock recover, some collapse")
+left.legend(ncols=3, loc="upper left")
+many = np.unique(np.geomspace(100, num_draws, 400).astype(int))
+per_10_000 = 1e4 * np.cumsum(collapsed)[many - 1] / many
+spread = 2e4 * np.sqrt(risk / many)
+right.fill_between(
+    many,
+    1e4 * risk - spread,
+    1e4 * risk + spread,
+    color="0.85",
+    label="where 95 % of runs are",
+)
+right.plot(many, per_10_000, color="C3", label="this run")
+right.axvline(1_000, color="k", ls=":", label="1,000 draws")
+right.set(xscale="log", xlabel="draws", ylabel="collapses in 10,000 draws")
+right.set(ylim=(0, 6e4 * risk + 1e-9))
+right.set_title("When the risk is seen")
+right.legend()
+if jax.process_index() == 0:
+    common.save("million_draws")
 
-def join(address, num_processes, process):
-    """Become one of several processes; `address` is the host:port of number 0."""
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(address, int(num_processes), int(process))
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        join(*sys.argv[1:])
-    main()
+# %% [markdown]
+# A thousand draws with no collapse say no more than that the risk is below 3 in 1,000.
+# Many draws make the Monte Carlo error small, and that error alone. The far tail of a
+# posterior is what a fit knows least: report an order of magnitude, and ask whether
+# weather, recruitment and obedience to the plan are in the model.
