@@ -218,7 +218,7 @@ learnt = bjm.map_posterior(
 )
 
 # %%
-figure, axes = plt.subplots(2, 2, figsize=(8, 5))
+figure, axes = plt.subplots(2, 2, figsize=(8, 4.4))
 
 
 def draw_band(panel, x, draws, truth):
