@@ -176,10 +176,10 @@ def infer(
     Up to 32 unknowns: searches for the modes from draws of the prior, a normal fit at
     all of them, and importance sampling from there; where its weights speak against it,
     and up to 64 unknowns, NUTS, and once more with longer chains and smaller steps
-    where its checks speak against those. Beyond that, as for networks: the best mode, then
-    variational inference with all correlations, or with 16 directions of them for more
-    than 400 unknowns, and never with independent widths, which do not hold what weights
-    do together.
+    where its checks speak against those. Beyond that, as for networks: the best mode,
+    then variational inference with all correlations, or with 16 directions of them for
+    more than 400 unknowns, and never with independent widths, which do not hold what
+    weights do together.
 
     It does no more than the calls in its report, which you can make yourself.
 
