@@ -24,7 +24,8 @@ from BayesianJaxModels.priors import Normal
 
 small = common.start("A shaken spring: learn the part of an equation not known.")
 rng = np.random.default_rng(0)
-noise_key, network_key, prior_key, fit_key = jax.random.split(jax.random.key(0), 4)
+keys = jax.random.split(jax.random.key(0), 5)
+noise_key, network_key, prior_key, fit_key, predict_key = keys
 
 NOISE = 0.2  # of a reading, in m
 AT_REST = (np.zeros(8), np.zeros(8))  # position and velocity in eight runs
@@ -174,12 +175,11 @@ print(fit)
 # The check: how much of the true positions is in the 90 % bands, in the runs, under new
 # forces of the same kind, and under twice those.
 
+
 # %%
-predict_key = jax.random.key(1)  # of noise alone: every network is used once
-
-
 def predict(forces):
     problem = spring_problem(forces, None)
+    # Every network once.
     return bjm.predict(problem, posterior, key=predict_key, num_samples=None)
 
 
@@ -261,5 +261,5 @@ common.save("forced_oscillator")
 # The band is the spread of networks that all fit the runs. Compare what it holds with
 # the 90 % that it should: an ensemble only comes near the posterior, and tends to be
 # too sure. Of a spring that is pulled further than in the runs the networks know
-# nothing, and they do not know that they do not: each goes on in its own smooth way,
-# and all of them alike. Before trusting the band there, shake the spring harder.
+# nothing, and their spread does not say so: as all are smooth, all go on much alike.
+# Before trusting the band there, shake the spring harder.
