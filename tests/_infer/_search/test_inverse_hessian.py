@@ -101,3 +101,18 @@ def test_measured_matrices_take_the_place_of_what_was_learnt():
     model.learn(*pairs[0], np.array([True, False, False]))
     found = dense(model)[0]
     np.testing.assert_allclose(found, np.linalg.inv(matrices()[0]), rtol=1e-9)
+
+
+def test_directions_that_do_not_matter_stay_finite():
+    """Each measurement widens them, by up to 1e20; four of them overflowed."""
+    model = InverseHessian(np.array([1.0, 2.0]), 3)
+    which = np.array([0, 2])
+    kept = np.array([[1.0, 0.0], [0.0, 3.0]])
+    for _ in range(30):
+        roots = model.roots(which) * np.array([1.0, 1e20])
+        roots[0] = kept
+        model.replace(which, roots)
+    found = model.roots(which)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[0] @ found[0].T, kept @ kept.T)
+    np.testing.assert_allclose(np.linalg.norm(found[1] / [[1.0], [2.0]]), 1e12)

@@ -4,6 +4,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 PAIRS = 20  # of steps and gradient differences
+# Where an entry does not matter each measurement finds its width to be greater still:
+# no direction is longer than so many `scale`.
+WIDEST = 1e12
 
 
 class InverseHessian:
@@ -80,6 +83,8 @@ class InverseHessian:
         if self.base is None:
             self.base = np.tile(np.diag(self.scale), (len(self.known), 1, 1))
         self.forget(which)
+        length = np.linalg.norm(roots / self.scale[:, None], axis=1)
+        roots = roots * (WIDEST / np.maximum(length, WIDEST))[:, None]
         self.base[which], self.size[which], self.known[which] = roots, 1.0, True
 
     def _begin(self, vector: np.ndarray) -> np.ndarray:
