@@ -165,6 +165,33 @@ def test_networks_are_fitted_with_all_correlations_or_the_strongest(monkeypatch)
         assert has_factor == (kind == "low_rank")
 
 
+def test_a_network_is_searched_from_its_own_weights_too(monkeypatch):
+    """Draws of its prior fly apart, the weights that it begins with do not."""
+    monkeypatch.setattr(module, "NUM_STEPS", 20)
+    n = 66
+    data = np.linspace(-1.0, 1.0, n)
+
+    def simulate(drawn):
+        weights = drawn.mean
+        return jnp.where(jnp.abs(weights) < 3, weights, jnp.nan)
+
+    problem = bjm.Problem(
+        simulate,
+        likelihoods.NormalLikelihood(0.5),
+        data,
+        prior=bjm.Prior(default=priors.Normal(0.0, 10.0)),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = bjm.infer(problem, bjm.make_parameter(np.zeros(n)), key=KEY)
+    searches = [step for step in found.steps if "map_estimate" in step.call]
+    assert len(searches) == 2
+    assert "map_estimate failed" in searches[1].complaints[0]
+    assert found.steps[2].call == "mode = own"
+    exact = data / (1 + 0.5**2 / 10**2)
+    np.testing.assert_allclose(bjm.flatten_means(found), exact, atol=0.02)
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "words"),
     [

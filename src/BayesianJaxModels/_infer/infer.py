@@ -124,6 +124,12 @@ class Inference(AbstractEstimate):
         return self.posterior.model
 
     @property
+    def diagnostics(self) -> Any:
+        """What the engine that made the draws says of them, or `None`."""
+        posterior = self.posterior
+        return posterior.diagnostics if isinstance(posterior, DrawsPosterior) else None
+
+    @property
     def trustworthy(self) -> bool:
         """Whether no check found a fault."""
         return not self.complaints
@@ -185,7 +191,8 @@ def infer(
 
     Args:
         problem: A `Problem`, or a sum of them.
-        model: Says what the parameters are. Where searches start is the prior's to say.
+        model: Says what the parameters are. Searches start at draws of the prior, and
+            beyond 32 unknowns one starts at the model itself.
         key: A JAX random key.
         method: `"auto"` as above; or the engine to end with: `"importance"`, `"nuts"`
             (extra: `nuts`) or `"variational"`.
@@ -248,7 +255,7 @@ def infer(
     run = _Run(problem, jax.random.split(key, 4), progress)
     if few:
         run.take_gradients_forwards()
-    mode = run.search(model, num_starts)
+    mode = run.search(model, num_starts, from_model=not few)
     if method == "variational" or (method == "auto" and num_entries > MOST_BY_NUTS):
         posterior = run.variational(mode)
     else:
@@ -280,12 +287,39 @@ class _Run:
             lambda found: "few unknowns: gradients are taken forwards",
         )
 
-    def search(self, model: PyTree, num_starts: int) -> MAPEstimate:
-        """The modes."""
+    def search(
+        self, model: PyTree, num_starts: int, *, from_model: bool
+    ) -> MAPEstimate:
+        """The modes that draws of the prior lead to, or the model itself.
+
+        The weights that a network begins with keep its layers in balance; draws of its
+        prior often do not.
+        """
         prior = self.problem.prior if isinstance(self.problem.prior, Prior) else None
+        if prior is None or not from_model:
+            return self._search("mode", model, num_starts, prior)
+        own = self._search("mode", model, 1, None, may_fail=True)
+        may_fail = own is not None
+        drawn = self._search("others", model, num_starts, prior, may_fail=may_fail)
+        found = {"own": own, "others": drawn}
+        ends = {name: mode for name, mode in found.items() if mode is not None}
+        best = max(ends, key=lambda name: float(ends[name].log_density))
+        return self._step(
+            f"mode = {best}", lambda: ends[best], lambda mode: "the higher mode"
+        )
+
+    def _search(
+        self,
+        name: str,
+        model: PyTree,
+        num_starts: int,
+        prior: Prior | None,
+        *,
+        may_fail: bool = False,
+    ) -> Any:
         of_prior = "" if prior is None else ", prior=problem.prior"
         return self._step(
-            "mode = bjm.map_estimate(\n    problem, model, key=keys[0], "
+            f"{name} = bjm.map_estimate(\n    problem, model, key=keys[0], "
             f"num_starts={num_starts}{of_prior}\n)",
             lambda: map_estimate(
                 self.problem,
@@ -296,6 +330,7 @@ class _Run:
                 progress=self.progress,
             ),
             lambda mode: f"{mode!r}".removeprefix("MAPEstimate: "),
+            may_fail=may_fail,
         )
 
     def sample(self, mode: MAPEstimate, method: str) -> AbstractPosterior:

@@ -1,7 +1,6 @@
 """What a problem is: data and what explains them, as one log density."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -58,7 +57,7 @@ class AbstractProblem(eqx.Module):
         ```
     """
 
-    prior: eqx.AbstractVar[Prior | Callable | None]
+    prior: eqx.AbstractVar[Any]
     observations: eqx.AbstractVar[PyTree]
 
     @abstractmethod

@@ -89,7 +89,7 @@ class Problem(AbstractProblem):
     simulate: Any
     likelihood: Any
     observations: Any
-    prior: Prior | Callable | None
+    prior: Any
     observe: Any
     mask: Any
 

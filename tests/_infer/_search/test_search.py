@@ -205,3 +205,24 @@ def test_what_is_no_minimum_is_not_called_one():
     assert outcome(edge)[0] == "stuck at a wall"
     narrow = quadratic(np.array([[1.0, 0.9], [0.9, 1e6]]))
     assert outcome(narrow, max_steps=1)[0] == "out of steps"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e-7, 1e-4, 1.0, 1e3])
+def test_many_entries_with_any_scale_of_their_start(scale, dtype):
+    """A first step may be too short to be seen beside the value, or far too long."""
+    n = 70
+    target = np.linspace(-1.0, 1.0, n)
+
+    def evaluate(points):
+        off = points - target
+        value = 250.0 + 2 * np.sum(off**2, axis=1)
+        return value.astype(dtype).astype(float), 4 * off
+
+    starts = np.zeros((2, n), dtype)
+    starts[1] = target
+    found = minimise(
+        evaluate, starts, scale=np.full(n, scale), tolerance=1e-3, max_steps=500
+    )
+    assert list(found.outcomes) == ["converged", "converged"]
+    np.testing.assert_allclose(found.points, [target, target], atol=3e-3)

@@ -161,10 +161,14 @@ class _Searches:
         return points.astype(self.dtype).astype(np.float64)
 
     def propose(self):
-        """The next directions; before a curvature is met, of one `scale` at most."""
+        """The next directions; before a curvature is met, of one `scale` at most.
+
+        With many entries of one `scale`: what they lead to is all that is measured.
+        """
         direction = -self.model.times(self.gradient)
         length = np.linalg.norm(direction / self.model.scale, axis=1)
-        length = np.where(self.model.known, 1.0, np.maximum(length, 1.0))
+        least = 1.0 if self.few else np.finfo(float).tiny
+        length = np.where(self.model.known, 1.0, np.maximum(length, least))
         return direction / length[:, None]
 
     def descend(
@@ -193,27 +197,32 @@ class _Searches:
             rise = value - self.value
             enough = finite & (rise <= SUFFICIENT * promised)
             accepted = going & enough & (step != 0).any(axis=1)
-            difference = np.where(accepted[:, None], gradient - self.gradient, 0)
+            # A first curvature, so that no step stays too short to be seen.
+            unknown = going & finite & ~self.model.known & (not self.few)
+            taught = accepted | unknown
+            difference = np.where(taught[:, None], gradient - self.gradient, 0)
             product = np.sum(step * difference, axis=1)
             # To the minimum of the parabola through what is known.
             bottom = -promised / (2 * (rise - promised))
             shorter = np.where(finite, np.clip(bottom, 0.1, 0.5), 0.2) * length
             along = np.sum(np.where(finite[:, None], gradient, 0) * direction, 1)
             misfit = np.abs(rise - length * (slope + along) / 2)
-            self.model.learn(step, difference, accepted & (product > -1e-10 * promised))
+            self.model.learn(step, difference, taught & (product > -1e-10 * promised))
+            renewed = accepted | (unknown & self.model.known)
             # Over so short a step a smooth function is the integral of its slopes.
             scatter = going & ~accepted & finite & (length < SHORT)
             self.noise[scatter] = np.fmax(self.noise, misfit)[scatter]
-            length = np.where(accepted, 1.0, shorter)
+            lost = unknown & (step == 0).all(axis=1)  # in rounding
+            length = np.where(renewed, 1.0, np.where(lost, 10 * length, shorter))
             self.at_edge = np.where(going & ~finite, self.steps, self.at_edge)
             self.x = np.where(accepted[:, None], trial, self.x)
             self.value = np.where(accepted, value, self.value)
             self.gradient = np.where(accepted[:, None], gradient, self.gradient)
-            direction = np.where(accepted[:, None], self.propose(), direction)
+            direction = np.where(renewed[:, None], self.propose(), direction)
             slope = np.sum(direction * self.gradient, axis=1)
             close = self.ready() & (-slope / 2 < self.claim)
             claims |= going & accepted & close
-            short = ~(slope < 0) | (~accepted & (length < SHORTEST))
+            short = ~(slope < 0) | (~renewed & (length < SHORTEST))
             stuck |= going & ~claims & short
             going &= ~claims & ~stuck & (self.steps < last)
         self.slope = np.where(active, slope, self.slope)
@@ -223,7 +232,10 @@ class _Searches:
         """The decreases to come, by better knowledge, and where all is flat."""
         if not self.few:
             self.model.forget(active)
-            return np.maximum(gained, -self.slope / 2), np.zeros(len(active), bool)
+            # Without a curvature a slope promises nothing.
+            promised = np.maximum(gained, -self.slope / 2)
+            guessed = ~self.model.known & (self.slope != 0)
+            return np.where(guessed, np.inf, promised), np.zeros(len(active), bool)
         which = np.flatnonzero(active)
 
         def evaluate(points):
