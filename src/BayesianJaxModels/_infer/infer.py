@@ -32,7 +32,7 @@ METHODS = ("auto", "importance", "nuts", "variational")
 # than data can tell of.
 MOST_BY_NUTS, MOST_CORRELATED = 64, 400
 RANK = 16
-NUM_STEPS, NUM_SAMPLES, RATE, WIDTH = 2_000, 8, 0.01, 0.05
+NUM_STEPS, NUM_SAMPLES, RATE, WIDTH = 2_000, 8, 0.01, 0.01
 VARIATIONAL = f"""\
 posterior = bjm.train.fit(
     lambda fit, key: -bjm.elbo(
@@ -53,6 +53,7 @@ FINER = {"num_warmup": 1_000, "num_samples": 2_000, "target_acceptance": 0.95}
 LONGEST = 240  # of what a warning or an error may say in the report
 # Searches of a network end in as many modes as there are.
 STARTS, STARTS_OF_MANY = 16, 4
+MOST_STEPS = 5_000  # of a search of many entries, where `map_estimate` has 500
 
 
 @dataclass(frozen=True)
@@ -183,9 +184,9 @@ def infer(
     all of them, and importance sampling from there; where its weights speak against it,
     and up to 64 unknowns, NUTS, and once more with longer chains and smaller steps
     where its checks speak against those. Beyond that, as for networks: the best mode,
-    then variational inference with all correlations, or with 16 directions of them for
-    more than 400 unknowns, and never with independent widths, which do not hold what
-    weights do together.
+    then variational inference: with all correlations from a normal fit where there is
+    one, of up to 400 unknowns, or else with 16 directions of them; and never with
+    independent widths, which do not hold what weights do together.
 
     It does no more than the calls in its report, which you can make yourself.
 
@@ -297,10 +298,12 @@ class _Run:
         """
         prior = self.problem.prior if isinstance(self.problem.prior, Prior) else None
         if prior is None or not from_model:
-            return self._search("mode", model, num_starts, prior)
-        own = self._search("mode", model, 1, None, may_fail=True)
+            return self._search("mode", model, num_starts, prior, from_model)
+        own = self._search("own", model, 1, None, True, may_fail=True)
         may_fail = own is not None
-        drawn = self._search("others", model, num_starts, prior, may_fail=may_fail)
+        drawn = self._search(
+            "others", model, num_starts, prior, True, may_fail=may_fail
+        )
         found = {"own": own, "others": drawn}
         ends = {name: mode for name, mode in found.items() if mode is not None}
         best = max(ends, key=lambda name: float(ends[name].log_density))
@@ -314,13 +317,16 @@ class _Run:
         model: PyTree,
         num_starts: int,
         prior: Prior | None,
+        of_many: bool,
         *,
         may_fail: bool = False,
     ) -> Any:
-        of_prior = "" if prior is None else ", prior=problem.prior"
+        told = "" if prior is None else ", prior=problem.prior"
+        told += f", max_steps={MOST_STEPS}" if of_many else ""
+        settings = {"max_steps": MOST_STEPS} if of_many else {}
         return self._step(
             f"{name} = bjm.map_estimate(\n    problem, model, key=keys[0], "
-            f"num_starts={num_starts}{of_prior}\n)",
+            f"num_starts={num_starts}{told}\n)",
             lambda: map_estimate(
                 self.problem,
                 model,
@@ -328,6 +334,7 @@ class _Run:
                 num_starts=num_starts,
                 prior=prior,
                 progress=self.progress,
+                **settings,
             ),
             lambda mode: f"{mode!r}".removeprefix("MAPEstimate: "),
             may_fail=may_fail,
@@ -395,12 +402,10 @@ class _Run:
         start, name = None, "fit"
         if size <= MOST_CORRELATED:
             start = self._laplace(mode, "mode.model")
-        if start is None and size <= MOST_CORRELATED:
-            start = JointPosterior.full(mode.model, WIDTH)
-            name = f"bjm.JointPosterior.full(mode.model, {WIDTH})"
-        elif start is None:
-            start = JointPosterior.low_rank(mode.model, RANK, WIDTH)
-            name = f"bjm.JointPosterior.low_rank(mode.model, {RANK}, {WIDTH})"
+        if start is None:
+            rank = min(RANK, size)
+            start = JointPosterior.low_rank(mode.model, rank, WIDTH)
+            name = f"bjm.JointPosterior.low_rank(mode.model, {rank}, {WIDTH})"
         density, of_density = self.problem, "problem"
         if size <= FEW_ENTRIES:
             density = ForwardGradient(density)
