@@ -81,6 +81,7 @@ labels = ["hare (thousands of pelts)", "lynx (thousands of pelts)"]
 axes = plot.prediction(forecast, data=(years, pelts), forecast_from=1920, labels=labels)
 axes[0].set_title("Hare and lynx on Hudson Bay, and their next ten years")
 axes[1].set_xlabel("year")
+axes[0].figure.set_size_inches(8.5, 4.6)
 common.save("lynx_hare")
 
 # %% [markdown]
