@@ -105,16 +105,17 @@ def fit(problem, model, key):
         problem, rough, key=draw_key, num_samples=1_000 if small else 4_000
     )
     print(f"{modes.num_agree} of 16 searches agree. {found.diagnostics}")
-    return found
+    return modes, found
 
 
 keys = jax.random.split(jax.random.key(0), (4, len(models)))
 early_keys, full_keys, draw_keys, forecast_keys = keys
-early, full = {}, {}
+early, full, modes = {}, {}, []
 for name, early_key, full_key in zip(models, early_keys, full_keys, strict=True):
     print(f"{name}, from nine days, then from all:")
-    early[name] = fit(nine_days, models[name], early_key)
-    full[name] = fit(all_days, models[name], full_key)
+    of_early, early[name] = fit(nine_days, models[name], early_key)
+    of_full, full[name] = fit(all_days, models[name], full_key)
+    modes += [of_early, of_full]
 
 # %% [markdown]
 # A posterior is worth having if it is right. That of the SIR model from all days is

@@ -2,10 +2,11 @@
 
 import json
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 from PIL import Image
 
@@ -31,10 +32,14 @@ def test_a_reader_finds_their_way(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_help_does_not_run_the_job(name, tmp_path):
-    command = [sys.executable, str(EXAMPLES / f"{name}.py"), "--help"]
-    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    assert b"--small" in done.stdout
+def test_help_does_not_run_the_job(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with plt.rc_context(), pytest.raises(SystemExit) as end:
+        runpy.run_path(str(EXAMPLES / f"{name}.py"))
+    assert end.value.code == 0
+    assert "--small" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 

@@ -40,6 +40,7 @@ def test_nine_days_do_not_prefer_three_stages_and_all_do(example):
 def test_all_fits_pass_their_checks(example, days):
     for found in example[days].values():
         assert not found.diagnostics.complaints()
+    assert all(mode.num_agree >= 12 for mode in example["modes"])
 
 
 @pytest.mark.parametrize("num_stages", [1, 3])

@@ -22,6 +22,10 @@ def test_it_reads_what_it_was_trained_on(example):
     assert np.median(np.abs(error)) < 0.02
     z = error / example["sds"][:, -1]
     np.testing.assert_allclose(np.mean(z**2) ** 0.5, 1.0, atol=0.1)
+    # Those that begin within twice the noise of the middle are these few.
+    clear = np.hypot(*usual["paths"][:, :5, 1:].T).mean(axis=0) > 2 * example["NOISE"]
+    assert clear.mean() > 0.95
+    assert np.mean(error[clear] ** 2) ** 0.5 < 0.05
     assert min(usual["width"], faster["width"]) > 0
     assert 0 <= faster["held"] < usual["held"] <= 1
 

@@ -39,6 +39,7 @@ def test_what_gives_the_other_away(example):
 
 @pytest.mark.parametrize("name", ["Right equation", "Wrong equation"])
 def test_both_fits_pass_their_checks(example, name):
+    assert example["modes"][name].num_agree >= 3
     assert not example["posteriors"][name].diagnostics.complaints()
 
 
