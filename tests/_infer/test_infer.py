@@ -1,5 +1,6 @@
 """infer: the engines that suit a size, their checks, and calls to repeat."""
 
+import ast
 import re
 import warnings
 from importlib import import_module
@@ -55,6 +56,7 @@ def test_few_unknowns_get_weighted_draws_that_are_right(found):
     assert found.trustworthy
     assert found.complaints == ()
     assert found.model is found.posterior.model
+    assert found.diagnostics is found.posterior.diagnostics
     names = [re.search(r"bjm\.(\w+)", step.call).group(1) for step in found.steps]
     assert names == ["map_estimate", "laplace", "importance"]
 
@@ -106,6 +108,29 @@ def test_where_weights_say_no_nuts_is_asked(monkeypatch):
     assert_exact(found)
 
 
+def test_chains_that_their_checks_speak_against_go_on(monkeypatch):
+    pytest.importorskip("blackjax")
+    calls = []
+
+    def short_at_first(*args, **kwargs):
+        calls.append(kwargs)
+        few = {} if len(calls) > 1 else {"num_samples": 20, "num_warmup": 50}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bjm.nuts(*args, **kwargs | few)
+
+    monkeypatch.setattr(module, "nuts", short_at_first)
+    found = bjm.infer(PROBLEM, MODEL, key=KEY, method="nuts")
+    assert found.steps[-2].complaints
+    assert found.trustworthy
+    assert calls[1]["target_acceptance"] == 0.95
+    assert found.posterior.chains == (4, 2_000)
+    told = found.steps[-1].call
+    assert "    num_warmup=1000,\n    num_samples=2000,\n" in told
+    ast.parse(told)
+    assert_exact(found)
+
+
 def test_without_an_answer_all_complaints_are_kept(monkeypatch):
     def weak(*args, **kwargs):
         with warnings.catch_warnings():
@@ -131,6 +156,7 @@ def test_the_variational_way_keeps_correlations(monkeypatch):
     found = bjm.infer(PROBLEM, MODEL, key=KEY, method="variational")
     assert found.trustworthy
     assert isinstance(found.posterior, bjm.JointPosterior)
+    assert found.diagnostics is None
     assert_exact(found)
     call = found.steps[2].call.replace("2000", "300")
     names = {"bjm": bjm, "problem": PROBLEM, "optax": optax, "fit": None}

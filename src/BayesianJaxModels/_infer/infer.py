@@ -50,6 +50,7 @@ posterior = bjm.train.fit(
 ).model"""
 # Of chains that go on from some which their own checks spoke against.
 FINER = {"num_warmup": 1_000, "num_samples": 2_000, "target_acceptance": 0.95}
+LINE = 88
 LONGEST = 240  # of what a warning or an error may say in the report
 # Searches of a network end in as many modes as there are.
 STARTS, STARTS_OF_MANY = 16, 4
@@ -162,7 +163,7 @@ class Inference(AbstractEstimate):
         if self.complaints:
             verdict = f"not to be trusted as it is: {' '.join(self.complaints)}"
         head = f"Inference in {seconds:.1f} s, {verdict}"
-        lines = [textwrap.fill(head, 88, subsequent_indent="  "), ""]
+        lines = [textwrap.fill(head, LINE, subsequent_indent="  "), ""]
         return "\n".join([*lines, *map(str, self.steps)])
 
     def __str__(self) -> str:
@@ -296,49 +297,25 @@ class _Run:
         The weights that a network begins with keep its layers in balance; draws of its
         prior often do not.
         """
-        prior = self.problem.prior if isinstance(self.problem.prior, Prior) else None
-        if prior is None or not from_model:
-            return self._search("mode", model, num_starts, prior, from_model)
-        own = self._search("own", model, 1, None, True, may_fail=True)
-        may_fail = own is not None
-        drawn = self._search(
-            "others", model, num_starts, prior, True, may_fail=may_fail
-        )
-        found = {"own": own, "others": drawn}
+        prior = self.problem.prior
+        starts: dict[str, Any] = {"num_starts": num_starts}
+        starts |= {"prior": prior} if isinstance(prior, Prior) else {}
+        if not from_model:
+            return self._search("mode", model, may_fail=False, **starts)
+        given, steps = isinstance(prior, Prior), {"max_steps": MOST_STEPS}
+        found = {"own": self._search("own", model, given, num_starts=1, **steps)}
+        if given:
+            may_fail = found["own"] is not None
+            found["drawn"] = self._search("drawn", model, may_fail, **starts, **steps)
         ends = {name: mode for name, mode in found.items() if mode is not None}
         best = max(ends, key=lambda name: float(ends[name].log_density))
         return self._step(
-            f"mode = {best}", lambda: ends[best], lambda mode: "the higher mode"
+            f"mode = {best}", lambda: ends[best], lambda mode: "the highest mode"
         )
 
-    def _search(
-        self,
-        name: str,
-        model: PyTree,
-        num_starts: int,
-        prior: Prior | None,
-        of_many: bool,
-        *,
-        may_fail: bool = False,
-    ) -> Any:
-        told = "" if prior is None else ", prior=problem.prior"
-        told += f", max_steps={MOST_STEPS}" if of_many else ""
-        settings = {"max_steps": MOST_STEPS} if of_many else {}
-        return self._step(
-            f"{name} = bjm.map_estimate(\n    problem, model, key=keys[0], "
-            f"num_starts={num_starts}{told}\n)",
-            lambda: map_estimate(
-                self.problem,
-                model,
-                key=self.keys[0],
-                num_starts=num_starts,
-                prior=prior,
-                progress=self.progress,
-                **settings,
-            ),
-            lambda mode: f"{mode!r}".removeprefix("MAPEstimate: "),
-            may_fail=may_fail,
-        )
+    def _search(self, name: str, model: PyTree, may_fail: bool, **settings: Any) -> Any:
+        verb, given = ("map_estimate", map_estimate), ("model", model)
+        return self._engine(name, verb, given, 0, _said, may_fail=may_fail, **settings)
 
     def sample(self, mode: MAPEstimate, method: str) -> AbstractPosterior:
         """By importance sampling, or where that fails by NUTS."""
@@ -346,52 +323,39 @@ class _Run:
         if start is None:
             return self.variational(mode)
         if method != "nuts":
-            weighted = self._step(
-                "posterior = bjm.importance(problem, fit, key=keys[1])",
-                lambda: importance(
-                    self.problem, start, key=self.keys[1], progress=self.progress
-                ),
-                _diagnostics,
-                _complaints,
-                may_fail=True,
-            )
+            weighted = self._draws("importance", importance, (name, start), 1)
             self.complaints = list(self.steps[-1].complaints)
             if weighted is not None:
                 start, name = weighted, "posterior"
             if method == "importance" or not self.complaints:
                 return start
-        chains = self._chains(start, name, 2, {})
+        chains = self._draws("nuts", nuts, (name, start), 2)
         if chains is None:
             self.complaints += self.steps[-1].complaints
             return start
         if self.steps[-1].complaints:
-            finer = self._chains(chains, "posterior", 3, FINER)
+            finer = self._draws("nuts", nuts, ("posterior", chains), 3, **FINER)
             chains = chains if finer is None else finer
         self.complaints = list(self.steps[-1].complaints)
         return chains
 
-    def _chains(
-        self, start: AbstractPosterior, name: str, place: int, settings: dict[str, Any]
+    def _draws(
+        self,
+        verb: str,
+        engine: Callable,
+        given: tuple[str, Any],
+        place: int,
+        **settings: Any,
     ) -> DrawsPosterior | None:
-        """By NUTS; `None` where it failed."""
-        words = ["problem", name, f"key=keys[{place}]"]
-        words += [f"{word}={value}" for word, value in settings.items()]
-        between = ",\n    " if settings else ", "
-        call = between.join(words)
-        return self._step(
-            f"posterior = bjm.nuts(\n    {call},\n)"
-            if settings
-            else f"posterior = bjm.nuts({call})",
-            lambda: nuts(
-                self.problem,
-                start,
-                key=self.keys[place],
-                progress=self.progress,
-                **settings,
-            ),
-            _diagnostics,
-            _complaints,
-            may_fail=True,
+        """By an engine that draws; `None` where it failed."""
+        return self._engine(
+            "posterior",
+            (verb, engine),
+            given,
+            place,
+            lambda found: _said(found.diagnostics),
+            lambda found: found.diagnostics.complaints(),
+            **settings,
         )
 
     def variational(self, mode: MAPEstimate) -> JointPosterior:
@@ -420,20 +384,50 @@ class _Run:
                 num_steps=NUM_STEPS,
                 progress=self.progress,
             ),
-            lambda found: f"{found!r}".removeprefix("Fit: "),
+            _said,
         )
         posterior = fitted.model
-        self._step(
-            "diagnosis = bjm.diagnose(problem, posterior, key=keys[2])",
-            lambda: diagnose(
-                self.problem, posterior, key=self.keys[2], progress=self.progress
-            ),
-            lambda found: f"{found!r}".removeprefix("Diagnosis: "),
+        self._engine(
+            "diagnosis",
+            ("diagnose", diagnose),
+            ("posterior", posterior),
+            2,
+            _said,
             lambda found: [] if found.trustworthy else [_doubt(found.verdict)],
-            may_fail=True,
         )
         self.complaints = list(self.steps[-1].complaints)
         return posterior
+
+    def _engine(
+        self,
+        name: str,
+        verb: tuple[str, Callable],
+        given: tuple[str, Any],
+        place: int,
+        say: Callable[[Any], str],
+        complain: Callable[[Any], list[str]] = lambda found: [],
+        *,
+        may_fail: bool = True,
+        **settings: Any,
+    ) -> Any:
+        """Write and run `name = verb(problem, given, key=keys[place], **settings)`."""
+        words = ["problem", given[0], f"key=keys[{place}]"]
+        for word, value in settings.items():
+            words.append(f"{word}={'problem.prior' if word == 'prior' else value}")
+        call = f"{name} = bjm.{verb[0]}({', '.join(words)})"
+        if len(call) > LINE:
+            lines = "".join(f"    {word},\n" for word in words)
+            call = f"{name} = bjm.{verb[0]}(\n{lines})"
+        key, progress = self.keys[place], self.progress
+        return self._step(
+            call,
+            lambda: verb[1](
+                self.problem, given[1], key=key, progress=progress, **settings
+            ),
+            say,
+            complain,
+            may_fail=may_fail,
+        )
 
     def _laplace(self, mode: MAPEstimate, name: str) -> AbstractPosterior | None:
         """A normal fit at the modes, or at the best; `None` where there is none."""
@@ -498,13 +492,9 @@ def _negative_elbo(
     return -bound.value
 
 
-def _diagnostics(found: DrawsPosterior) -> str:
-    return f"{found.diagnostics!r}".partition(": ")[2]
-
-
-def _complaints(found: DrawsPosterior) -> list[str]:
-    diagnostics: Any = found.diagnostics
-    return diagnostics.complaints()
+def _said(found: Any) -> str:
+    """What a result says of itself, after its name."""
+    return f"{found!r}".partition(": ")[2]
 
 
 def _doubt(verdict: str) -> str:
