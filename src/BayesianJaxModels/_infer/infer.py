@@ -9,6 +9,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
@@ -28,11 +29,19 @@ from .laplace import laplace
 from .map_estimate import MAPEstimate, map_estimate
 
 METHODS = ("auto", "importance", "nuts", "variational")
-# Beyond so many entries chains take long, and a matrix of all correlations is more
-# than data can tell of.
-MOST_BY_NUTS, MOST_CORRELATED = 64, 400
-RANK = 16
-NUM_STEPS, NUM_SAMPLES, RATE, WIDTH = 2_000, 8, 0.01, 0.01
+# Beyond so many entries chains take long, and a matrix of all correlations too.
+MOST_BY_NUTS, MOST_CORRELATED = 64, 1_000
+RANK, WIDTH = 16, 0.01
+NUM_STEPS, NUM_SAMPLES, RATE = 2_000, 8, 0.02
+# A network with weights of order one is linear over about as much; where its solves are
+# sharp, over less.
+WIDEST, NARROW = 0.1, 0.01
+NUM_TRIED = 64
+BOUNDS = f"""\
+[
+    bjm.elbo(each, problem, prior=None, key=keys[3], num_samples={NUM_TRIED}).value
+    for each in ({{names}})
+]"""
 VARIATIONAL = f"""\
 posterior = bjm.train.fit(
     lambda fit, key: -bjm.elbo(
@@ -185,9 +194,9 @@ def infer(
     all of them, and importance sampling from there; where its weights speak against it,
     and up to 64 unknowns, NUTS, and once more with longer chains and smaller steps
     where its checks speak against those. Beyond that, as for networks: the best mode,
-    then variational inference: with all correlations from a normal fit where there is
-    one, of up to 400 unknowns, or else with 16 directions of them; and never with
-    independent widths, which do not hold what weights do together.
+    then variational inference from a normal fit there, with all correlations, or of
+    more than 1,000 unknowns with 16 directions of them; and never with independent
+    widths, which do not hold what weights do together.
 
     It does no more than the calls in its report, which you can make yourself.
 
@@ -319,9 +328,13 @@ class _Run:
 
     def sample(self, mode: MAPEstimate, method: str) -> AbstractPosterior:
         """By importance sampling, or where that fails by NUTS."""
-        start, name = self._laplace(mode, "mode"), "fit"
+        start, name = None, "fit"
+        if free_means(mode.model).size <= MOST_BY_NUTS:
+            start = self._laplace("fit", "problem", "mode", self.problem, mode)
         if start is None:
-            return self.variational(mode)
+            start, name = self.variational(mode), "posterior"
+            if method == "auto" and not self.complaints:
+                return start
         if method != "nuts":
             weighted = self._draws("importance", importance, (name, start), 1)
             self.complaints = list(self.steps[-1].complaints)
@@ -360,18 +373,83 @@ class _Run:
 
     def variational(self, mode: MAPEstimate) -> JointPosterior:
         """With all correlations, or the strongest of them, from the best mode on."""
+        model, posterior = mode.model, None
+        size = free_means(model).size
+        if size <= FEW_ENTRIES:
+            fit = self._laplace("fit", "problem", "mode.model", self.problem, model)
+            posterior = None if fit is None else self._train(fit, "fit")
+        if posterior is None and size <= MOST_CORRELATED:
+            posterior = self._from_tangent(model)
+        if posterior is None:
+            rank = min(RANK, size)
+            start = JointPosterior.low_rank(model, rank, WIDTH)
+            name = f"bjm.JointPosterior.low_rank(mode.model, {rank}, {WIDTH})"
+            posterior = self._train(start, name, may_fail=False)
+        self._engine(
+            "diagnosis",
+            ("diagnose", diagnose),
+            ("posterior", posterior),
+            2,
+            _said,
+            lambda found: [] if found.trustworthy else [_doubt(found.verdict)],
+        )
+        self.complaints = list(self.steps[-1].complaints)
+        return posterior
+
+    def _from_tangent(self, model: PyTree) -> JointPosterior | None:
+        """From the curvature of the simulation made linear, which is never negative.
+
+        A network is not linear as far as its posterior is wide. Training that begins
+        with draws whose solves fly apart may not find back: a narrower start does.
+        """
+        tangent = self._step(
+            "tangent = problem.linearised(mode.model)",
+            lambda: self.problem.linearised(model),
+            lambda found: "what is simulated, to first order in the unknowns",
+            may_fail=True,
+        )
+        if tangent is None:
+            return None
+        about = "tangent", "mode.model", tangent, model
+        starts = {
+            "fit": self._laplace("fit", *about),
+            "start": self._laplace("start", *about, widest=WIDEST),
+            "narrow": self._laplace("narrow", *about, widest=NARROW),
+        }
+        starts = {name: start for name, start in starts.items() if start is not None}
+        if not starts:
+            return None
+        bounds = self._bounds(starts)
+        best = max(bounds, key=bounds.__getitem__)
+        # A wide start leaves more to find, but is no better for being worse.
+        name = "start" if best == "narrow" and "start" in starts else best
+        posterior = self._train(starts[name], name)
+        if name != best:
+            found = {} if posterior is None else self._bounds({"posterior": posterior})
+            if not found.get("posterior", -np.inf) >= bounds[best]:
+                posterior = self._train(starts[best], best)
+        return posterior
+
+    def _bounds(self, posteriors: dict[str, JointPosterior]) -> dict[str, float]:
+        """Their ELBOs, to be compared."""
+        return self._step(
+            BOUNDS.format(names="".join(f"{name}, " for name in posteriors).strip()),
+            lambda: {
+                name: float(_bound(each, self.problem, self.keys[3]))
+                for name, each in posteriors.items()
+            },
+            lambda found: ", ".join(
+                f"{value:.6g} of `{name}`" for name, value in found.items()
+            ),
+        )
+
+    def _train(
+        self, start: JointPosterior, name: str, *, may_fail: bool = True
+    ) -> JointPosterior | Any:
         from .._train import fit  # late, as most never train
 
-        size = free_means(mode.model).size
-        start, name = None, "fit"
-        if size <= MOST_CORRELATED:
-            start = self._laplace(mode, "mode.model")
-        if start is None:
-            rank = min(RANK, size)
-            start = JointPosterior.low_rank(mode.model, rank, WIDTH)
-            name = f"bjm.JointPosterior.low_rank(mode.model, {rank}, {WIDTH})"
         density, of_density = self.problem, "problem"
-        if size <= FEW_ENTRIES:
+        if free_means(start.model).size <= FEW_ENTRIES:
             density = ForwardGradient(density)
             of_density = "bjm.ForwardGradient(problem)"
         fitted = self._step(
@@ -385,18 +463,9 @@ class _Run:
                 progress=self.progress,
             ),
             _said,
+            may_fail=may_fail,
         )
-        posterior = fitted.model
-        self._engine(
-            "diagnosis",
-            ("diagnose", diagnose),
-            ("posterior", posterior),
-            2,
-            _said,
-            lambda found: [] if found.trustworthy else [_doubt(found.verdict)],
-        )
-        self.complaints = list(self.steps[-1].complaints)
-        return posterior
+        return None if fitted is None else fitted.model
 
     def _engine(
         self,
@@ -429,12 +498,14 @@ class _Run:
             may_fail=may_fail,
         )
 
-    def _laplace(self, mode: MAPEstimate, name: str) -> AbstractPosterior | None:
-        """A normal fit at the modes, or at the best; `None` where there is none."""
-        at = mode if name == "mode" else mode.model
+    def _laplace(
+        self, name: str, of: str, at: str, density: Callable, mode: Any, **settings: Any
+    ) -> AbstractPosterior | None:
+        """A normal fit at the modes, or at one; `None` where there is none."""
+        words = [of, at, *(f"{word}={value}" for word, value in settings.items())]
         return self._step(
-            f"fit = bjm.laplace(problem, {name})",
-            lambda: laplace(self.problem, at),
+            f"{name} = bjm.laplace({', '.join(words)})",
+            lambda: laplace(density, mode, **settings),
             lambda found: (
                 f"{len(found.parts()[1])} normal distribution"
                 + ("s, one at each mode" * (len(found.parts()[1]) > 1))
@@ -490,6 +561,15 @@ def _negative_elbo(
         stick_the_landing=True,
     )
     return -bound.value
+
+
+@eqx.filter_jit
+def _bound(
+    posterior: PyTree, problem: AbstractProblem, key: PRNGKeyArray
+) -> Float[Array, ""]:
+    """The ELBO, with nothing left out for draws that fail."""
+    bound = elbo(posterior, problem, prior=None, key=key, num_samples=NUM_TRIED)
+    return jnp.where(bound.num_failed > 0, -jnp.inf, bound.value)
 
 
 def _said(found: Any) -> str:

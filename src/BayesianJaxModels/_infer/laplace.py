@@ -29,6 +29,7 @@ def laplace(
     model: PyTree,
     *,
     residuals: Callable[[Any], Float[Array, "..."]] | None = None,
+    widest: float | None = None,
 ) -> JointPosterior | Any:  # the mixture of several modes, as told below
     """The normal distribution with the mode and the curvature of a log density.
 
@@ -55,17 +56,23 @@ def laplace(
             no second derivatives and is never negative. With a flat prior the widths
             are the standard errors that nonlinear least squares reports (R's `nls`,
             SciPy's `curve_fit` with `absolute_sigma=True`).
+        widest: The largest standard deviation that any direction of the entries may
+            have, also where the curvature is not negative. For networks: far along what
+            the data leave open they are not what their curvature says, and draws from
+            there say nothing. So the result is a start for variational inference, and
+            no approximation where `widest` made it narrower.
 
     Returns:
         A `JointPosterior` centred at the means of `model`, whose `log_evidence` is that
-        of this mode. Of a `MAPEstimate` with several modes, a `MixturePosterior` of
-        their fits, weighted by their evidence; modes that are flat in some direction
-        have no such fit and are left out.
+        of this mode; `None` where `widest` changed it. Of a `MAPEstimate` with several
+        modes, a `MixturePosterior` of their fits, weighted by their evidence; modes
+        that are flat in some direction have no such fit and are left out.
 
     Raises:
         TypeError: If the arguments are swapped, or `model` is a posterior.
-        ValueError: If the curvature is not negative in every direction, or
-            `log_density` returns no single number.
+        ValueError: If the curvature is not negative in every direction and there is no
+            `widest`, `widest` is not positive, or `log_density` returns no single
+            number.
 
     Warns:
         UserWarning: If `model` is a quarter of a standard deviation or more away from
@@ -82,15 +89,20 @@ def laplace(
         bjm.laplace(log_density, mode).stdv  # [0.1, 0.071]
         ```
     """
+    if widest is not None and not 0 < widest < np.inf:
+        raise ValueError(f"`widest` must be a positive number, but got {widest}.")
     if isinstance(model, MAPEstimate):
         check_engine_arguments(log_density, model.model, "model")
-        return _of_all_modes(log_density, model, residuals)
+        return _of_all_modes(log_density, model, residuals, widest)
     check_engine_arguments(log_density, model, "model", takes_posteriors=False)
-    return _at_mode(log_density, model, residuals)[0]
+    return _at_mode(log_density, model, residuals, widest)[0]
 
 
 def _at_mode(
-    log_density: Callable, model: PyTree, residuals: Callable | None
+    log_density: Callable,
+    model: PyTree,
+    residuals: Callable | None,
+    widest: float | None,
 ) -> tuple[JointPosterior, float]:
     """The fit at one mode, and its log evidence."""
     density = FlatDensity(log_density, model)
@@ -101,7 +113,10 @@ def _at_mode(
         square, slope, extra = _gauss_newton(residuals, model)
         value, gradient = value - square / 2, gradient - slope
         precision = precision + extra
+    is_narrowed = False
     try:
+        if widest is not None:
+            precision, is_narrowed = _narrowed(precision, widest)
         log_evidence = log_evidence_of(value, precision)
     except np.linalg.LinAlgError:
         raise ValueError(
@@ -109,7 +124,7 @@ def _at_mode(
             "of `model`, but the diagonal of its Hessian is "
             f"{-np.diagonal(precision)}, or a combination of entries has no such "
             "curvature. Start at a mode (`map_estimate`), give every parameter a "
-            f"proper prior, or pass `residuals`.{noise}"
+            f"proper prior, or pass `residuals` or `widest`.{noise}"
         ) from None
     # A correlation-like matrix is inverted: entries differ by many magnitudes.
     scale = np.sqrt(np.diagonal(precision))
@@ -126,18 +141,32 @@ def _at_mode(
         warnings.warn(
             f"The widths may be off by {100 * error / 2:.0f} %.{noise}", stacklevel=3
         )
-    return of_root(model, inverse.T / scale[:, None], log_evidence), log_evidence
+    known = None if is_narrowed else log_evidence
+    return of_root(model, inverse.T / scale[:, None], known), log_evidence
+
+
+def _narrowed(precision: np.ndarray, widest: float) -> tuple[np.ndarray, bool]:
+    """A precision of at least `widest**-2` everywhere, and whether that changed it."""
+    values, vectors = np.linalg.eigh(precision)
+    enough = np.maximum(values, widest**-2)
+    if np.all(values == enough):
+        return precision, False
+    return (vectors * enough) @ vectors.T, True
 
 
 def _of_all_modes(
-    log_density: Callable, estimate: MAPEstimate, residuals: Callable | None
+    log_density: Callable,
+    estimate: MAPEstimate,
+    residuals: Callable | None,
+    widest: float | None,
 ) -> JointPosterior | MixturePosterior:
     """The fits at all modes that are not flat, weighted by their evidence."""
     modes = [mode for mode in estimate.modes if not mode.flat]
     if len(modes) < 2:
-        return _at_mode(log_density, estimate.model, residuals)[0]
+        return _at_mode(log_density, estimate.model, residuals, widest)[0]
     fits, evidence = zip(
-        *[_at_mode(log_density, mode.model, residuals) for mode in modes], strict=True
+        *[_at_mode(log_density, mode.model, residuals, widest) for mode in modes],
+        strict=True,
     )
     return MixturePosterior(list(fits), jax.nn.softmax(jnp.array(evidence)))
 

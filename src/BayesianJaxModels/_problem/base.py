@@ -89,6 +89,20 @@ class AbstractProblem(eqx.Module):
         return self
 
     @abstractmethod
+    def linearised(self, model: PyTree) -> "AbstractProblem":
+        """The same, with what is simulated made linear around a model.
+
+        Observations scatter around it as before. So the curvature of its log density is
+        that of a generalised Gauss-Newton step (Schraudolph 2002, Neural Computation
+        14(7)): where observables are normal, it is positive whatever a network does,
+        and no second derivative goes through a solve. It holds the derivatives of all
+        that is simulated by all entries of the model.
+
+        Args:
+            model: Its means are where the tangent touches.
+        """
+
+    @abstractmethod
     def check(self, model: PyTree) -> None:
         """Hold observations to what the likelihood can have, by their values.
 

@@ -20,6 +20,7 @@ from .._model import check_model, get_parameters, has_values
 from .._prior import AbstractPrior, Prior
 from .base import AbstractProblem, Outcome
 from .observable import check_observe, observed
+from .tangent import Tangent
 
 ONE = "y"  # the name of a series that has none
 
@@ -190,6 +191,11 @@ class Problem(AbstractProblem):
         if not isinstance(solve, Solve) or solve.adjoint is not None:
             return self
         return replace(self, simulate=solve.replace(adjoint=diffrax.ForwardMode()))
+
+    def linearised(self, model: PyTree) -> "Problem":
+        check_model("A problem", model)
+        simulate = self.in_forward_mode().simulate
+        return replace(self, simulate=Tangent.of(simulate, model))
 
     @property
     def ts(self) -> PyTree:

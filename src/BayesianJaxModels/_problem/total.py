@@ -65,6 +65,9 @@ class TotalProblem(AbstractProblem):
     def in_forward_mode(self) -> "TotalProblem":
         return TotalProblem(tuple(term.in_forward_mode() for term in self.terms))
 
+    def linearised(self, model: PyTree) -> "TotalProblem":
+        return TotalProblem(tuple(term.linearised(model) for term in self.terms))
+
     def check(self, model: PyTree) -> None:
         for term in self.terms:
             term.check(model)
