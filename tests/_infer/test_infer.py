@@ -187,7 +187,7 @@ def test_networks_without_a_normal_fit_get_the_strongest_correlations(monkeypatc
 
 def test_a_network_is_searched_from_its_own_weights_too(monkeypatch):
     """Draws of its prior fly apart, the weights that it begins with do not."""
-    monkeypatch.setattr(module, "NUM_STEPS", 20)
+    monkeypatch.setattr(module, "NUM_STEPS", 300)
     n = 66
     data = np.linspace(-1.0, 1.0, n)
 

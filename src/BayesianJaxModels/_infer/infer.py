@@ -4,7 +4,7 @@ import textwrap
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
@@ -16,14 +16,20 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._check import AllFailedError, check_counts, check_key, warn_user
 from .._model import AbstractEstimate, free_means
-from .._posterior import AbstractPosterior, DrawsPosterior, JointPosterior
+from .._posterior import (
+    UNCHECKED,
+    AbstractPosterior,
+    DrawsPosterior,
+    JointPosterior,
+    posterior_table,
+)
 from .._prior import Prior
 from .._problem import AbstractProblem
 from ._importance.importance import importance
 from ._nuts.nuts import nuts
 from .arguments import check_engine_arguments
 from .density import FEW_ENTRIES, ForwardGradient
-from .diagnose import diagnose
+from .diagnose import FAULT, Diagnosis, diagnose
 from .elbo import elbo
 from .laplace import laplace
 from .map_estimate import MAPEstimate, map_estimate
@@ -37,6 +43,8 @@ NUM_STEPS, NUM_SAMPLES, RATE = 2_000, 8, 0.02
 # sharp, over less.
 WIDEST, NARROW = 0.1, 0.01
 NUM_TRIED = 64
+# Fewer draws of equal weight say nothing of means and widths.
+FEW_DRAWS = 10
 BOUNDS = f"""\
 [
     bjm.elbo(each, problem, prior=None, key=keys[3], num_samples={NUM_TRIED}).value
@@ -176,7 +184,9 @@ class Inference(AbstractEstimate):
         return "\n".join([*lines, *map(str, self.steps)])
 
     def __str__(self) -> str:
-        return f"{self.posterior}\n\n{self!r}"
+        table = posterior_table(self.posterior)
+        notes = [note for note in table.notes if note != UNCHECKED]  # it is, below
+        return f"{replace(table, notes=tuple(notes))}\n\n{self!r}"
 
 
 def infer(
@@ -391,7 +401,7 @@ class _Run:
             ("posterior", posterior),
             2,
             _said,
-            lambda found: [] if found.trustworthy else [_doubt(found.verdict)],
+            lambda found: [] if found.trustworthy else [_doubt(found)],
         )
         self.complaints = list(self.steps[-1].complaints)
         return posterior
@@ -577,13 +587,16 @@ def _said(found: Any) -> str:
     return f"{found!r}".partition(": ")[2]
 
 
-def _doubt(verdict: str) -> str:
-    if verdict == "fault found":
+def _doubt(found: Diagnosis) -> str:
+    if found.other_modes:
+        return "There is another mode, which the variational fit does not know of."
+    if found.verdict == FAULT and found.ess >= FEW_DRAWS:
         return (
             "The means or widths of the variational fit differ from those that "
             "weighted draws show."
         )
     return (
         "Weighted draws cannot tell whether the variational fit is right, as is usual "
-        "for networks: hold back data and look at their `calibration.coverage`."
+        "for networks. What it predicts can be: hold back data, and look at their "
+        "`calibration.coverage`. Where there is time, `method='nuts'` goes on from it."
     )

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PyTree
 from .._compute import full_precision
 from .._model import free_means, replace_free_means
 from .._posterior import JointPosterior, MixturePosterior, as_float64, of_root
-from ._search.modes import log_evidence_of
+from ._search.modes import flat_parameters, log_evidence_of
 from .arguments import check_engine_arguments
 from .curvature import curvature
 from .density import FlatDensity
@@ -119,19 +119,24 @@ def _at_mode(
             precision, is_narrowed = _narrowed(precision, widest)
         log_evidence = log_evidence_of(value, precision)
     except np.linalg.LinAlgError:
+        num_flat, names = flat_parameters(model, precision)
+        where = "its Hessian is not finite"
+        if num_flat:
+            where = f"in {num_flat} of {len(precision)} it is not"
+            where += f", above all in {', '.join(names)}"
         raise ValueError(
             "The log density must be curved downwards in every direction at the means "
-            "of `model`, but the diagonal of its Hessian is "
-            f"{-np.diagonal(precision)}, or a combination of entries has no such "
-            "curvature. Start at a mode (`map_estimate`), give every parameter a "
-            f"proper prior, or pass `residuals` or `widest`.{noise}"
+            f"of `model`, but {where}. "
+            "Start at a mode (`map_estimate`), and give every parameter a proper prior."
+            " Of a network take `problem.linearised(model)` in the place of `problem`, "
+            f"or pass `widest`.{noise}"
         ) from None
     # A correlation-like matrix is inverted: entries differ by many magnitudes.
     scale = np.sqrt(np.diagonal(precision))
     inverse = np.linalg.inv(np.linalg.cholesky(precision / np.outer(scale, scale)))
     covariance = inverse.T @ inverse / np.outer(scale, scale)
     decrement = gradient @ covariance @ gradient
-    if not decrement < LARGEST_DECREMENT:
+    if not (decrement < LARGEST_DECREMENT or is_narrowed):
         warnings.warn(
             f"`model` is {decrement**0.5:.2g} standard deviations away from the mode. "
             "Pass the model that `map_estimate` returns, or search longer.",

@@ -54,8 +54,8 @@ REMEDIES = {
     ),
     search.IN_NOISE: (
         "cannot get on in the noise of the log density: differences below {noise:.2g} "
-        "nats are no differences. Tighten `rtol` and `atol` of the solver in it, or "
-        "use double precision"
+        "nats are no differences. Use double precision, and where it solves an ODE, "
+        "tighter `rtol` and `atol`"
     ),
     search.AT_WALL: (
         "stands before points where the log density is not finite. Solves that fail "

@@ -13,7 +13,7 @@ LARGEST_NOISE = 0.1
 LARGEST_ERROR = 0.1
 # With fewer points where the density is finite, nothing can be said.
 FEWEST_POINTS = 8
-REMEDY = "Solve with tighter steps, such as `rtol=1e-6, atol=1e-8`."
+REMEDY = "If it solves an ODE, take tighter steps, such as `rtol=1e-6, atol=1e-8`."
 
 
 def short_step(factor: Float[np.ndarray, "d d"]) -> Float[np.ndarray, " d"]:
@@ -50,9 +50,8 @@ def noise_complaint(noise: float) -> list[str]:
         return []
     return [
         f"The log density is not smooth: over a few hundredths of a standard deviation "
-        f"it scatters by {noise:.2g} nats (good up to {LARGEST_NOISE}), by a solver's "
-        f"tolerance as a rule. {REMEDY} If it is the rounding of a large number, take "
-        "float64."
+        f"it scatters by {noise:.2g} nats (good up to {LARGEST_NOISE}). {REMEDY} If it "
+        "is the rounding of large numbers, take float64."
     ]
 
 
@@ -61,6 +60,6 @@ def noise_of_curvature(error: float) -> str:
     if not error > LARGEST_ERROR:
         return ""
     return (
-        " The log density is not smooth: noise in its gradients, from a solver's "
-        f"tolerance as a rule, is {100 * error:.0f} % of the curvature. {REMEDY}"
+        " The log density is not smooth: noise in its gradients is "
+        f"{100 * error:.0f} % of the curvature. {REMEDY}"
     )

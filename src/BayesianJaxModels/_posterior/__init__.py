@@ -1,4 +1,4 @@
-from .base import AbstractPosterior as AbstractPosterior
+from .base import UNCHECKED as UNCHECKED, AbstractPosterior as AbstractPosterior
 from .covariance import as_float64 as as_float64, cholesky as cholesky
 from .draws import (
     AbstractDiagnostics as AbstractDiagnostics,

@@ -88,7 +88,6 @@ class AbstractProblem(eqx.Module):
         """
         return self
 
-    @abstractmethod
     def linearised(self, model: PyTree) -> "AbstractProblem":
         """The same, with what is simulated made linear around a model.
 
@@ -100,7 +99,13 @@ class AbstractProblem(eqx.Module):
 
         Args:
             model: Its means are where the tangent touches.
+
+        Raises:
+            NotImplementedError: If a problem of your own does not say how.
         """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no method `linearised(model)`."
+        )
 
     @abstractmethod
     def check(self, model: PyTree) -> None:

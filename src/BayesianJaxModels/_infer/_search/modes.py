@@ -167,26 +167,30 @@ def _mass_at(
     try:
         return log_evidence_of(found.value, found.precision), ()
     except np.linalg.LinAlgError:
-        return -np.inf, _flat_parameters(density.model, found.precision)
+        return -np.inf, flat_parameters(density.model, found.precision)[1]
 
 
-def _flat_parameters(
+def flat_parameters(
     model: PyTree, precision: Float[np.ndarray, "d d"]
-) -> tuple[str, ...]:
-    """The parameters that have the greatest part in directions without curvature."""
+) -> tuple[int, tuple[str, ...]]:
+    """How many directions lack curvature, and which parameters have a great part in it.
+
+    Or a curvature that is negative.
+    """
     scale = np.sqrt(np.abs(np.diagonal(precision)))
     scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
     scaled = np.nan_to_num(precision) / np.outer(scale, scale)
     values, vectors = np.linalg.eigh(scaled)
-    share = np.max(np.abs(vectors[:, values <= 1e-9 * np.max(values)]), axis=1)
+    flat = values <= 1e-9 * np.max(np.abs(values))
+    share = np.max(np.abs(vectors[:, flat]), axis=1, initial=0)
     free = [(n, p) for n, p in get_parameters(model).items() if not p.is_known]
     ends = np.cumsum([0, *(p.mean.size for _, p in free)])
     parts = [
         np.max(share[a:b], initial=0) for a, b in zip(ends, ends[1:], strict=False)
     ]
-    return tuple(
-        name for (name, _), part in zip(free, parts, strict=True) if part > 0.5
-    )
+    least = min(0.5, max(parts))
+    names = [n for (n, _), part in zip(free, parts, strict=True) if part >= least]
+    return int(np.sum(flat)), tuple(names)
 
 
 _place: Any = eqx.filter_jit(replace_free_means)

@@ -16,6 +16,7 @@ from .newton import measure
 
 SUFFICIENT = 1e-4  # the share of the decrease a slope promises that a step must bring
 SHORT, SHORTEST = 1e-3, 1e-8  # shares of a step that the model proposed
+LAST = 4  # trials in a row whose median tells of noise
 # A search claims to be at its end when its model promises less than this share of the
 # tolerance: a curved valley holds somewhat more, and a short memory sees a part of it.
 CLAIM_FEW, CLAIM_MANY = 0.25, 0.01
@@ -188,6 +189,7 @@ class _Searches:
         going = active & ~claims & ~stuck & (self.steps < last)
         length = np.ones(n)
         value, gradient = np.zeros(n), np.zeros((n, d))
+        heard = np.full((n, LAST), np.nan)
         while going.any():
             trial = self.rounded(self.x + length[:, None] * direction)
             value[going], gradient[going] = self.evaluate(trial[going])
@@ -209,10 +211,15 @@ class _Searches:
             misfit = np.abs(rise - length * (slope + along) / 2)
             self.model.learn(step, difference, taught & (product > -1e-10 * promised))
             renewed = accepted | (unknown & self.model.known)
-            # Over so short a step a smooth function is the integral of its slopes.
+            # Over short steps a smooth function is the integral of its slopes. A misfit
+            # that is no noise becomes nothing as they shorten.
             scatter = going & ~accepted & finite & (length < SHORT)
-            self.noise[scatter] = np.fmax(self.noise, misfit)[scatter]
+            heard[scatter] = np.roll(heard[scatter], 1, axis=1)
+            heard[scatter, 0] = misfit[scatter]
+            tells = scatter & np.isfinite(heard).all(axis=1)
+            self.noise[tells] = np.median(heard[tells], axis=1)
             lost = unknown & (step == 0).all(axis=1)  # in rounding
+            heard[renewed] = np.nan
             length = np.where(renewed, 1.0, np.where(lost, 10 * length, shorter))
             self.at_edge = np.where(going & ~finite, self.steps, self.at_edge)
             self.x = np.where(accepted[:, None], trial, self.x)
