@@ -93,3 +93,29 @@ def test_the_evidence_counts_residuals_once():
         np.testing.assert_allclose(fit.log_evidence, exact, rtol=1e-6)
     assert bjm.JointPosterior.full(mode, 0.1).log_evidence is None
     assert jax.tree.leaves(bjm.laplace(whole, mode))[-1].shape == ()
+
+
+def test_no_direction_is_wider_than_asked_for():
+    """Of widths 2, .5 and a saddle, beside those that are narrow."""
+    stdv = np.array([2.0, 0.5, 0.05])
+
+    def log_density(drawn):
+        x = drawn.mean
+        return -jnp.sum((x[:3] / stdv) ** 2) / 2 + x[3] ** 2
+
+    model = bjm.make_parameter(np.zeros(4))
+    fit = bjm.laplace(log_density, model, widest=0.4)
+    np.testing.assert_allclose(fit.stdv, [0.4, 0.4, 0.05, 0.4], rtol=1e-4)
+    assert fit.log_evidence is None
+    with pytest.raises(ValueError, match="in 1 of 4 it is not, above all in parameter"):
+        bjm.laplace(log_density, model)
+
+    def narrow(drawn):
+        return log_density(drawn) - 100 * drawn.mean[3] ** 2
+
+    plain = bjm.laplace(narrow, model)
+    wider = bjm.laplace(narrow, model, widest=10.0)
+    np.testing.assert_array_equal(plain.basis, wider.basis)
+    assert plain.log_evidence == wider.log_evidence
+    with pytest.raises(ValueError, match="`widest` must be a positive number"):
+        bjm.laplace(narrow, model, widest=0.0)

@@ -53,6 +53,48 @@ def test_bands_with_noise_and_without_and_the_data_that_count():
     both[0].figure.canvas.draw()
 
 
+def test_times_of_a_simulation_that_has_none():
+    both = plot.prediction(make(ts=None), ts=TS)
+    np.testing.assert_array_equal(line(both[0], "median")[:, 0], TS)
+    with pytest.raises(ValueError, match=r"`ts` has shape \(2,\).*\(3,\)"):
+        plot.prediction(make(ts=None), ts=[1.0, 2.0])
+    with pytest.raises(ValueError, match="these predictions have some"):
+        plot.prediction(make(), ts=TS)
+
+
+def test_one_of_a_batch():
+    """Two series of other lengths, at times of their own."""
+    ts = np.array([[1.0, 2.0, 4.0], [0.5, 1.0, 9.0]])
+    mask = np.array([[True, True, True], [True, True, False]])
+    data = np.array([[50.0, 30.0, 10.0], [70.0, 40.0, np.nan]])
+    problem = bjm.Problem(
+        bjm.Solve(
+            ts,
+            t0=0.0,
+            y0=np.array([80.0, 90.0]),
+            batched=True,
+            mask=mask,
+            vector_field=lambda rate: lambda t, y, args: -rate.value * y,
+        ),
+        bjm.likelihoods.LogNormalLikelihood(0.1),
+        data,
+        mask=mask,
+        prior=None,
+    )
+    rate = bjm.make_parameter(0.5, stdv=0.1, support="positive")
+    found = bjm.predict(problem, rate, key=jax.random.key(0), num_samples=20)
+    [axes] = plot.prediction(found, entry=1)
+    np.testing.assert_allclose(line(axes, "data"), [[0.5, 70], [1, 40]])
+    median = np.median(found.observables[:, 1], axis=0)
+    shown = line(axes, "median")
+    np.testing.assert_allclose(shown[:2], np.stack([ts[1], median], 1)[:2], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"batch axes \(2,\).*entry=0"):
+        plot.prediction(found)
+    for wrong in (2, (0, 1)):
+        with pytest.raises(ValueError, match=r"`entry` is .*draws are \(2,\)"):
+            plot.prediction(found, entry=wrong)
+
+
 def test_other_data_and_axes_of_ones_own():
     figure, ax = pyplot.subplots(1, 2)
     ahead = make(observed=None, mask=None, is_ahead=True)

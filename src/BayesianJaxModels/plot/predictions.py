@@ -1,6 +1,7 @@
 """What is predicted, with noise and without, beside the data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -17,6 +18,8 @@ ENDS = (0.05, 0.5, 0.95)
 def prediction(
     prediction: Any,
     *,
+    ts: Any = None,
+    entry: int | tuple[int, ...] | None = None,
     data: tuple[Any, PyTree] | None = None,
     forecast_from: float | int | None = None,
     ax: Any = None,
@@ -30,6 +33,9 @@ def prediction(
 
     Args:
         prediction: From `predict`.
+        ts: The times of a simulation that has none, of shape `(T,)`; its results are
+            counted from 0 if `None`.
+        entry: Which one of a batch: `3` is the fourth of twenty series.
         data: `(times, values)`, with values of shape `(n, ...)` in the structure of the
             observations. NaN is missing. If `None`, the data of the prediction, those
             that count.
@@ -44,8 +50,8 @@ def prediction(
     Raises:
         ImportError: If matplotlib is missing.
         TypeError: If there is no `Prediction`.
-        ValueError: If there are batch axes besides draws, all draws failed, or `data`,
-            `ax` or `labels` does not fit.
+        ValueError: If there are batch axes besides draws and no `entry`, all draws
+            failed, or `ts`, `entry`, `data`, `ax` or `labels` does not fit.
 
     Example:
         ```python
@@ -68,9 +74,12 @@ def prediction(
             "`prediction` must be a `Prediction`, from `predict`, but is a "
             f"{type(prediction).__name__}. `plot.trajectories` draws trajectories."
         )
-    noisy = summarise(prediction, ENDS, of="observations")
+    if ts is not None:
+        prediction = _with_times(prediction, ts)
+    place = () if entry is None else entry if isinstance(entry, tuple) else (entry,)
+    noisy = _at(place, summarise(prediction, ENDS, of="observations"))
     lines = _components(noisy)
-    plain = _components(summarise(prediction, ENDS))
+    plain = _components(_at(place, summarise(prediction, ENDS)))
     names = list(lines) if labels is None else list(labels)
     if len(names) != len(lines):
         raise ValueError(f"`labels` must be {len(lines)} names, but are {names}.")
@@ -79,7 +88,7 @@ def prediction(
         times, values = data_components(data, means)
         points = {name: (times, column) for name, column in values.items()}
     else:
-        points = _own_data(prediction, noisy)
+        points = _own_data(prediction, noisy, place)
     all_axes = axes_to_draw_into(pyplot, ax, len(lines))
     for axes, (component, (ts, quantiles)), name in zip(
         all_axes, lines.items(), names, strict=True
@@ -117,15 +126,50 @@ def _components(tree: PyTree) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         if one.num_failed.ndim:
             raise ValueError(
                 f"There are batch axes {one.num_failed.shape} besides the draws. Draw "
-                "one entry of the observations: `plot.trajectories` takes arrays."
+                "one of the batch at a time: `plot.prediction(..., entry=0)`."
             )
         columns = by_component(one.quantiles, 2, label_of(path, (), "y"))
         found |= {name: (one.ts, column) for name, column in columns.items()}
     return found
 
 
+def _with_times(prediction: Prediction, ts: Any) -> Prediction:
+    if prediction.ts is not None:
+        raise ValueError(
+            "`ts` is for a simulation that has no times, but these predictions have "
+            "some: leave it out."
+        )
+    ts = np.asarray(ts, float)
+    lengths = {np.shape(leaf)[1:2] for leaf in jax.tree.leaves(prediction.observables)}
+    if lengths != {ts.shape}:
+        raise ValueError(
+            f"`ts` has shape {ts.shape}, but the predictions have {sorted(lengths)}."
+        )
+    return replace(prediction, ts=ts)
+
+
+def _at(place: tuple[int, ...], tree: PyTree) -> PyTree:
+    """Summaries of one entry of a batch, whose axes follow those of quantiles."""
+
+    def of_one(one: Summary) -> Summary:
+        axes = one.num_failed.shape
+        if len(place) != len(axes) or not all(
+            -size <= i < size for i, size in zip(place, axes, strict=True)
+        ):
+            raise ValueError(
+                f"`entry` is {place}, but the batch axes besides the draws are {axes}."
+            )
+        ts = np.broadcast_to(one.ts, axes + one.ts.shape[-1:])
+        quantiles = jax.tree.map(lambda leaf: leaf[:, *place], one.quantiles)
+        rest = replace(one, ts=ts, quantiles=None)
+        rest = jax.tree.map(lambda leaf: np.asarray(leaf[place]), rest)
+        return replace(rest, quantiles=quantiles)
+
+    return jax.tree.map(of_one, tree, is_leaf=_is_summary) if place else tree
+
+
 def _own_data(
-    prediction: Prediction, noisy: PyTree
+    prediction: Prediction, noisy: PyTree, place: tuple[int, ...]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Times and values of the data of a prediction, NaN where they do not count."""
     by_path = jax.tree_util.tree_flatten_with_path
@@ -134,7 +178,7 @@ def _own_data(
     found = {}
     for path, values in by_path(prediction.observed)[0]:
         counts = masks.get(str(path), True)
-        shown = np.where(counts, np.asarray(values, float), np.nan)
+        shown = np.where(counts, np.asarray(values, float), np.nan)[place]
         columns = by_component(shown, 1, label_of(path, (), "y"))
         found |= {name: (times[str(path)], one) for name, one in columns.items()}
     return found

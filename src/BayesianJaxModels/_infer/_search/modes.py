@@ -189,7 +189,11 @@ def flat_parameters(
         np.max(share[a:b], initial=0) for a, b in zip(ends, ends[1:], strict=False)
     ]
     least = min(0.5, max(parts))
-    names = [n for (n, _), part in zip(free, parts, strict=True) if part >= least]
+    names = [
+        name or "parameter"
+        for (name, _), part in zip(free, parts, strict=True)
+        if part >= least
+    ]
     return int(np.sum(flat)), tuple(names)
 
 
