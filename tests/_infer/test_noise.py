@@ -73,7 +73,7 @@ def test_engines_tell_of_noise(key, amplitude):
         assert np.all(np.abs(found - amplitude / 2**0.5) < 0.25 * amplitude + 1e-5)
         told = ["not smooth" in x for x in posterior.diagnostics.complaints()]
         assert any(told) == (amplitude == 0.7)
-    assert len([x for x in messages if "Solve with tighter steps" in x]) == (
+    assert len([x for x in messages if "take tighter steps" in x]) == (
         2 if amplitude == 0.7 else 0
     )
     if amplitude == 0.7:

@@ -53,9 +53,8 @@ REMEDIES = {
         "{max_steps}, or a wider `tolerance`"
     ),
     search.IN_NOISE: (
-        "cannot get on in the noise of the log density: differences below {noise:.2g} "
-        "nats are no differences. Use double precision, and where it solves an ODE, "
-        "tighter `rtol` and `atol`"
+        "cannot get on in the noise of the log density{noise}. Use double precision, "
+        "and where it solves an ODE, tighter `rtol` and `atol`"
     ),
     search.AT_WALL: (
         "stands before points where the log density is not finite. Solves that fail "
@@ -331,7 +330,9 @@ def map_estimate(
             stacklevel=2,
         )
     if outcomes[best] != search.CONVERGED:
-        remedy = REMEDIES[outcomes[best]].format(max_steps=max_steps, noise=noise[best])
+        told = f": differences below {noise[best]:.2g} nats are none"
+        told = told if noise[best] >= VISIBLE_NOISE else " or in rounding"
+        remedy = REMEDIES[outcomes[best]].format(max_steps=max_steps, noise=told)
         warnings.warn(f"The best search {remedy}.", stacklevel=2)
     converged = outcomes == search.CONVERGED
     kept = converged | (log_densities >= log_densities[best] - AS_GOOD)

@@ -16,7 +16,7 @@ from .newton import measure
 
 SUFFICIENT = 1e-4  # the share of the decrease a slope promises that a step must bring
 SHORT, SHORTEST = 1e-3, 1e-8  # shares of a step that the model proposed
-LAST = 4  # trials in a row whose median tells of noise
+FEWEST, LAST = 4, 16  # trials in a row whose median tells of noise
 # A search claims to be at its end when its model promises less than this share of the
 # tolerance: a curved valley holds somewhat more, and a short memory sees a part of it.
 CLAIM_FEW, CLAIM_MANY = 0.25, 0.01
@@ -207,17 +207,18 @@ class _Searches:
             # To the minimum of the parabola through what is known.
             bottom = -promised / (2 * (rise - promised))
             shorter = np.where(finite, np.clip(bottom, 0.1, 0.5), 0.2) * length
-            along = np.sum(np.where(finite[:, None], gradient, 0) * direction, 1)
-            misfit = np.abs(rise - length * (slope + along) / 2)
+            slopes = self.gradient + np.where(finite[:, None], gradient, 0)
+            misfit = np.abs(rise - np.sum(step * slopes, axis=1) / 2)
             self.model.learn(step, difference, taught & (product > -1e-10 * promised))
             renewed = accepted | (unknown & self.model.known)
             # Over short steps a smooth function is the integral of its slopes. A misfit
             # that is no noise becomes nothing as they shorten.
             scatter = going & ~accepted & finite & (length < SHORT)
+            scatter &= (step != 0).any(axis=1)
             heard[scatter] = np.roll(heard[scatter], 1, axis=1)
             heard[scatter, 0] = misfit[scatter]
-            tells = scatter & np.isfinite(heard).all(axis=1)
-            self.noise[tells] = np.median(heard[tells], axis=1)
+            tells = scatter & (np.isfinite(heard).sum(axis=1) >= FEWEST)
+            self.noise[tells] = np.nanmedian(heard[tells], axis=1)
             lost = unknown & (step == 0).all(axis=1)  # in rounding
             heard[renewed] = np.nan
             length = np.where(renewed, 1.0, np.where(lost, 10 * length, shorter))
