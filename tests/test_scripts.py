@@ -1,5 +1,6 @@
 """Scripts as a new user writes them, from data to a picture, beside the truth."""
 
+import os
 import runpy
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 import BayesianJaxModels as bjm
@@ -55,3 +57,58 @@ def test_three_compartments(tmp_path, monkeypatch):
     assert np.mean((low <= exact) & (exact <= high)) > 0.8
     median = np.median(names["band"].observables, axis=0)
     np.testing.assert_allclose(median, exact, rtol=0.25)
+
+
+@pytest.mark.skipif(
+    not os.environ.get("COMPILE_AS_USERS"),
+    reason="two minutes as users have it, eight where XLA does not optimise",
+)
+def test_ragged_neural_ode(tmp_path, monkeypatch):
+    """The oscillator is known, and so is its scatter, .05."""
+    with pytest.warns(UserWarning, match="hold back data"):
+        names = run("ragged_neural_ode", tmp_path, monkeypatch)
+    problem, posterior, grid = (names[x] for x in ("problem", "posterior", "grid"))
+
+    def solve(start):
+        ends = (0.0, grid[-1])
+        return solve_ivp(names["van_der_pol"], ends, start, t_eval=grid, rtol=1e-8).y.T
+
+    def hold(curves, starts, largest_error, least_coverage):
+        exact = np.stack([solve(start) for start in starts])
+        error = np.mean(curves.observables, axis=0) - exact
+        assert np.sqrt(np.mean(error**2)) < largest_error
+        noisy = exact + np.random.default_rng(5).normal(0.0, 0.05, exact.shape)
+        low, high = np.quantile(curves.observations, [0.05, 0.95], axis=0)
+        assert least_coverage < np.mean((low <= noisy) & (noisy <= high)) < 0.97
+
+    hold(names["curves"], names["starts"], 0.06, 0.85)
+    starts = np.random.default_rng(9).uniform(-2.0, 2.0, (20, 2))
+    solve_others = bjm.Solve(grid, y0=starts, batched=True)
+    others = bjm.Problem(solve_others, problem.likelihood, None, prior=None)
+    draws = {"key": jax.random.key(8), "num_samples": 400}
+    hold(bjm.predict(others, posterior, **draws), starts, 0.15, 0.7)
+    assert 0.045 < np.mean(names["curves"].drawn.noise.value) < 0.065
+
+
+def test_recurrent_forecast(tmp_path, monkeypatch):
+    """A noise of .1, and the truth that it hides, thirty steps ahead."""
+    with pytest.warns(UserWarning, match="hold back data"):
+        names = run("recurrent_forecast", tmp_path, monkeypatch)
+    seen, truth, series = names["SEEN"], names["truth"], names["series"]
+    fits, ahead = np.asarray(names["fits"].observables), np.asarray(names["ahead"])
+
+    def error_of(draws, ts):
+        return np.sqrt(np.mean((draws.mean(axis=0) - truth[ts]) ** 2))
+
+    assert error_of(fits, slice(1, seen)) < 0.1
+    forecast = error_of(ahead, slice(seen, None))
+    assert forecast < 0.2
+    naive = np.sqrt(np.mean((series[seen - 1] - truth[seen:]) ** 2))
+    assert forecast < naive / 4
+    for draws, ts in (
+        (np.asarray(names["fits"].observations), slice(1, seen)),
+        (ahead, slice(seen, None)),
+    ):
+        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+        assert np.mean((low <= series[ts]) & (series[ts] <= high)) > 0.8
+    assert 0.08 < np.mean(names["fits"].drawn.noise.value) < 0.15
