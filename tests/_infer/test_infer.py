@@ -212,6 +212,44 @@ def test_a_network_is_searched_from_its_own_weights_too(monkeypatch):
     np.testing.assert_allclose(bjm.flatten_means(found), exact, atol=0.02)
 
 
+def test_chains_go_on_from_a_variational_fit_where_there_is_no_other(monkeypatch):
+    pytest.importorskip("blackjax")
+    monkeypatch.setattr(module, "NUM_STEPS", 50)
+    monkeypatch.setattr(module, "MOST_BY_NUTS", 1)
+    found = bjm.infer(PROBLEM, MODEL, key=KEY, method="nuts")
+    calls = [step.call for step in found.steps]
+    assert "diagnose" in calls[-2]
+    assert calls[-1] == "posterior = bjm.nuts(problem, posterior, key=keys[2])"
+    assert found.posterior.chains == (4, 1_000)
+    assert_exact(found)
+
+
+def test_training_that_loses_its_way_begins_again_from_a_narrower_start(monkeypatch):
+    """A cubic term is all that draws of a tenth meet, and none of a hundredth."""
+    monkeypatch.setattr(module, "FEW_ENTRIES", 1)
+    problem = bjm.Problem(
+        lambda drawn: drawn.value + 3e3 * drawn.value**3,
+        likelihoods.NormalLikelihood(0.5),
+        np.zeros(3),
+        prior=bjm.Prior(default=priors.Normal(0.0, 10.0)),
+    )
+    model = bjm.make_parameter(np.full(3, 1e-3))
+
+    def starts_of(num_steps):
+        monkeypatch.setattr(module, "NUM_STEPS", num_steps)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = bjm.infer(problem, model, key=KEY, method="variational")
+        calls = [step.call for step in found.steps if "train.fit" in step.call]
+        assert all(ast.parse(call) for call in calls)
+        told = " ".join(step.said for step in found.steps)
+        assert re.search(r"of `fit`, .* of `start`, .* of `narrow`", told)
+        return [re.search(r"value,\n    (\w+),", call).group(1) for call in calls]
+
+    assert starts_of(1) == ["start", "narrow"]
+    assert starts_of(2_000) == ["start"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "words"),
     [

@@ -510,7 +510,7 @@ class _Run:
 
     def _laplace(
         self, name: str, of: str, at: str, density: Callable, mode: Any, **settings: Any
-    ) -> AbstractPosterior | None:
+    ) -> Any:
         """A normal fit at the modes, or at one; `None` where there is none."""
         words = [of, at, *(f"{word}={value}" for word, value in settings.items())]
         return self._step(
