@@ -1,3 +1,5 @@
+from ._auto.infer import infer as infer
+from ._auto.inference import Inference as Inference
 from ._importance.importance import (
     ImportanceDiagnostics as ImportanceDiagnostics,
     importance as importance,
@@ -10,7 +12,6 @@ from .density import ForwardGradient as ForwardGradient
 from .diagnose import Diagnosis as Diagnosis, diagnose as diagnose
 from .elbo import ELBO as ELBO, elbo as elbo
 from .ensemble import ensemble as ensemble
-from .infer import Inference as Inference, infer as infer
 from .laplace import laplace as laplace
 from .linear_response import linear_response as linear_response
 from .map_estimate import MAPEstimate as MAPEstimate, map_estimate as map_estimate

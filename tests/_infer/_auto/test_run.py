@@ -1,11 +1,10 @@
-"""infer: the engines that suit a size, their checks, and calls to repeat."""
+"""The engines of infer in turn, and what follows where one fails."""
 
 import ast
 import re
 import warnings
 from importlib import import_module
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -15,82 +14,9 @@ from jax import random
 import BayesianJaxModels as bjm
 from BayesianJaxModels import likelihoods, priors
 from BayesianJaxModels._check import AllFailedError
+from tests._infer._auto.line import KEY, MEAN, MODEL, PROBLEM, assert_exact
 
-module = import_module("BayesianJaxModels._infer.infer")
-X = np.stack([np.ones(20), np.linspace(-1.0, 1.0, 20)], axis=1)
-DATA = X @ [0.5, 2.0] + 0.3 * np.random.default_rng(0).normal(size=20)
-SD, WIDTH = 0.3, 2.0
-PRECISION = X.T @ X / SD**2 + np.eye(2) / WIDTH**2
-COVARIANCE = np.linalg.inv(PRECISION)
-MEAN = COVARIANCE @ X.T @ DATA / SD**2
-
-
-def line(drawn):
-    return jnp.asarray(X, jnp.float32) @ drawn.value
-
-
-PROBLEM = bjm.Problem(
-    line,
-    likelihoods.NormalLikelihood(SD),
-    DATA,
-    prior=bjm.Prior(default=priors.Normal(0.0, WIDTH)),
-)
-MODEL = bjm.make_parameter([0.0, 0.0])
-KEY = random.key(0)
-
-
-@pytest.fixture(scope="module")
-def found():
-    return bjm.infer(PROBLEM, MODEL, key=KEY)
-
-
-def assert_exact(posterior):
-    stdv = np.sqrt(np.diag(COVARIANCE))
-    z = (bjm.flatten_means(posterior) - MEAN) / stdv
-    np.testing.assert_allclose(z, 0, atol=0.05)
-    np.testing.assert_allclose(bjm.flatten_stdvs(posterior) / stdv, 1, atol=0.04)
-
-
-def test_few_unknowns_get_weighted_draws_that_are_right(found):
-    assert_exact(found)
-    assert found.trustworthy
-    assert found.complaints == ()
-    assert found.model is found.posterior.model
-    assert found.diagnostics is found.posterior.diagnostics
-    names = [re.search(r"bjm\.(\w+)", step.call).group(1) for step in found.steps]
-    assert names == ["map_estimate", "laplace", "importance"]
-
-
-def test_its_calls_do_the_same(found):
-    names = {"bjm": bjm, "problem": PROBLEM, "model": MODEL, "jax": jax}
-    names["keys"] = random.split(KEY, 4)
-    for step in found.steps:
-        exec(step.call, names)
-    np.testing.assert_array_equal(names["posterior"].draws, found.posterior.draws)
-
-
-def test_it_is_a_posterior_for_what_takes_one(found):
-    draws = {"key": random.key(1), "num_samples": 50}
-    of_found = bjm.map_posterior(bjm.flatten_means, found, **draws)
-    of_posterior = bjm.map_posterior(bjm.flatten_means, found.posterior, **draws)
-    np.testing.assert_array_equal(of_found, of_posterior)
-    one = bjm.sample_all_parameters(found, random.key(2))
-    assert one.mean.shape == (2,)
-    again = bjm.importance(
-        PROBLEM, found, key=random.key(3), num_samples=500, num_rounds=2
-    )
-    assert_exact(again)
-    with pytest.raises(TypeError, match="get_parameters"):
-        bjm.get_parameters(found)
-
-
-def test_its_report_says_what_was_done(found):
-    report = repr(found)
-    assert re.match(r"Inference in \d+\.\d s, to be trusted: no check found", report)
-    for words in ("16 of 16 starts agree", "1 normal distribution", "effective draws"):
-        assert words in report
-    assert max(map(len, report.splitlines())) <= 88
-    assert report in str(found)
+module = import_module("BayesianJaxModels._infer._auto.run")
 
 
 def test_where_weights_say_no_nuts_is_asked(monkeypatch):
@@ -248,39 +174,3 @@ def test_training_that_loses_its_way_begins_again_from_a_narrower_start(monkeypa
 
     assert starts_of(1) == ["start", "narrow"]
     assert starts_of(2_000) == ["start"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "options", "error", "words"),
-    [
-        ((MODEL, PROBLEM), {}, TypeError, "`problem` and `model` seem to be swapped"),
-        ((line, MODEL), {}, TypeError, "`problem` must be a `Problem`.*function"),
-        ((PROBLEM, MODEL), {"method": "vi"}, ValueError, "`method` must be one of"),
-        ((PROBLEM, MODEL), {"num_starts": 0}, ValueError, "`num_starts`"),
-        ((PROBLEM, 3), {}, TypeError, "`model` must be a model with parameters"),
-        (
-            (
-                bjm.Problem(line, likelihoods.NormalLikelihood(1), DATA, prior=None),
-                MODEL,
-            ),
-            {},
-            ValueError,
-            "`problem` has no prior",
-        ),
-        (
-            (
-                bjm.Problem(
-                    line, likelihoods.PoissonLikelihood(), DATA, prior=PROBLEM.prior
-                ),
-                MODEL,
-            ),
-            {},
-            ValueError,
-            "whole number, 0 or more under a PoissonLikelihood",
-        ),
-    ],
-    ids=lambda argument: None,
-)
-def test_a_wrong_argument_is_named(arguments, options, error, words):
-    with pytest.raises(error, match=words):
-        bjm.infer(*arguments, key=KEY, **options)

@@ -1,10 +1,9 @@
-"""From a problem to a posterior that was checked, and how it came about."""
+"""The engines that `infer` calls, each with what to write to do the same."""
 
 import textwrap
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -14,27 +13,20 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .._check import AllFailedError, check_counts, check_key, warn_user
-from .._model import AbstractEstimate, free_means
-from .._posterior import (
-    UNCHECKED,
-    AbstractPosterior,
-    DrawsPosterior,
-    JointPosterior,
-    posterior_table,
-)
-from .._prior import Prior
-from .._problem import AbstractProblem
-from ._importance.importance import importance
-from ._nuts.nuts import nuts
-from .arguments import check_engine_arguments
-from .density import FEW_ENTRIES, ForwardGradient
-from .diagnose import FAULT, Diagnosis, diagnose
-from .elbo import elbo
-from .laplace import laplace
-from .map_estimate import MAPEstimate, map_estimate
+from ..._check import AllFailedError
+from ..._model import free_means
+from ..._posterior import AbstractPosterior, DrawsPosterior, JointPosterior
+from ..._prior import Prior
+from ..._problem import AbstractProblem
+from .._importance.importance import importance
+from .._nuts.nuts import nuts
+from ..density import FEW_ENTRIES, ForwardGradient
+from ..diagnose import FAULT, Diagnosis, diagnose
+from ..elbo import elbo
+from ..laplace import laplace
+from ..map_estimate import MAPEstimate, map_estimate
+from .inference import LINE, Step
 
-METHODS = ("auto", "importance", "nuts", "variational")
 # Beyond so many entries chains take long, and a matrix of all correlations too.
 MOST_BY_NUTS, MOST_CORRELATED = 64, 1_000
 RANK, WIDTH = 16, 0.01
@@ -48,7 +40,7 @@ FEW_DRAWS = 10
 BOUNDS = f"""\
 [
     bjm.elbo(each, problem, prior=None, key=keys[3], num_samples={NUM_TRIED}).value
-    for each in ({{names}})
+    for each in [{{names}}]
 ]"""
 VARIATIONAL = f"""\
 posterior = bjm.train.fit(
@@ -67,230 +59,11 @@ posterior = bjm.train.fit(
 ).model"""
 # Of chains that go on from some which their own checks spoke against.
 FINER = {"num_warmup": 1_000, "num_samples": 2_000, "target_acceptance": 0.95}
-LINE = 88
 LONGEST = 240  # of what a warning or an error may say in the report
-# Searches of a network end in as many modes as there are.
-STARTS, STARTS_OF_MANY = 16, 4
 MOST_STEPS = 5_000  # of a search of many entries, where `map_estimate` has 500
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of `infer`.
-
-    Attributes:
-        call: What to write to do the same, with `keys = jax.random.split(key, 4)`.
-        seconds: How long it took, compilation included.
-        said: What came out, in a line.
-        complaints: What its checks found wrong; empty where nothing was found.
-    """
-
-    call: str
-    seconds: float
-    said: str
-    complaints: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        said = [f"{self.seconds:.1f} s: {self.said}"]
-        said += [f"against it: {complaint}" for complaint in self.complaints]
-        lines = [textwrap.fill(line, 84, subsequent_indent="  ") for line in said]
-        return "\n".join([self.call, textwrap.indent("\n".join(lines), "    # ")])
-
-
-class Inference(AbstractEstimate):
-    """A posterior, what was tried for it, and what its checks say.
-
-    Whatever takes a posterior takes it.
-
-    Attributes:
-        posterior: The posterior of the engine that was used last.
-        steps: What was done, a `Step` each, with the call that does the same.
-        complaints: What speaks against the posterior: empty where no check found a
-            fault.
-
-    Example:
-        ```python
-        slope = bjm.make_parameter(1.0)
-        x = np.linspace(0.0, 1.0, 20)
-        problem = bjm.Problem(
-            lambda drawn: drawn.value * x,
-            bjm.likelihoods.NormalLikelihood(0.1),
-            2 * x,
-            prior=bjm.Prior(default=bjm.priors.Normal(0.0, 5.0)),
-        )
-        found = bjm.infer(problem, slope, key=jax.random.key(0))
-        found.trustworthy, len(found.steps)  # (True, 3)
-        bjm.flatten_means(found)  # [2.00]
-        ```
-    """
-
-    posterior: AbstractPosterior
-    steps: tuple[Step, ...] = eqx.field(static=True)
-    complaints: tuple[str, ...] = eqx.field(static=True)
-
-    def __init__(
-        self,
-        posterior: AbstractPosterior,
-        steps: Sequence[Step],
-        complaints: Sequence[str],
-    ):
-        self.posterior = posterior
-        self.steps, self.complaints = tuple(steps), tuple(complaints)
-
-    @property
-    def model(self):
-        """The model whose parameters have this posterior."""
-        return self.posterior.model
-
-    @property
-    def diagnostics(self) -> Any:
-        """What the engine that made the draws says of them, or `None`."""
-        posterior = self.posterior
-        return posterior.diagnostics if isinstance(posterior, DrawsPosterior) else None
-
-    @property
-    def trustworthy(self) -> bool:
-        """Whether no check found a fault."""
-        return not self.complaints
-
-    def as_posterior(self) -> AbstractPosterior:
-        return self.posterior
-
-    def get_parameters(self, verb: str = "get_parameters") -> None:
-        self.posterior.get_parameters(verb)
-
-    def flatten_means(self) -> Float[Array, " n"]:
-        return self.posterior.flatten_means()
-
-    def flatten_stdvs(self) -> Float[Array, " n"]:
-        return self.posterior.flatten_stdvs()
-
-    def moments_of_values(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        return self.posterior.moments_of_values()
-
-    def entropy(self) -> Float[Array, ""]:
-        return self.posterior.entropy()
-
-    def draw(self, key: PRNGKeyArray) -> PyTree:
-        return self.posterior.draw(key)
-
-    def __repr__(self) -> str:
-        seconds = sum(step.seconds for step in self.steps)
-        verdict = "to be trusted: no check found a fault"
-        if self.complaints:
-            verdict = f"not to be trusted as it is: {' '.join(self.complaints)}"
-        head = f"Inference in {seconds:.1f} s, {verdict}"
-        lines = [textwrap.fill(head, LINE, subsequent_indent="  "), ""]
-        return "\n".join([*lines, *map(str, self.steps)])
-
-    def __str__(self) -> str:
-        table = posterior_table(self.posterior)
-        notes = [note for note in table.notes if note != UNCHECKED]  # it is, below
-        return f"{replace(table, notes=tuple(notes))}\n\n{self!r}"
-
-
-def infer(
-    problem: Any,
-    model: PyTree,
-    *,
-    key: PRNGKeyArray,
-    method: str = "auto",
-    num_starts: int | None = None,
-    progress: bool = False,
-) -> Inference:
-    """Find the posterior of a problem by the engines that suit its size, and check it.
-
-    Up to 32 unknowns: searches for the modes from draws of the prior, a normal fit at
-    all of them, and importance sampling from there; where its weights speak against it,
-    and up to 64 unknowns, NUTS, and once more with longer chains and smaller steps
-    where its checks speak against those. Beyond that, as for networks: the best mode,
-    then variational inference from a normal fit there, with all correlations, or of
-    more than 1,000 unknowns with 16 directions of them; and never with independent
-    widths, which do not hold what weights do together.
-
-    It does no more than the calls in its report, which you can make yourself.
-
-    Args:
-        problem: A `Problem`, or a sum of them.
-        model: Says what the parameters are. Searches start at draws of the prior, and
-            beyond 32 unknowns one starts at the model itself.
-        key: A JAX random key.
-        method: `"auto"` as above; or the engine to end with: `"importance"`, `"nuts"`
-            (extra: `nuts`) or `"variational"`.
-        num_starts: How many searches for modes; 16, or 4 beyond 32 unknowns, if `None`.
-        progress: Whether to show how far each step is (needs tqdm).
-
-    Returns:
-        An `Inference`, which is a posterior for whatever takes one. `print` shows its
-        table and the report.
-
-    Raises:
-        TypeError: If an argument is of another type, or they are swapped.
-        ValueError: If `method` is none of the above, or observations do not fit the
-            model.
-        AllFailedError: If all searches for a mode failed.
-
-    Warns:
-        UserWarning: If a check speaks against the posterior, with what to do.
-
-    Example:
-        ```python
-        rate = bjm.make_parameter(0.5, support="positive")
-        ts = np.linspace(0.0, 4.0, 9)
-        problem = bjm.Problem(
-            lambda drawn: jnp.exp(-drawn.value * ts),
-            bjm.likelihoods.LogNormalLikelihood(0.1),
-            np.exp(-0.7 * ts),
-            prior=bjm.Prior(default=bjm.priors.LogNormal(0.0, 1.0)),
-        )
-        posterior = bjm.infer(problem, rate, key=jax.random.key(0))
-        posterior.trustworthy  # True
-        ```
-    """
-    check_key(key)
-    if isinstance(model, AbstractProblem):
-        raise TypeError(
-            "`problem` and `model` seem to be swapped: the second is a problem. Call "
-            "`infer(problem, model, key=key)`."
-        )
-    check_engine_arguments(problem, model, "model")
-    if not isinstance(problem, AbstractProblem):
-        raise TypeError(
-            "`problem` must be a `Problem`, which knows data, likelihood and prior, "
-            f"but is a {type(problem).__name__}. For a log density of your own call "
-            "the engines: `map_estimate`, `laplace`, `importance`, `nuts`."
-        )
-    if method not in METHODS:
-        raise ValueError(f"`method` must be one of {METHODS}, but got {method!r}.")
-    if problem.prior is None:
-        raise ValueError(
-            "`problem` has no prior, so that there is no posterior. Give it one: "
-            "`Problem(..., prior=Prior(...))`."
-        )
-    problem.check(model)
-    num_entries = free_means(model).size
-    few = num_entries <= FEW_ENTRIES
-    if num_starts is None:
-        num_starts = STARTS if few else STARTS_OF_MANY
-    check_counts(num_starts=num_starts)
-    run = _Run(problem, jax.random.split(key, 4), progress)
-    if few:
-        run.take_gradients_forwards()
-    mode = run.search(model, num_starts, from_model=not few)
-    if method == "variational" or (method == "auto" and num_entries > MOST_BY_NUTS):
-        posterior = run.variational(mode)
-    else:
-        posterior = run.sample(mode, method)
-    found = Inference(posterior, run.steps, run.complaints)
-    if not found.trustworthy:
-        warn_user(
-            f"`infer` speaks against its posterior: {' '.join(found.complaints)} "
-            "Print it for what was tried."
-        )
-    return found
-
-
-class _Run:
+class Run:
     """The steps of one inference, each with its call and the time that it took."""
 
     def __init__(self, problem: AbstractProblem, keys: Array, progress: bool):
@@ -443,7 +216,7 @@ class _Run:
     def _bounds(self, posteriors: dict[str, JointPosterior]) -> dict[str, float]:
         """Their ELBOs, to be compared."""
         return self._step(
-            BOUNDS.format(names="".join(f"{name}, " for name in posteriors).strip()),
+            BOUNDS.format(names=", ".join(posteriors)),
             lambda: {
                 name: float(_bound(each, self.problem, self.keys[3]))
                 for name, each in posteriors.items()
@@ -456,7 +229,7 @@ class _Run:
     def _train(
         self, start: JointPosterior, name: str, *, may_fail: bool = True
     ) -> JointPosterior | Any:
-        from .._train import fit  # late, as most never train
+        from ..._train import fit  # late, as most never train
 
         density, of_density = self.problem, "problem"
         if free_means(start.model).size <= FEW_ENTRIES:
