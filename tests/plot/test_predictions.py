@@ -105,6 +105,8 @@ def test_other_data_and_axes_of_ones_own():
     np.testing.assert_allclose(line(both[1], "data"), [[3, 3]])
     assert [axes.get_ylabel() for axes in both] == ["y[0]", "y[1]"]
     assert "data" not in labels_of(plot.prediction(ahead)[0])
+    both = plot.prediction(ahead, legend=False)
+    assert [axes.get_legend() for axes in both] == [None, None]
     figure.canvas.draw()
 
 

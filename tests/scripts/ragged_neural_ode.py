@@ -52,5 +52,7 @@ grid = np.linspace(0.0, 6.0, 61)
 curves = bjm.predict(problem, posterior, ts=grid, key=keys[2], num_samples=400)
 figure, axes = plt.subplots(2, 4, figsize=(12, 5), layout="constrained")
 for i, ax in enumerate(axes.T):
-    plot.prediction(curves, entry=i, data=(ts[i], data[i]), ax=list(ax))
+    settings = {"data": (ts[i], data[i]), "ax": list(ax), "legend": False}
+    plot.prediction(curves, entry=i, **settings)
+axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1, 1))
 figure.savefig("ragged_neural_ode.png")

@@ -30,6 +30,7 @@ def trajectories(
     ax: Any = None,
     labels: Sequence[str] | None = None,
     colour: Any = "C0",
+    legend: bool = True,
 ) -> list[Any]:
     """Draw posterior bands, the median, some draws and the data.
 
@@ -54,6 +55,7 @@ def trajectories(
         ax: A matplotlib axes, or as many as there are components, to draw into.
         labels: The names of the components that are drawn.
         colour: A matplotlib colour.
+        legend: Whether to draw one, beside new axes or into given ones.
 
     Returns:
         The matplotlib axes, one for each component.
@@ -135,7 +137,8 @@ def trajectories(
             axes.plot(times[there], values[there], "o", color="k", ms=3.5, label="data")
         axes.set_ylabel(name)
     all_axes[-1].set_xlabel("time")
-    put_legend(all_axes[0], summary, beside=ax is None)
+    if legend:
+        put_legend(all_axes[0], summary, beside=ax is None)
     return all_axes
 
 

@@ -25,6 +25,7 @@ def prediction(
     ax: Any = None,
     labels: Sequence[str] | None = None,
     colour: Any = "C0",
+    legend: bool = True,
 ) -> list[Any]:
     """Draw what is predicted: bands with noise and without, the median and the data.
 
@@ -43,6 +44,7 @@ def prediction(
         ax: A matplotlib axes, or as many as there are components, to draw into.
         labels: The names of the components.
         colour: A matplotlib colour.
+        legend: Whether to draw one, beside new axes or into given ones.
 
     Returns:
         The matplotlib axes, one for each component of each series.
@@ -107,7 +109,8 @@ def prediction(
             axes.plot(times[there], values[there], "o", color="k", ms=3.5, label="data")
         axes.set_ylabel(name)
     all_axes[-1].set_xlabel("number" if prediction.ts is None else "time")
-    put_legend(all_axes[0], _summaries(noisy)[0], beside=ax is None)
+    if legend:
+        put_legend(all_axes[0], _summaries(noisy)[0], beside=ax is None)
     return all_axes
 
 
