@@ -119,3 +119,28 @@ def test_no_direction_is_wider_than_asked_for():
     assert plain.log_evidence == wider.log_evidence
     with pytest.raises(ValueError, match="`widest` must be a positive number"):
         bjm.laplace(narrow, model, widest=0.0)
+
+
+@pytest.mark.parametrize("wrong", ["0.1", [0.1], np.nan, -1.0])
+def test_a_width_is_one_positive_number(wrong):
+    with pytest.raises(ValueError, match="`widest` must be a positive number, but got"):
+        bjm.laplace(lambda m: -(m.mean**2), bjm.make_parameter(0.0), widest=wrong)
+
+
+def test_a_log_density_that_is_not_finite_is_no_mode():
+    for value in (-jnp.inf, jnp.nan):
+        with pytest.raises(ValueError, match=f"is {value} at the means of `model`"):
+            bjm.laplace(
+                lambda m, v=value: v + m.mean, bjm.make_parameter(0.0), widest=1.0
+            )
+
+
+def test_modes_that_are_flat_count_where_widths_are_bounded(key):
+    def log_density(drawn):
+        return -50 * (drawn["a"].mean ** 2 - 4) ** 2 + 0 * drawn["b"].mean
+
+    wide = {x: bjm.make_parameter(0.0, stdv=3.0) for x in "ab"}
+    found = bjm.map_estimate(log_density, wide, key=key)
+    assert [mode.flat for mode in found.modes] == [("['b']",)] * 2
+    fit = bjm.laplace(log_density, found, widest=0.5)
+    assert len(fit.parts()[1]) == 2

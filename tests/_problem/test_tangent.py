@@ -104,3 +104,26 @@ def test_simulations_of_several_arrays_and_of_many_draws():
         random.split(random.key(0), 5)
     )
     assert jax.jit(jax.vmap(straight))(draws).shape == (5,)
+
+
+def test_complex_results_move_too():
+    problem = bjm.Problem(
+        lambda drawn: jnp.fft.rfft(drawn.value * jnp.asarray(X, jnp.float32)),
+        likelihoods.NormalLikelihood(0.1),
+        np.abs(np.fft.rfft(2 * X)),
+        prior=None,
+        observe=lambda states, drawn: jnp.abs(states),
+    )
+    one, two = bjm.make_parameter(1.0), bjm.make_parameter(2.0)
+    straight = problem.linearised(one)
+    assert straight(two) == pytest.approx(float(problem(two)), rel=1e-4)
+
+
+def test_a_solve_that_fails_has_no_tangent():
+    solve = SOLVE.replace(vector_field=lambda m: lambda t, y, args: m.value * y**2)
+    problem = bjm.Problem(solve, likelihoods.NormalLikelihood(0.1), DATA, prior=None)
+    with pytest.raises(ValueError, match="solve fails at the means of `model`"):
+        problem.linearised(bjm.make_parameter(5.0))
+    straight = problem.linearised(bjm.make_parameter(0.1))
+    with pytest.raises(ValueError, match="`drawn`"):
+        straight(bjm.make_parameter([0.1, 0.2]))

@@ -10,6 +10,12 @@ from BayesianJaxModels._predict.prediction import Prediction
 from tests.plot.cases import labels_of, line
 
 TS = np.array([1.0, 2.0, 4.0])
+LONE = bjm.Problem(
+    lambda rate: rate.value * jnp.ones(3),
+    bjm.likelihoods.NormalLikelihood(0.1),
+    np.array([1.0, 2.0, 3.0]),
+    prior=None,
+)
 
 
 def make(**settings):
@@ -90,6 +96,15 @@ def test_one_of_a_batch():
     np.testing.assert_allclose(shown[:2], np.stack([ts[1], median], 1)[:2], rtol=1e-6)
     with pytest.raises(ValueError, match=r"batch axes \(2,\).*entry=0"):
         plot.prediction(found)
+    for wrong in (True, "0", 1.0, [1]):
+        with pytest.raises(TypeError, match="`entry` must be a whole number"):
+            plot.prediction(found, entry=wrong)
+    both = bjm.predict(problem + LONE, rate, key=jax.random.key(0), num_samples=20)
+    axes = plot.prediction(both, entry=1)
+    np.testing.assert_allclose(line(axes[0], "median"), shown, rtol=1e-6)
+    np.testing.assert_allclose(line(axes[1], "data")[:, 1], [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="a sum of problems. Predict and draw"):
+        plot.prediction(both, ts=TS)
     for wrong in (2, (0, 1)):
         with pytest.raises(ValueError, match=r"`entry` is .*draws are \(2,\)"):
             plot.prediction(found, entry=wrong)

@@ -29,7 +29,7 @@ def laplace(
     model: PyTree,
     *,
     residuals: Callable[[Any], Float[Array, "..."]] | None = None,
-    widest: float | None = None,
+    widest: Any = None,
 ) -> JointPosterior | Any:  # the mixture of several modes, as told below
     """The normal distribution with the mode and the curvature of a log density.
 
@@ -66,13 +66,14 @@ def laplace(
         A `JointPosterior` centred at the means of `model`, whose `log_evidence` is that
         of this mode; `None` where `widest` changed it. Of a `MAPEstimate` with several
         modes, a `MixturePosterior` of their fits, weighted by their evidence; modes
-        that are flat in some direction have no such fit and are left out.
+        that are flat in some direction have no such fit and are left out, unless there
+        is a `widest`.
 
     Raises:
         TypeError: If the arguments are swapped, or `model` is a posterior.
         ValueError: If the curvature is not negative in every direction and there is no
-            `widest`, `widest` is not positive, or `log_density` returns no single
-            number.
+            `widest`, `widest` is not positive, or `log_density` is no single number or
+            not finite.
 
     Warns:
         UserWarning: If `model` is a quarter of a standard deviation or more away from
@@ -89,8 +90,10 @@ def laplace(
         bjm.laplace(log_density, mode).stdv  # [0.1, 0.071]
         ```
     """
-    if widest is not None and not 0 < widest < np.inf:
-        raise ValueError(f"`widest` must be a positive number, but got {widest}.")
+    is_number = isinstance(widest, int | float | np.number)
+    if widest is not None and not (is_number and 0 < widest < np.inf):
+        raise ValueError(f"`widest` must be a positive number, but got {widest!r}.")
+    widest = None if widest is None else float(widest)
     if isinstance(model, MAPEstimate):
         check_engine_arguments(log_density, model.model, "model")
         return _of_all_modes(log_density, model, residuals, widest)
@@ -108,6 +111,11 @@ def _at_mode(
     density = FlatDensity(log_density, model)
     found = curvature(density, as_float64(density.entries))
     value, gradient, precision, error = found
+    if not np.isfinite(value):
+        raise ValueError(
+            f"The log density is {value} at the means of `model`, where it must be "
+            "finite. Start at a mode (`map_estimate`)."
+        )
     noise = noise_of_curvature(error)
     if residuals is not None:
         square, slope, extra = _gauss_newton(residuals, model)
@@ -166,7 +174,7 @@ def _of_all_modes(
     widest: float | None,
 ) -> JointPosterior | MixturePosterior:
     """The fits at all modes that are not flat, weighted by their evidence."""
-    modes = [mode for mode in estimate.modes if not mode.flat]
+    modes = [mode for mode in estimate.modes if widest is not None or not mode.flat]
     if len(modes) < 2:
         return _at_mode(log_density, estimate.model, residuals, widest)[0]
     fits, evidence = zip(

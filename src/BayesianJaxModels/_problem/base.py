@@ -102,6 +102,7 @@ class AbstractProblem(eqx.Module):
 
         Raises:
             NotImplementedError: If a problem of your own does not say how.
+            ValueError: If a solve fails there.
         """
         raise NotImplementedError(
             f"{type(self).__name__} has no method `linearised(model)`."

@@ -21,6 +21,7 @@ from .._prior import AbstractPrior, Prior
 from .base import AbstractProblem, Outcome
 from .observable import check_observe, observed
 from .tangent import Tangent
+from .times import at_times, times_of
 
 ONE = "y"  # the name of a series that has none
 
@@ -176,15 +177,9 @@ class Problem(AbstractProblem):
         )
 
     def at(self, ts: Any) -> "Problem":
-        move = getattr(self.simulate, "at", None)
-        if move is None:
-            raise TypeError(
-                "Other times need a simulation that has them: a `Solve`, or an object "
-                "of your own with a method `at(ts)`. `simulate` is a "
-                f"{type(self.simulate).__name__}."
-            )
+        simulate = at_times(self.simulate, ts)
         none = jax.tree.map(lambda data: None, self.observations)
-        return replace(self, simulate=move(ts), observations=none, mask=None)
+        return replace(self, simulate=simulate, observations=none, mask=None)
 
     def in_forward_mode(self) -> "Problem":
         solve = self.simulate
@@ -199,8 +194,7 @@ class Problem(AbstractProblem):
 
     @property
     def ts(self) -> PyTree:
-        clock = getattr(self.simulate, "clock", None)
-        return getattr(self.simulate, "ts", None) if clock is None else clock.ts
+        return times_of(self.simulate)
 
     @property
     def counted(self) -> PyTree:

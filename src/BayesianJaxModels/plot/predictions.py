@@ -1,5 +1,6 @@
 """What is predicted, with noise and without, beside the data."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +20,7 @@ def prediction(
     prediction: Any,
     *,
     ts: Any = None,
-    entry: int | tuple[int, ...] | None = None,
+    entry: Any = None,
     data: tuple[Any, PyTree] | None = None,
     forecast_from: float | int | None = None,
     ax: Any = None,
@@ -36,7 +37,8 @@ def prediction(
         prediction: From `predict`.
         ts: The times of a simulation that has none, of shape `(T,)`; its results are
             counted from 0 if `None`.
-        entry: Which one of a batch: `3` is the fourth of twenty series.
+        entry: Which one of a batch: `3` is the fourth of twenty series; a tuple for
+            several batch axes.
         data: `(times, values)`, with values of shape `(n, ...)` in the structure of the
             observations. NaN is missing. If `None`, the data of the prediction, those
             that count.
@@ -51,7 +53,7 @@ def prediction(
 
     Raises:
         ImportError: If matplotlib is missing.
-        TypeError: If there is no `Prediction`.
+        TypeError: If there is no `Prediction`, or `entry` is no whole number.
         ValueError: If there are batch axes besides draws and no `entry`, all draws
             failed, or `ts`, `entry`, `data`, `ax` or `labels` does not fit.
 
@@ -78,7 +80,7 @@ def prediction(
         )
     if ts is not None:
         prediction = _with_times(prediction, ts)
-    place = () if entry is None else entry if isinstance(entry, tuple) else (entry,)
+    place = _place(entry)
     noisy = _at(place, summarise(prediction, ENDS, of="observations"))
     lines = _components(noisy)
     plain = _components(_at(place, summarise(prediction, ENDS)))
@@ -136,7 +138,26 @@ def _components(tree: PyTree) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return found
 
 
+def _place(entry: Any) -> tuple[int, ...]:
+    """Where in a batch."""
+    given = () if entry is None else entry if isinstance(entry, tuple) else (entry,)
+    try:
+        if any(isinstance(index, bool | np.bool_) for index in given):
+            raise TypeError
+        return tuple(map(operator.index, given))
+    except TypeError:
+        raise TypeError(
+            "`entry` must be a whole number, or a tuple of these for several batch "
+            f"axes, but got {entry!r}."
+        ) from None
+
+
 def _with_times(prediction: Prediction, ts: Any) -> Prediction:
+    if isinstance(prediction.observables, tuple):
+        raise ValueError(
+            "`ts` is for one simulation, but these predictions are of a sum of "
+            "problems. Predict and draw its terms one by one."
+        )
     if prediction.ts is not None:
         raise ValueError(
             "`ts` is for a simulation that has no times, but these predictions have "
@@ -153,14 +174,18 @@ def _with_times(prediction: Prediction, ts: Any) -> Prediction:
 
 def _at(place: tuple[int, ...], tree: PyTree) -> PyTree:
     """Summaries of one entry of a batch, whose axes follow those of quantiles."""
+    batches = [one.num_failed.shape for one in _summaries(tree)]
 
     def of_one(one: Summary) -> Summary:
         axes = one.num_failed.shape
+        if not axes and any(batches):
+            return one  # beside a batch, in a sum
         if len(place) != len(axes) or not all(
             -size <= i < size for i, size in zip(place, axes, strict=True)
         ):
             raise ValueError(
-                f"`entry` is {place}, but the batch axes besides the draws are {axes}."
+                f"`entry` is {place}, but the batch axes besides the draws are {axes}. "
+                "Those of a simulation that returns arrays are `(draws, T, ...)`."
             )
         ts = np.broadcast_to(one.ts, axes + one.ts.shape[-1:])
         quantiles = jax.tree.map(lambda leaf: leaf[:, *place], one.quantiles)
@@ -177,11 +202,13 @@ def _own_data(
     """Times and values of the data of a prediction, NaN where they do not count."""
     by_path = jax.tree_util.tree_flatten_with_path
     masks = {str(path): leaf for path, leaf in by_path(prediction.mask)[0]}
-    times = {str(path): one.ts for path, one in by_path(noisy, is_leaf=_is_summary)[0]}
+    sums = {str(path): one for path, one in by_path(noisy, is_leaf=_is_summary)[0]}
     found = {}
     for path, values in by_path(prediction.observed)[0]:
         counts = masks.get(str(path), True)
-        shown = np.where(counts, np.asarray(values, float), np.nan)[place]
+        shown = np.where(counts, np.asarray(values, float), np.nan)
+        one = sums[str(path)]
+        shown = shown if shown.shape == np.shape(one.mean) else shown[place]
         columns = by_component(shown, 1, label_of(path, (), "y"))
-        found |= {name: (times[str(path)], one) for name, one in columns.items()}
+        found |= {name: (one.ts, column) for name, column in columns.items()}
     return found

@@ -9,7 +9,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -30,7 +29,7 @@ from .inference import LINE, Step
 # Beyond so many entries chains take long, and a matrix of all correlations too.
 MOST_BY_NUTS, MOST_CORRELATED = 64, 1_000
 RANK, WIDTH = 16, 0.01
-NUM_STEPS, NUM_SAMPLES, RATE = 2_000, 8, 0.02
+NUM_STEPS, NUM_SAMPLES, RATE, SLOW = 2_000, 8, 0.02, 0.002
 # A network with weights of order one is linear over about as much; where its solves are
 # sharp, over less.
 WIDEST, NARROW = 0.1, 0.01
@@ -54,7 +53,7 @@ posterior = bjm.train.fit(
     ).value,
     {{start}},
     key=keys[1],
-    optimiser=optax.adam(optax.cosine_decay_schedule({RATE}, {NUM_STEPS})),
+    optimiser=optax.adam(optax.cosine_decay_schedule({{rate}}, {NUM_STEPS})),
     num_steps={NUM_STEPS},
 ).model"""
 # Of chains that go on from some which their own checks spoke against.
@@ -131,7 +130,13 @@ class Run:
             return start
         if self.steps[-1].complaints:
             finer = self._draws("nuts", nuts, ("posterior", chains), 3, **FINER)
-            chains = chains if finer is None else finer
+            if finer is None:
+                self.complaints = [
+                    *self.steps[-2].complaints,
+                    *self.steps[-1].complaints,
+                ]
+                return chains
+            chains = finer
         self.complaints = list(self.steps[-1].complaints)
         return chains
 
@@ -204,13 +209,17 @@ class Run:
             return None
         bounds = self._bounds(starts)
         best = max(bounds, key=bounds.__getitem__)
-        # A wide start leaves more to find, but is no better for being worse.
-        name = "start" if best == "narrow" and "start" in starts else best
-        posterior = self._train(starts[name], name)
-        if name != best:
-            found = {} if posterior is None else self._bounds({"posterior": posterior})
-            if not found.get("posterior", -np.inf) >= bounds[best]:
-                posterior = self._train(starts[best], best)
+        # A wider start than the best may lead further, and a rate may be too high.
+        first = "start" if best == "narrow" and "start" in starts else best
+        posterior = None
+        for name, rate in dict.fromkeys([(first, RATE), (best, RATE), (best, SLOW)]):
+            found = self._train(starts[name], name, rate)
+            posterior = posterior if found is None else found
+            if (
+                found is not None
+                and self._bounds({"posterior": found})["posterior"] >= (bounds[best])
+            ):
+                break
         return posterior
 
     def _bounds(self, posteriors: dict[str, JointPosterior]) -> dict[str, float]:
@@ -227,21 +236,27 @@ class Run:
         )
 
     def _train(
-        self, start: JointPosterior, name: str, *, may_fail: bool = True
+        self,
+        start: JointPosterior,
+        name: str,
+        rate: float = RATE,
+        *,
+        may_fail: bool = True,
     ) -> JointPosterior | Any:
         from ..._train import fit  # late, as most never train
 
         density, of_density = self.problem, "problem"
-        if free_means(start.model).size <= FEW_ENTRIES:
+        few = free_means(start.model).size <= FEW_ENTRIES
+        if few or not _goes_back(self.problem, start.model):
             density = ForwardGradient(density)
             of_density = "bjm.ForwardGradient(problem)"
         fitted = self._step(
-            VARIATIONAL.format(density=of_density, start=name),
+            VARIATIONAL.format(density=of_density, start=name, rate=rate),
             lambda: fit(
                 eqx.Partial(_negative_elbo, density),
                 start,
                 key=self.keys[1],
-                optimiser=optax.adam(optax.cosine_decay_schedule(RATE, NUM_STEPS)),
+                optimiser=optax.adam(optax.cosine_decay_schedule(rate, NUM_STEPS)),
                 num_steps=NUM_STEPS,
                 progress=self.progress,
             ),
@@ -344,6 +359,15 @@ def _negative_elbo(
         stick_the_landing=True,
     )
     return -bound.value
+
+
+def _goes_back(problem: AbstractProblem, model: PyTree) -> bool:
+    """Whether its gradient can be taken in reverse."""
+    try:
+        eqx.filter_eval_shape(eqx.filter_grad(problem), model)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 @eqx.filter_jit
