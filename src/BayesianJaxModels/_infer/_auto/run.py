@@ -29,7 +29,9 @@ from .inference import LINE, Step
 # Beyond so many entries chains take long, and a matrix of all correlations too.
 MOST_BY_NUTS, MOST_CORRELATED = 64, 1_000
 RANK, WIDTH = 16, 0.01
-NUM_STEPS, NUM_SAMPLES, RATE, SLOW = 2_000, 8, 0.02, 0.002
+NUM_STEPS, NUM_SAMPLES = 2_000, 8
+# The noise of steps adds up over the entries of a draw: beyond some, shorter ones.
+RATE, RATE_TIMES_SIZE, RATE_OF_LOW_RANK = 0.02, 1.3, 0.01
 # A network with weights of order one is linear over about as much; where its solves are
 # sharp, over less.
 WIDEST, NARROW = 0.1, 0.01
@@ -172,7 +174,7 @@ class Run:
             rank = min(RANK, size)
             start = JointPosterior.low_rank(model, rank, WIDTH)
             name = f"bjm.JointPosterior.low_rank(mode.model, {rank}, {WIDTH})"
-            posterior = self._train(start, name, may_fail=False)
+            posterior = self._train(start, name, RATE_OF_LOW_RANK, may_fail=False)
         self._engine(
             "diagnosis",
             ("diagnose", diagnose),
@@ -212,8 +214,9 @@ class Run:
         # A wider start than the best may lead further, and a rate may be too high.
         first = "start" if best == "narrow" and "start" in starts else best
         posterior = None
-        for name, rate in dict.fromkeys([(first, RATE), (best, RATE), (best, SLOW)]):
-            found = self._train(starts[name], name, rate)
+        rate = float(f"{min(RATE, RATE_TIMES_SIZE / free_means(model).size):.2g}")
+        for name, one in dict.fromkeys([(first, rate), (best, rate), (best, rate / 4)]):
+            found = self._train(starts[name], name, one)
             posterior = posterior if found is None else found
             if (
                 found is not None
