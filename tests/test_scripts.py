@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 from pathlib import Path
 
 import jax
@@ -14,6 +15,10 @@ from scipy.linalg import expm
 import BayesianJaxModels as bjm
 
 SCRIPTS = Path(__file__).parent / "scripts"
+as_users = pytest.mark.skipif(
+    not os.environ.get("COMPILE_AS_USERS"),
+    reason="trains long: minutes, and four times as many where XLA does not optimise",
+)
 
 
 def run(name, folder, monkeypatch):
@@ -31,6 +36,24 @@ def run(name, folder, monkeypatch):
 )
 def test_they_are_short(path):
     assert len(path.read_text().splitlines()) < 60
+
+
+def test_lynx_hare(tmp_path, monkeypatch):
+    """The published posterior, by Stan's own rule, in at most 45 lines."""
+    assert len((SCRIPTS / "lynx_hare.py").read_text().splitlines()) <= 45
+    data = SCRIPTS.parents[1] / "examples" / "data"
+    shutil.copy(data / "hudson_lynx_hare.csv", tmp_path)
+    names = run("lynx_hare", tmp_path, monkeypatch)
+    assert names["posterior"].trustworthy
+    path = data / "hudson_lynx_hare_reference.csv"
+    lines = [line for line in path.read_text().splitlines() if line[0] != "#"]
+    reference = np.genfromtxt(lines, delimiter=",", names=True, dtype=None)[:8]
+    rows = bjm.posterior_table(names["posterior"]).parameters
+    mean, stdv = (
+        np.concatenate([getattr(r, x) for r in rows]) for x in ("mean", "stdv")
+    )
+    assert np.all(np.abs(mean - reference["mean"]) < 0.25 * reference["sd"])
+    assert np.all(np.abs(np.log(stdv / reference["sd"])) < np.log(1.25))
 
 
 def test_three_compartments(tmp_path, monkeypatch):
@@ -59,10 +82,7 @@ def test_three_compartments(tmp_path, monkeypatch):
     np.testing.assert_allclose(median, exact, rtol=0.25)
 
 
-@pytest.mark.skipif(
-    not os.environ.get("COMPILE_AS_USERS"),
-    reason="two minutes as users have it, eight where XLA does not optimise",
-)
+@as_users
 def test_ragged_neural_ode(tmp_path, monkeypatch):
     """The oscillator is known, and so is its scatter, .05."""
     with pytest.warns(UserWarning, match="hold back data"):
@@ -90,6 +110,7 @@ def test_ragged_neural_ode(tmp_path, monkeypatch):
     assert 0.045 < np.mean(names["curves"].drawn.noise.value) < 0.065
 
 
+@as_users
 def test_recurrent_forecast(tmp_path, monkeypatch):
     """A noise of .1, and the truth that it hides, thirty steps ahead."""
     with pytest.warns(UserWarning, match="hold back data"):
