@@ -5,6 +5,7 @@ import re
 import warnings
 from importlib import import_module
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,6 +57,31 @@ def test_chains_that_their_checks_speak_against_go_on(monkeypatch):
     assert "    num_warmup=1000,\n    num_samples=2000,\n" in told
     ast.parse(told)
     assert_exact(found)
+
+
+def test_chains_that_would_take_long_are_not_begun(monkeypatch):
+    def weak(*args, **kwargs):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bjm.importance(*args, **kwargs, num_samples=100, num_rounds=1)
+
+    monkeypatch.setattr(module, "importance", weak)
+    monkeypatch.setattr(module, "NUM_STEPS", 300)
+    monkeypatch.setattr(module, "FEW_ENTRIES", 1)
+    monkeypatch.setattr(module, "LONG", 0.0)
+    found = bjm.infer(PROBLEM, MODEL, key=KEY)
+    assert not any("bjm.nuts" in step.call for step in found.steps)
+    assert isinstance(found.posterior, bjm.JointPosterior)
+    assert found.trustworthy  # by `diagnose`
+    assert_exact(found)
+
+    def doubtful(*args, **kwargs):
+        diagnosis = bjm.diagnose(*args, **kwargs)
+        return eqx.tree_at(lambda one: one.error, diagnosis, np.array(1.0))
+
+    monkeypatch.setattr(module, "diagnose", doubtful)
+    with pytest.warns(UserWarning, match=r"cannot tell.* NUTS would take \d+ minutes"):
+        bjm.infer(PROBLEM, MODEL, key=KEY)
 
 
 def test_complaints_of_chains_stay_where_longer_ones_fail(monkeypatch):

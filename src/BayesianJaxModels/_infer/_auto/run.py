@@ -9,17 +9,28 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..._check import AllFailedError
 from ..._model import free_means
-from ..._posterior import AbstractPosterior, DrawsPosterior, JointPosterior
+from ..._posterior import (
+    AbstractPosterior,
+    DrawsPosterior,
+    JointPosterior,
+    as_float64,
+)
 from ..._prior import Prior
 from ..._problem import AbstractProblem
 from .._importance.importance import importance
 from .._nuts.nuts import nuts
-from ..density import FEW_ENTRIES, ForwardGradient
+from ..density import (
+    FEW_ENTRIES,
+    FlatDensity,
+    ForwardGradient,
+    values_and_gradients,
+)
 from ..diagnose import FAULT, Diagnosis, diagnose
 from ..elbo import elbo
 from ..laplace import laplace
@@ -60,6 +71,9 @@ posterior = bjm.train.fit(
 ).model"""
 # Of chains that go on from some which their own checks spoke against.
 FINER = {"num_warmup": 1_000, "num_samples": 2_000, "target_acceptance": 0.95}
+# Chains in lock-step take so many steps, of 32 a draw at the least. Nobody waits for so
+# many seconds who did not ask for them.
+NUM_CHAINS, STEPS_OF_CHAINS, LONG = 4, 1_400 * 32, 300
 LONGEST = 240  # of what a warning or an error may say in the report
 MOST_STEPS = 5_000  # of a search of many entries, where `map_estimate` has 500
 
@@ -115,9 +129,11 @@ class Run:
         start, name = None, "fit"
         if free_means(mode.model).size <= MOST_BY_NUTS:
             start = self._laplace("fit", "problem", "mode", self.problem, mode)
+        fitted, doubts = None, []
         if start is None:
-            start, name = self.variational(mode), "posterior"
-            if method == "auto" and not self.complaints:
+            start = fitted = self.variational(mode)
+            name, doubts = "posterior", self.complaints
+            if method == "auto" and not doubts:
                 return start
         if method != "nuts":
             weighted = self._draws("importance", importance, (name, start), 1)
@@ -126,6 +142,14 @@ class Run:
                 start, name = weighted, "posterior"
             if method == "importance" or not self.complaints:
                 return start
+        minutes = self._minutes_of_chains(mode.model) if method == "auto" else 0
+        if minutes > 0:
+            if fitted is None:
+                fitted = self.variational(mode)
+                doubts = self.complaints
+            longer = f"Chains of NUTS would take {minutes:.0f} minutes or more."
+            self.complaints = [*doubts, longer] if doubts else []
+            return fitted
         chains = self._draws("nuts", nuts, (name, start), 2)
         if chains is None:
             self.complaints += self.steps[-1].complaints
@@ -141,6 +165,18 @@ class Run:
             chains = finer
         self.complaints = list(self.steps[-1].complaints)
         return chains
+
+    def _minutes_of_chains(self, model: PyTree) -> float:
+        """How long they would take; 0 where that is not long."""
+        density = FlatDensity(self.problem, model)
+        if density.entries.size <= FEW_ENTRIES:
+            return 0.0
+        points = np.tile(as_float64(density.entries), (NUM_CHAINS, 1))
+        values_and_gradients(density, points)  # compile
+        begin = time.perf_counter()
+        values_and_gradients(density, points)
+        seconds = STEPS_OF_CHAINS * (time.perf_counter() - begin)
+        return seconds / 60 if seconds > LONG else 0.0
 
     def _draws(
         self,
