@@ -135,7 +135,8 @@ class Run:
             name, doubts = "posterior", self.complaints
             if method == "auto" and not doubts:
                 return start
-        if method != "nuts":
+        # What `diagnose` weighed in vain, in `variational`, is not weighed again.
+        if method == "importance" or (method == "auto" and fitted is None):
             weighted = self._draws("importance", importance, (name, start), 1)
             self.complaints = list(self.steps[-1].complaints)
             if weighted is not None:
