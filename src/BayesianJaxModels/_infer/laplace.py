@@ -134,10 +134,10 @@ def _at_mode(
             where += f", above all in {', '.join(names)}"
         raise ValueError(
             "The log density must be curved downwards in every direction at the means "
-            f"of `model`, but {where}. "
-            "Start at a mode (`map_estimate`), and give every parameter a proper prior."
-            " Of a network take `problem.linearised(model)` in the place of `problem`, "
-            f"or pass `widest`.{noise}"
+            f"of `model`, but {where}. Start at a mode (`map_estimate`), and give "
+            "every parameter a proper prior. Of a network take "
+            "`problem.linearised(model)` in the place of `problem`, or pass `widest`."
+            f"{noise}"
         ) from None
     # A correlation-like matrix is inverted: entries differ by many magnitudes.
     scale = np.sqrt(np.diagonal(precision))

@@ -242,3 +242,15 @@ def test_training_that_loses_its_way_begins_again_from_a_narrower_start(monkeypa
 
     assert starts_of(1)[:2] == ["start", "narrow"]
     assert starts_of(2_000) == ["start"]
+
+
+def test_no_fit_is_worse_than_its_start(monkeypatch):
+    monkeypatch.setattr(module, "FEW_ENTRIES", 1)
+    monkeypatch.setattr(module, "NUM_STEPS", 20)
+    for name in ("RATE", "RATE_TIMES_SIZE"):
+        monkeypatch.setattr(module, name, 1e3)  # so high that training only harms
+    found = bjm.infer(PROBLEM, MODEL, key=KEY, method="variational")
+    assert [step.call for step in found.steps][-2] == "posterior = fit"
+    assert sum("train.fit" in step.call for step in found.steps) == 2
+    assert found.trustworthy
+    assert_exact(found)

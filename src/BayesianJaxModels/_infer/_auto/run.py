@@ -47,6 +47,7 @@ RATE, RATE_TIMES_SIZE, RATE_OF_LOW_RANK = 0.02, 1.3, 0.01
 # sharp, over less.
 WIDEST, NARROW = 0.1, 0.01
 NUM_TRIED = 64
+AS_GOOD = 0.1  # nats, which so many draws cannot tell
 # Fewer draws of equal weight say nothing of means and widths.
 FEW_DRAWS = 10
 BOUNDS = f"""\
@@ -250,17 +251,20 @@ class Run:
         best = max(bounds, key=bounds.__getitem__)
         # A wider start than the best may lead further, and a rate may be too high.
         first = "start" if best == "narrow" and "start" in starts else best
-        posterior = None
-        rate = float(f"{min(RATE, RATE_TIMES_SIZE / free_means(model).size):.2g}")
-        for name, one in dict.fromkeys([(first, rate), (best, rate), (best, rate / 4)]):
-            found = self._train(starts[name], name, one)
-            posterior = posterior if found is None else found
-            if (
-                found is not None
-                and self._bounds({"posterior": found})["posterior"] >= (bounds[best])
-            ):
-                break
-        return posterior
+        high = float(f"{min(RATE, RATE_TIMES_SIZE / free_means(model).size):.2g}")
+        tries = [(first, high), (best, high), (best, high / 4)]
+        for name, rate in dict.fromkeys(tries):
+            posterior = self._train(starts[name], name, rate)
+            if posterior is None:
+                continue
+            bound = self._bounds({"posterior": posterior})["posterior"]
+            if bound >= bounds[best] - AS_GOOD:
+                return posterior
+        return self._step(
+            f"posterior = {best}",
+            lambda: starts[best],
+            lambda found: "training found none that is better",
+        )
 
     def _bounds(self, posteriors: dict[str, JointPosterior]) -> dict[str, float]:
         """Their ELBOs, to be compared."""
