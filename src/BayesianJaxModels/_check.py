@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -135,17 +134,18 @@ def check_values(
 ) -> Float[Array, "*shape"]:
     """Return `array`, or raise a `ValueError` if its values are bad.
 
-    Under a JAX transformation it is a `RuntimeError`, when the compiled function runs.
+    Under a JAX transformation bad values are NaN instead: an error would be a call of
+    the host, and JAX keeps no program with one in its persistent cache.
     """
     if isinstance(is_bad, Tracer):
-        return eqx.error_if(array, is_bad, message)
+        return jnp.where(is_bad, jnp.nan, array)
     if is_bad:
         raise ValueError(message)
     return array
 
 
 def check_finite(name: str, array: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Return `array`, or raise as `check_values` does if it holds NaN or infinity."""
+    """Return `array`, or do as `check_values` does if it holds NaN or infinity."""
     # What JAX would compile, NumPy does at once.
     xp = jnp if isinstance(array, Tracer) else np
     is_bad = ~xp.all(xp.isfinite(array))

@@ -164,8 +164,36 @@ def test_steps_that_were_chosen_are_counted_from_the_start_and_end_with_the_solv
     far = diffrax.StepTo(jnp.array([1e4, 1e4 + 0.1], "float32"))
     found = stepped(far, start=1e4, end=end)
     assert found.ts[-1] == end
-    # One that ends elsewhere stays wrong, for diffrax to say so.
-    np.testing.assert_array_equal(stepped(chosen, start=64.0, end=3.0).ts[-1], 4.0)
+    # Those that end elsewhere, or do not run one way, are none.
+    assert np.isnan(stepped(chosen, start=64.0, end=3.0).ts).all()
+    turning = diffrax.StepTo(jnp.array([0.0, 2.0, 1.0, 4.0]))
+    assert np.isnan(stepped(turning).ts).all()
+    backwards = diffrax.StepTo(jnp.array([0.0, -1.0, -4.0]))
+    np.testing.assert_array_equal(stepped(backwards, end=-4.0).ts, [0.0, -1.0, -4.0])
+
+
+def test_steps_that_were_chosen_wrongly_are_an_error_or_a_failed_solve():
+    ts = np.arange(4.0)
+
+    def solve(steps):
+        controller = diffrax.StepTo(steps)
+        settings = {"args": 1.0, "stepsize_controller": controller}
+        return integrate(lambda t, y, rate: -rate * y, 1.0, ts, **settings)
+
+    for steps, ends in (
+        ([0.0, 0.5, 4.0], r"from 0.0 to 4.0, but the solve from 0.0 to 3.0"),
+        ([0.0, 2.0, 1.0, 3.0], "strictly increasing"),
+        ([1.0, 2.0, 3.0], r"from 1.0 to 3.0"),
+    ):
+        steps = jnp.asarray(steps)
+        with pytest.raises(ValueError, match=f"The times of `StepTo`.*{ends}"):
+            solve(steps)
+        found = jax.jit(solve)(steps)
+        assert not found.succeeded
+        assert np.isnan(found.ys).all()
+    good = jax.jit(solve)(jnp.linspace(0.0, 3.0, 31))
+    assert good.succeeded
+    np.testing.assert_allclose(good.ys, np.exp(-np.arange(4.0)), rtol=1e-5)
 
 
 def test_clipped_steps_keep_their_times_in_the_clock_of_the_user():

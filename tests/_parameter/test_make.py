@@ -80,8 +80,7 @@ def test_what_is_not_a_number_is_an_error(value, came):
 def test_what_is_not_finite_is_an_error(value):
     with pytest.raises(ValueError, match="`value` must be finite"):
         make_parameter(value)
-    with pytest.raises(RuntimeError, match="`value` must be finite"):
-        jax.block_until_ready(jax.jit(make_parameter)(jnp.asarray(value)))
+    assert np.isnan(jax.jit(make_parameter)(jnp.asarray(value)).value).all()
 
 
 def test_bad_settings_are_errors():

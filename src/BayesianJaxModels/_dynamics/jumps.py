@@ -5,9 +5,12 @@ from typing import Any
 import diffrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, PyTree
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, PyTree
 
+from ._patches.checks import KnownSteps
 from .clock import Span
 
 # Steps that end at the knots of an input, at most. Smooth inputs of a thousand knots
@@ -42,6 +45,33 @@ def step_to_jumps(
     return diffrax.ClipStepSizeController(controller, jump_ts=jumps)
 
 
+def check_steps(controller: diffrax.AbstractStepSizeController, span: Span) -> None:
+    """Raise a `ValueError` if steps were chosen that do not run through the times.
+
+    Where either is traced, the solve fails instead.
+    """
+    if not isinstance(controller, diffrax.StepTo):
+        return
+    ts, start, elapsed = controller.ts, span.start, span.elapsed
+    if any(isinstance(known, Tracer) for known in (ts, start, elapsed)):
+        return
+    for first, end in np.broadcast(start, elapsed[..., -1]):
+        steps = _since(controller, jnp.asarray(first), jnp.asarray(end)).ts
+        if np.isnan(steps[0]):
+            raise ValueError(
+                f"The times of `StepTo` run from {ts[0]} to {ts[-1]}, but the solve "
+                f"from {first} to {first + end}. They must be strictly increasing or "
+                "strictly decreasing, from the start of the solve to its end."
+            )
+
+
+def can_step(controller: diffrax.AbstractStepSizeController) -> Bool[Array, ""]:
+    """Whether steps that were chosen are in order, after `step_to_jumps`."""
+    if not isinstance(controller, diffrax.StepTo):
+        return jnp.array(True)
+    return jnp.isfinite(controller.ts[0])
+
+
 def _since(controller: Any, start: Float[Array, ""], end: Float[Array, ""]) -> Any:
     """The controller with its times counted from the start."""
 
@@ -53,7 +83,11 @@ def _since(controller: Any, start: Float[Array, ""], end: Float[Array, ""]) -> A
         # It has to end where the solve does, to the last digit.
         last = controller.ts[-1]
         close = jnp.isclose(last, (start + end).astype(last.dtype))
-        return diffrax.StepTo(ts.at[-1].set(jnp.where(close, end, ts[-1])))
+        ts = ts.at[-1].set(jnp.where(close, end, ts[-1]))
+        one_way = jnp.all(jnp.diff(ts) * jnp.sign(end) > 0)
+        # With NaN there is one step, and no loop without an end.
+        is_right = (ts[0] == 0) & one_way & close
+        return KnownSteps(jnp.where(is_right, ts, jnp.nan))
     if isinstance(controller, diffrax.ClipStepSizeController):
         inner = _since(controller.controller, start, end)
         return diffrax.ClipStepSizeController(

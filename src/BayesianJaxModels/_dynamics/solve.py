@@ -14,6 +14,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
 from .._check import is_float_array
 from .._gradient import all_finite, guard_gradient
 from .._model import check_model, has_values
+from ._patches.checks import diffeqsolve
 from ._patches.controller import RejectInfinite
 from ._patches.implicit import call_with_finite_tangents
 from ._patches.newton import without_lapack
@@ -21,7 +22,7 @@ from ._patches.stages import write_out_stages
 from .arguments import AxisOfArrays, check_batch, check_derivative, check_state
 from .clock import Clock, UsersTime, read_clock, warn_of_early_start
 from .event import read_with_end, save_with_end, with_users_words
-from .jumps import step_to_jumps
+from .jumps import can_step, check_steps, step_to_jumps
 from .trajectory import Trajectory
 
 # What float32 holds over a solve of many steps, and what a log density needs: on noisy
@@ -256,6 +257,7 @@ class Solve(eqx.Module):
                 "The vector field must be callable as `(t, y, args)`, but is a "
                 f"{type(vector_field).__name__}."
             )
+        check_steps(self.stepsize_controller, span)
         y0 = check_state(self.y0(model) if callable(self.y0) else self.y0)
         args, args_axes, batched = self.args, self.args_axes, self.batched
         if batched:
@@ -293,7 +295,7 @@ class Solve(eqx.Module):
             users_time = UsersTime(span.start, span.jump_ts)
             saveat = diffrax.SaveAt(ts=span.elapsed)
             with jax.default_matmul_precision("highest"):
-                solution = diffrax.diffeqsolve(
+                solution = diffeqsolve(
                     diffrax.ODETerm(_Call(implicit)),
                     solver,
                     t0=jnp.zeros_like(end),
@@ -312,9 +314,8 @@ class Solve(eqx.Module):
             ys, end = solution.ys, None
             if event:
                 ys, end = read_with_end(solution, span.elapsed, users_time)
-            (ys, end), result = _fail_unless(
-                span.is_valid & is_finite, (ys, end), solution.result
-            )
+            is_valid = span.is_valid & is_finite & can_step(controller)
+            (ys, end), result = _fail_unless(is_valid, (ys, end), solution.result)
             return ys, result, solution.stats["num_steps"], None, end
 
         if batched and not self.shared_steps:

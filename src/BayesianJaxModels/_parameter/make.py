@@ -55,10 +55,10 @@ def make_parameter(
         TypeError: If `value`, `stdv` or `init_raw_stdv` is not made of real numbers, or
             `param_type` is not a parameter type, or `support` is something else.
         ValueError: If an entry of `value` or `init_raw_stdv` is not finite (under
-            `jax.jit`, a `RuntimeError` when it runs), `value` is not inside of
-            `support` (under `jax.jit`, it is NaN), both widths are given, a width or an
-            end has a shape that does not fit, or `stdv` is too small (under `jax.jit`,
-            the widths are NaN).
+            `jax.jit`, all are NaN), `value` is not inside of `support` (under
+            `jax.jit`, it is NaN), both widths are given, a width or an end has a shape
+            that does not fit, or `stdv` is too small (under `jax.jit`, the widths are
+            NaN).
         NotImplementedError: If `stdv` is given and a type of your own has no
             `with_stdv`.
 

@@ -87,7 +87,7 @@ class MultivariateGaussianParameter(AbstractLocationScale):
             TypeError: If `value` or `covariance` is not made of real numbers.
             ValueError: If the shapes do not fit, or `covariance` is not symmetric, not
                 positive definite, or so narrow that the diagonal of its Cholesky factor
-                is not above 1e-4 (under `jax.jit`, a `RuntimeError` when it runs).
+                is not above 1e-4 (under `jax.jit`, the widths are NaN).
         """
         mean = as_float_array(value)
         covariance = as_float_array(covariance, "covariance").astype(mean.dtype)

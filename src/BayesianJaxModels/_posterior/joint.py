@@ -136,7 +136,7 @@ class JointPosterior(AbstractPosterior):
 
         Raises:
             ValueError: If the shape does not fit, or `covariance` is not symmetric and
-                positive definite (under `jax.jit`, a `RuntimeError` when it runs).
+                positive definite (under `jax.jit`, all draws are NaN).
         """
         standard, basis, is_right = _whitening(
             model, as_float_array(covariance, "covariance")

@@ -25,7 +25,8 @@ class MixturePosterior(AbstractMixture):
 
     Raises:
         ValueError: If the models of two components differ in structure, names or
-            shapes, or the weights do not fit.
+            shapes, or the weights do not fit (under `jax.jit`, where they are not
+            finite and positive, they and the density are NaN).
 
     Example:
         ```python
