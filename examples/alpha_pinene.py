@@ -121,7 +121,7 @@ print("\nsds of rates, five over least squares:", (of_five / BEST_SD).round(2))
 print("sds of rates, three over five:        ", (of_three / of_five).round(2))
 
 # %%
-figure, axes = plt.subplots(2, 3, figsize=(10, 5))
+figure, axes = plt.subplots(2, 3, figsize=(10, 4.5))
 *panels, aside = axes.flat
 for name, colour in (("taken for three", "C1"), ("taken for five", "C0")):
     plot.trajectories(

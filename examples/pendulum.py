@@ -106,7 +106,7 @@ print(f"The log evidence of the right equation is higher by {gap:.1f} nats")
 # last angle lies in the band that should hold 90 % of it?
 
 # %%
-figure, axes = plt.subplots(2, 1, figsize=(8.4, 5))
+figure, ax = plt.subplots(figsize=(8.1, 3.8))
 held = {}
 for i, name in enumerate(models):
     forecast = bjm.predict(
@@ -119,20 +119,23 @@ for i, name in enumerate(models):
     ahead = forecast.observables[:, later > 10]
     found = bjm.calibration.coverage(ahead, truth[later > 10], levels=[0.9])
     held[name] = found.pointwise[0]
-    plot.prediction(
-        forecast,
-        data=(seen_at, angles),
-        forecast_from=10,
-        ax=axes[i],
+    plot.trajectories(
+        forecast.observables,
+        ts=later,
+        draws=0,
+        ax=ax,
         labels=["angle (rad)"],
         colour=f"C{i}",
         legend=False,
     )
-    axes[i].plot(later, truth, "k--", lw=1, label="truth")
-    axes[i].legend(loc="upper left", bbox_to_anchor=(1, 1))
-    title = f"{name}: the dark band holds {100 * held[name]:.0f} % of the swing to come"
-    axes[i].set(title=title, xlabel="time (s)")
-    print(title)
+    label = f"{name}: 90 % band holds {100 * held[name]:.0f} % of the swing to come"
+    ax.lines[-1].set_label(label)
+    print(label)
+ax.plot(later, truth, "k--", lw=1, label="truth")
+ax.plot(seen_at, angles, "ko", ms=3.5, label="data")
+ax.axvspan(10, 20, color="0.92", zorder=0)
+ax.set(title="A pendulum, seen for 10 s and then forecast (grey)", xlabel="time (s)")
+figure.legend(handles=ax.lines, loc="outside lower center", ncols=2)
 common.save("pendulum")
 
 # %% [markdown]
