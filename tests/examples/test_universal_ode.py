@@ -40,13 +40,14 @@ def test_the_forecast_is_near_the_truth(example):
 
 
 def test_the_terms_are_near_the_truth(example):
-    """Along the cuts, within what was seen."""
+    """Along the cut, within what was seen: what prey lose and predators gain."""
     grid, seen = example["grid"], slice(5, 45)
-    for name, true_term in (("U", -0.5 * grid * 1.5), ("V", 0.35 * 2.0 * grid)):
-        draws = np.asarray(example[name])
-        assert draws.shape == (50, 61)
-        middle = np.median(draws, axis=0)
-        np.testing.assert_allclose(middle[seen], true_term[seen], atol=0.6)
+    draws = np.asarray(example["at_grid"])
+    assert draws.shape == (50, 61, 2)
+    middle = np.median(draws, axis=0)
+    for i, effect in enumerate([-0.5, 0.35]):
+        true_term = effect * grid * 1.5
+        np.testing.assert_allclose(middle[seen, i], true_term[seen], atol=0.6)
 
 
 def test_shares_are_those_of_the_bands(example):
