@@ -44,38 +44,30 @@ def truly_lacks(q, v):
 
 
 def test_truth_is_that_of_the_equation(example):
-    """And how far it goes, by SciPy; of the known runs as long as they are read."""
-    new = example["new_forces"]
+    """By SciPy; the last runs have the forces of those before, twice as strong."""
     sizes = [0.8, 1.3, 0.5, 1.1, 0.7, 1.3, 0.9, 1.2]
-    np.testing.assert_allclose(example["forces"].std(axis=0), sizes)
-    np.testing.assert_allclose(new.std(axis=0), 0.8)
-    forces = np.concatenate([example["forces"], new, 2 * new], axis=1)
+    forces = np.asarray(example["all_forces"])
+    np.testing.assert_allclose(forces.std(axis=0), [*sizes, *[0.8] * 8, *[1.6] * 8])
+    np.testing.assert_allclose(forces[:, 16:], 2 * forces[:, 8:16])
     positions = solve(forces, truly_lacks)[0]
-    names = ("truth", "new_truth", "strong_truth")
-    found = np.concatenate([example[name] for name in names], axis=1)
-    np.testing.assert_allclose(found, positions, atol=2e-3)
-    far = np.abs(positions)
-    far[:, :8] *= np.arange(41)[:, None] / 2 <= np.linspace(6, 16, 8)
-    wanted = far.reshape(-1, 3, 8).max(axis=(0, 2))
-    np.testing.assert_allclose([*example["reach"].values()], wanted, atol=2e-3)
-    is_read = example["is_read"]
-    noise = (example["readings"] - example["truth"])[is_read]
+    np.testing.assert_allclose(example["truth"], positions, atol=2e-3)
+    is_read = np.arange(41)[:, None] / 2 <= np.linspace(6, 16, 8)
+    assert np.array_equal(~np.isnan(example["readings"]), is_read)
+    noise = (example["readings"] - example["truth"][:, :8])[is_read]
     assert 0.17 < noise.std() < 0.23
 
 
 def test_shares_are_those_of_the_bands(example):
-    shares = []
-    names = [("seen", "truth"), ("new", "new_truth"), ("strong", "strong_truth")]
-    for name, truth in names:
-        draws = np.asarray(example[name].observables, float)
-        assert draws.shape == (4, 41, 8)
-        assert example[name].num_failed == 0
-        low, high = np.quantile(draws, (0.05, 0.95), axis=0)
-        is_held = (low <= example[truth]) & (example[truth] <= high)
-        counts = example["is_read"] if name == "seen" else np.full((41, 8), True)
-        # At the start, where all are at rest, rounding may decide.
-        shares.append(is_held[counts].mean())
-    np.testing.assert_allclose([*example["held"].values()], shares, atol=0.03)
+    draws, truth = np.asarray(example["positions"], float), example["truth"]
+    assert draws.shape == (4, 41, 24)
+    assert example["found"].num_failed == 0
+    low, high = np.quantile(draws, (0.05, 0.95), axis=0)
+    is_held = (low <= truth) & (truth <= high)
+    shares = [is_held[:, runs].mean() for runs in example["kinds"].values()]
+    # At the start, where all are at rest, rounding may decide.
+    parts = [slice(0, 8), slice(8, 16), slice(16, 24)]
+    assert list(example["kinds"].values()) == parts
+    np.testing.assert_allclose(example["coverage"].pointwise, shares[2:], atol=0.03)
     # Four networks of few steps hold little, and less where they have not been.
     assert 0 < shares[2] < shares[0] < 0.5
     fit = example["fit"]
@@ -92,7 +84,7 @@ def test_motion_is_that_of_the_equation(example, of_network):
     spring = example["Spring"](network)
     ys = bjm.integrate(
         spring if of_network else example["true_field"],
-        example["AT_REST"],
+        (np.zeros(8), np.zeros(8)),
         example["times"],
         args=jnp.asarray(forces),
         stepsize_controller=diffrax.ConstantStepSize(),
