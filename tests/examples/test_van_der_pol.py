@@ -9,6 +9,9 @@ from scipy.stats import norm
 
 import BayesianJaxModels as bjm
 
+# A few steps of a search end anywhere.
+pytestmark = pytest.mark.filterwarnings("ignore:.*search")
+
 
 @pytest.fixture(scope="module")
 def example(run_small):
@@ -34,10 +37,8 @@ def test_what_it_says_of_the_forecast_is_so(example):
     low, high = np.quantile(ys, (0.05, 0.95), axis=0)
     held = (low <= truth) & (truth <= high)
     shares = held[:50].mean(), held[50:].mean()
-    at_90 = example["at_90"]
-    assert example["levels"][at_90] == pytest.approx(0.9)
     # Beside a band's end an entry may be on either side.
-    found = example["seen"][at_90], example["ahead"][at_90]
+    found = example["seen"], example["ahead"]
     np.testing.assert_allclose(found, shares, atol=0.0101)
 
 
@@ -49,20 +50,16 @@ def test_members_count_by_their_bounds(example):
 
 
 def test_density_is_the_models(example):
-    """Half the squares and the rest make the density, written out again."""
+    """The prior and the normal density of the data, written out again."""
     field = bjm.NeuralVectorField(2, width=16, depth=1, key=jax.random.key(0))
     noise = bjm.make_parameter(np.exp(-1.2), support="positive")
     model = example["Oscillator"](field, bjm.make_parameter([1.0, -0.5]), noise)
     value = eqx.filter_jit(example["problem"])(model)
-    residuals = eqx.filter_jit(example["residuals"])(model)
-    halves = example["log_rest"](model) - np.sum(np.square(residuals)) / 2
-    constant = -100 * 0.5 * np.log(2 * np.pi)
-    np.testing.assert_allclose(value, halves + constant, rtol=1e-5)
     scales = {"layers[0].W": 0.3, "layers[0].b": 0.3, "layers[1].W": 3.0}
     expected = norm.logpdf([1.0, -0.5], scale=3.0).sum() + norm.logpdf(-1.2, -1.5, 0.5)
     for name, parameter in bjm.get_parameters(field).items():
         scale = scales.get(name.removeprefix("mlp."), 1.0)
         expected += norm.logpdf(parameter.mean, scale=scale).sum()
-    solved = example["solve"](model).ys
+    solved = example["problem"].simulate(model).ys
     expected += norm.logpdf(example["data"], solved, np.exp(-1.2)).sum()
     np.testing.assert_allclose(value, expected, rtol=1e-5)
