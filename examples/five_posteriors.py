@@ -9,7 +9,6 @@
 # %%
 import time
 import warnings
-from typing import Any
 
 import common
 import jax
@@ -19,6 +18,7 @@ import numpy as np
 import optax
 
 import BayesianJaxModels as bjm
+from BayesianJaxModels import plot
 from BayesianJaxModels.likelihoods import NormalLikelihood
 from BayesianJaxModels.priors import LogNormal
 
@@ -29,7 +29,7 @@ num_cells = 20 if small else 40  # of the grid, along each axis
 
 data = common.read_columns("theophylline_subject_4.csv")
 hours, measured = data["hour"], data["concentration"]  # mg per litre
-used, later = slice(1, 8), slice(8, None)
+used = slice(1, 8)
 
 # %% [markdown]
 # From the gut the drug goes into the blood at the rate `ka`, and from there the body
@@ -60,12 +60,11 @@ class OneCompartment(bjm.Module):
 
 usual = np.array([1.0, 0.5, 0.04, 0.4])
 model = OneCompartment(bjm.make_parameter(usual, stdv=0.2, support="positive"))
-prior = bjm.Prior(default=LogNormal(np.log(usual), [1.0, 0.5, 1.0, 0.7]))
 problem = bjm.Problem(
     lambda drawn: drawn.concentration(hours[used]),
     likelihood=lambda drawn: NormalLikelihood(drawn.unknowns.value[3]),
     observations=measured[used],
-    prior=prior,
+    prior=bjm.Prior(default=LogNormal(np.log(usual), [1.0, 0.5, 1.0, 0.7])),
 )
 
 # %% [markdown]
@@ -90,125 +89,91 @@ exact = bjm.DrawsPosterior(model, evenly.draws, log_density)
 # a wide distribution and weights the draws; *NUTS* is a Markov chain.
 
 # %%
-mode = bjm.map_estimate(problem, model, key=keys[2], prior=prior).model
+mode = bjm.map_estimate(problem, model, key=keys[2], prior=problem.prior).model
 rough = bjm.laplace(problem, mode)
 
 
 def maximise_elbo(start, key):
-    return bjm.train.fit(
-        lambda posterior, key: (
-            -bjm.elbo(posterior, problem, prior=None, key=key, num_samples=64).value
-        ),
-        start,
-        key=key,
-        optimiser=optax.adam(optax.cosine_decay_schedule(0.05, num_steps)),
-        num_steps=num_steps,
-    ).model
+    def loss(posterior, key):
+        return -bjm.elbo(posterior, problem, prior=None, key=key, num_samples=64).value
+
+    optimiser = optax.adam(optax.cosine_decay_schedule(0.05, num_steps))
+    fit = bjm.train.fit(loss, start, key=key, optimiser=optimiser, num_steps=num_steps)
+    return fit.model
 
 
-posteriors: dict[str, Any] = {}
-seconds = {}
-
-
-def fit(name, method):
-    begin = time.perf_counter()
-    posteriors[name] = method()
-    seconds[name] = time.perf_counter() - begin
-
-
-fit("mean field", lambda: maximise_elbo(mode, keys[3]))
-fit("linear response", lambda: bjm.linear_response(problem, posteriors["mean field"]))
-fit("full covariance", lambda: maximise_elbo(rough, keys[4]))
-fit("importance", lambda: bjm.importance(problem, rough, key=keys[5]))
-fit("NUTS", lambda: bjm.nuts(problem, rough, key=keys[6]))
+posteriors = {}
+methods = {
+    "mean field": lambda: maximise_elbo(mode, keys[3]),
+    "linear response": lambda: bjm.linear_response(problem, posteriors["mean field"]),
+    "full covariance": lambda: maximise_elbo(rough, keys[4]),
+    "importance": lambda: bjm.importance(problem, rough, key=keys[5]),
+    "NUTS": lambda: bjm.nuts(problem, rough, key=keys[6]),
+}
 
 # %% [markdown]
 # Does each know how good it is? Methods that draw report on themselves. For the others
 # `diagnose` compares their means and widths with those of weighted draws. It need not
-# search for other modes: there is one, as the grid shows.
-
-# %%
-verdicts = {}
-for name, posterior in posteriors.items():
-    if name in ("importance", "NUTS"):
-        complaints = posterior.diagnostics.complaints()
-        verdicts[name] = "fault found" if complaints else "no fault found"
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a fault: printed below
-            found = bjm.diagnose(problem, posterior, key=keys[7], num_searches=0)
-        verdicts[name] = found.verdict
-    print(f"{name}: {seconds[name]:.1f} s, {verdicts[name]}")
-
-# %% [markdown]
-# Beside the exact posterior: by how many of its sds a mean of the logarithms is off,
-# what the sds are as a share of the right ones, and the 90 % band of the next day.
+# search for other modes: there is one, as the grid shows. Beside the exact posterior:
+# by how many of its sds a mean of the logarithms is off, what the sds are as a share of
+# the right ones, and the 90 % band of the next day.
 
 # %%
 times = np.linspace(0.0, hours[-1], 60)
 
 
-def unknowns_and_curve(drawn):
-    return drawn.unknowns.mean, drawn.concentration(times)
-
-
 def draws_of(posterior):
     return bjm.map_posterior(
-        unknowns_and_curve, posterior, key=keys[8], num_samples=num_draws
+        lambda drawn: (drawn.unknowns.mean, drawn.concentration(times)),
+        posterior,
+        key=keys[8],
+        num_samples=num_draws,
     )
+
+
+def verdict_on(posterior):
+    if isinstance(posterior, bjm.DrawsPosterior):
+        found = posterior.diagnostics.complaints()
+        return "fault found" if found else "no fault found"
+    with warnings.catch_warnings(action="ignore"):  # of a fault: printed below
+        return bjm.diagnose(problem, posterior, key=keys[7], num_searches=0).verdict
 
 
 exact_logs, exact_curves = draws_of(exact)
 exact_band = np.quantile(exact_curves, [0.05, 0.95], axis=0)
-results = {}
 print(f"exactly, {exact_band[0, -1]:.2f} to {exact_band[1, -1]:.2f} mg/l the next day")
-for name, posterior in posteriors.items():
-    logs, curves = draws_of(posterior)
+results, verdicts = {}, {}
+for name, method in methods.items():
+    begin = time.perf_counter()
+    posteriors[name] = method()
+    seconds = time.perf_counter() - begin
+    verdicts[name] = verdict_on(posteriors[name])
+    logs, curves = draws_of(posteriors[name])
     z = (logs.mean(axis=0) - exact_logs.mean(axis=0)) / exact_logs.std(axis=0)
     ratio = logs.std(axis=0) / exact_logs.std(axis=0)
     band = np.quantile(curves, [0.05, 0.5, 0.95], axis=0)
-    results[name] = {"logs": logs, "z": z, "ratio": ratio, "band": band}
+    results[name] = {"z": z, "ratio": ratio, "band": band}
     print(
-        f"{name}: means off by up to {abs(z).max():.2f} sd, sds {ratio.min():.2f} to "
-        f"{ratio.max():.2f}, {band[0, -1]:.2f} to {band[2, -1]:.2f} mg/l"
+        f"{name}: {seconds:.1f} s, {verdicts[name]}, means off by up to "
+        f"{abs(z).max():.2f} sd, sds {ratio.min():.2f} to {ratio.max():.2f}, "
+        f"{band[0, -1]:.2f} to {band[2, -1]:.2f} mg/l the next day"
     )
 
 # %%
-figure = plt.figure(figsize=(10, 5.4))
-halves = figure.add_gridspec(2, 1)
-above = figure.add_subfigure(halves[0])
-above.suptitle("The exact posterior (grey), and draws by each of five methods (blue)")
-panels = above.subplots(1, 5, sharex=True, sharey=True)
-for axes, (name, found) in zip(panels, results.items(), strict=True):
-    style = {"marker": "s", "ls": "", "mew": 0, "antialiased": False}
-    some, others = np.exp(found["logs"][:200]), np.exp(exact_logs[:500])
-    axes.plot(others[:, 1], others[:, 2], color="0.8", ms=3, **style)
-    axes.plot(some[:, 1], some[:, 2], color="C0", ms=2, **style)
-    axes.set(xlabel="volume (l/kg)", xlim=(0.1, 0.75), ylim=(0, 0.11))
-    axes.set_title(name, fontsize=10)
-panels[0].set_ylabel("clearance (l/h/kg)")
-
-left, right = figure.add_subfigure(halves[1]).subplots(1, 2)
-left.fill_between(times, *exact_band, color="0.8", lw=0, label="exact, 90 %")
-left.plot(hours[used], measured[used], "ko", ms=4, label="samples that are used")
-left.plot(hours[later], measured[later], "ko", ms=4, mfc="w", label="later samples")
-left.set(xlabel="hours after the dose", ylabel="theophylline (mg/l)", ylim=(0, 10))
-left.set_title("What seven hours leave open")
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+plot.trajectories(
+    exact_curves, ts=times, ax=left, draws=0, data=(hours, measured), colour="0.4"
+)
+left.axvline(hours[7], color="k", ls=":", label="last sample that is used")
+left.set(xlabel="hours after the dose", ylabel="theophylline (mg/l)")
+left.set_title("What seven hours leave open, exactly")
 left.legend()
-right.axvspan(*exact_band[:, -1], color="0.8", lw=0, label="exact, 90 %")
-for row, (name, found) in enumerate(results.items()):
-    low, median, high = found["band"][:, -1]
-    bad = verdicts[name] != "no fault found"
-    right.plot(
-        [low, high],
-        [row, row],
-        lw=6,
-        solid_capstyle="butt",
-        color="C3" if bad else "C0",
-    )
-    right.plot(median, row, "wo", ms=4)
+low, median, high = np.array([found["band"][:, -1] for found in results.values()]).T
+colours = ["C0" if said == "no fault found" else "C3" for said in verdicts.values()]
+right.axvspan(*exact_band[:, -1], color="0.85", lw=0, label="exact, 90 %")
+right.barh(list(results), high - low, height=0.3, left=low, color=colours)
+right.plot(median, list(results), "wo", ms=4)
 right.axvline(measured[-1], color="k", ls=":", label="measured")
-right.set_yticks(range(5), list(results))
 right.invert_yaxis()
 right.set(xlabel=f"theophylline after {hours[-1]:.0f} hours (mg/l)", xlim=(0, 6))
 right.set_title("The next day, 90 % (red: a check finds a fault)")
@@ -219,7 +184,7 @@ common.save("five_posteriors")
 # Mean field has the middle about right, and is far too sure of what nobody measured:
 # the next day. Correlations mend much of that, but a normal distribution of logarithms
 # does not bend, and `diagnose` looks at means and widths, not at the shape. Draws
-# bend, and for four unknowns they cost no more. With hundreds of unknowns importance
-# sampling fails, and says so, and chains take long. Then the cheap fit is what there
-# is: enough for the middle, and for a band where `diagnose` finds no fault. No method
-# knows whether the equations and the prior are right.
+# bend, and for four unknowns importance sampling even takes the least time. With
+# hundreds of unknowns it fails, and says so, and chains take long. Then the cheap fit
+# is what there is: enough for the middle, and for a band where `diagnose` finds no
+# fault. No method knows whether the equations and the prior are right.

@@ -8,8 +8,8 @@
 #
 # Nothing is fitted here: growth `r`, capacity and the share now are log-normal, as wide
 # and as correlated as a fit might leave them. In nearly all draws the stock recovers;
-# where growth and capacity are low together it collapses. How likely is that? Nobody has
-# to hold a million solves: they are made, counted and dropped chunk by chunk.
+# where growth and capacity are low together it collapses. How likely is that? A million
+# solves need no room in memory: they are made, counted and dropped chunk by chunk.
 
 # %%
 import argparse
