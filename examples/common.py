@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -24,6 +25,8 @@ STYLE: Any = {
 def start(description: str) -> bool:
     """Read the options of a script, and set the style of pictures.
 
+    With `--cache FOLDER`, JAX keeps compiled programs in a folder.
+
     Returns:
         Whether the script was asked to be quick, by `--small`: with fewer draws and
         steps, to see that it runs.
@@ -33,8 +36,18 @@ def start(description: str) -> bool:
     parser.add_argument(
         "--small", action="store_true", help="fewer draws and steps, to try it out"
     )
+    parser.add_argument(
+        "--cache",
+        metavar="FOLDER",
+        help="keep what is compiled there, for the next run to start sooner",
+    )
     # A notebook has arguments of its own.
-    return parser.parse_known_args()[0].small
+    options = parser.parse_known_args()[0]
+    if options.cache is not None:
+        jax.config.update("jax_compilation_cache_dir", options.cache)
+        # JAX would leave out what compiles within a second.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    return options.small
 
 
 def read_columns(name: str) -> dict[str, np.ndarray]:

@@ -129,7 +129,7 @@ def test_what_is_no_real_number_is_named():
         ("text", "'text'."),
         ([[1.0], [1.0, 2.0]], "[[1.0], [1.0, 2.0]]."),
         (np.array([True, False]), "dtype bool with shape (2,)."),
-        (1j * np.ones(3), "dtype complex64 with shape (3,)."),
+        (1j * np.ones(3), "dtype complex128 with shape (3,)."),
         (jax.random.key(0), "dtype key<fry> with shape ()."),
     ):
         with pytest.raises(TypeError, match=exactly(wanted + came)):
@@ -248,3 +248,36 @@ def test_where_all_failed_either_kind_of_error_is_caught():
     for kind in (RuntimeError, ValueError):
         with pytest.raises(kind, match="no draw is left"):
             raise check.AllFailedError("no draw is left")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "bool"])
+def test_arrays_of_numpy_come_to_jax_as_jax_would_take_them(dtype):
+    given = np.ones((2, 3), dtype)
+    found = check.as_jax(given)
+    assert isinstance(found, jax.Array)
+    assert found.dtype == jnp.asarray(given).dtype
+    np.testing.assert_array_equal(found, given)
+    assert check.as_jax(given, "float32").dtype == "float32"
+    assert check.home_of(given) is check.home_of(given[0, 0]) is np
+    assert check.home_of(found) is jnp
+
+
+def test_what_a_user_gave_may_change_afterwards():
+    given = np.array([1.0, 2.0], "float32")
+    taken = check.as_float_array(given)
+    given[:] = 5.0
+    np.testing.assert_array_equal(taken, [1.0, 2.0])
+
+
+def test_what_is_known_is_evaluated_where_something_else_is_traced():
+    constant = jnp.ones(2)
+
+    @jax.jit
+    def traced(x):
+        with check.evaluated():
+            known = float(jnp.sum(constant))
+        return known * x
+
+    assert traced(1.5) == 3.0
+    with check.evaluated():
+        assert float(jnp.sum(constant)) == 2.0

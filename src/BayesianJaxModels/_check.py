@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -32,9 +33,33 @@ class AllFailedError(RuntimeError, ValueError):
     """
 
 
-def are_positive(values: Float[Array, "*shape"]) -> Bool[Array, "*shape"]:
+def home_of(array: Any) -> Any:
+    """The module for an array: NumPy's, which compiles nothing, for what it holds."""
+    return jnp if isinstance(array, jax.Array) else np
+
+
+def as_jax(array: Any, dtype: Any = None) -> Array:
+    """What NumPy holds in JAX, in a dtype that JAX has.
+
+    `jnp.asarray` compiles a program for every shape.
+    """
+    array = np.asarray(array, dtype)
+    return jax.device_put(np.asarray(array, jax.dtypes.canonicalize_dtype(array.dtype)))
+
+
+def evaluated() -> AbstractContextManager:
+    """Evaluate what is known, also where something else is traced.
+
+    Only there: under `jax.ensure_compile_time_eval` each operation is compiled by
+    itself.
+    """
+    is_tracing = isinstance(as_jax(0.0), Tracer)
+    return jax.ensure_compile_time_eval() if is_tracing else nullcontext()
+
+
+def are_positive(values: Float[ArrayLike, "*shape"]) -> Bool[ArrayLike, "*shape"]:
     """Which entries are positive and finite."""
-    return (values > 0) & jnp.isfinite(values)
+    return (values > 0) & home_of(values).isfinite(values)
 
 
 def as_positive(
@@ -99,15 +124,28 @@ def as_float_array(value: Any, name: str = "value") -> Float[Array, "..."]:
     if value is None:
         raise TypeError(f"{wanted}, but got None.")
     try:
-        array = jnp.asarray(value)
+        array = value if isinstance(value, jax.Array) else _in_numpy(value)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{wanted}, but got {value!r}.") from error
-    if jnp.issubdtype(array.dtype, jnp.floating):
-        # Not weakly typed, as a Python number is: it would be compiled for again.
-        return jnp.asarray(array, array.dtype)
-    if jnp.issubdtype(array.dtype, jnp.integer):
-        return array.astype(float)
-    raise TypeError(f"{wanted}, but got dtype {array.dtype} with shape {array.shape}.")
+    is_integer = jnp.issubdtype(array.dtype, jnp.integer)
+    if not is_integer and not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(
+            f"{wanted}, but got dtype {array.dtype} with shape {array.shape}."
+        )
+    if isinstance(array, np.ndarray):
+        return as_jax(array.astype(float) if is_integer else array)
+    # Not weakly typed, as a Python number is: it would be compiled for again.
+    return array.astype(float) if is_integer else jnp.asarray(array, array.dtype)
+
+
+def _in_numpy(value: Any) -> Any:
+    """A copy in NumPy, or where something in a list is traced in JAX."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
+        return jnp.asarray(value)
+    array = np.array(value)
+    if array.dtype.kind in "OSU":
+        raise TypeError("There are other things than numbers.")
+    return array
 
 
 def check_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
@@ -167,7 +205,9 @@ def matching_width(
     """Unconstrained widths in the shape and dtype of `mean`, if they fit it."""
     width = as_float_array(raw_width, "init_raw_stdv")
     check_broadcast("init_raw_stdv", width, mean.shape)
-    return jnp.full_like(mean, width)
+    if isinstance(mean, Tracer) or isinstance(width, Tracer):
+        return jnp.full_like(mean, width)
+    return as_jax(np.broadcast_to(np.asarray(width), mean.shape), mean.dtype)
 
 
 def check_key(key: Any, name: str = "key") -> Any:

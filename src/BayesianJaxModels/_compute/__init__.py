@@ -12,6 +12,7 @@ from .processes import (
     gather_shares as gather_shares,
     share_of_process as share_of_process,
 )
+from .program import one_program as one_program
 from .random import (
     fold_in as fold_in,
     is_threefry as is_threefry,

@@ -9,6 +9,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, DTypeLike, Float, Integer, PRNGKeyArray, UInt32
 
+from .._check import as_jax
+from .program import one_program
+
 # The rotations of threefry-2x32 and the constant of its key schedule (Salmon et al.
 # 2011, "Parallel random numbers: as easy as 1, 2, 3", SC '11).
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -82,7 +85,14 @@ def fold_in(key: PRNGKeyArray, index: Integer[ArrayLike, "..."]) -> Array:
     Without the loop that JAX runs on a CPU: under `jax.vmap` over a few draws that
     costs as much as drawing a layer.
     """
-    index = jnp.asarray(index, jnp.uint32)
+    if not isinstance(index, jax.Array):
+        index = as_jax(index, np.uint32)
+    return _fold_in(key, index)
+
+
+@one_program
+def _fold_in(key: PRNGKeyArray, index: Integer[Array, "..."]) -> Array:
+    index = index.astype(jnp.uint32)
     if not is_threefry(key):
         fold = jax.random.fold_in
         for _ in range(index.ndim):

@@ -17,6 +17,7 @@ from .._model import check_model, has_values
 from ._patches.checks import diffeqsolve
 from ._patches.controller import RejectInfinite
 from ._patches.implicit import call_with_finite_tangents
+from ._patches.loop import with_short_end
 from ._patches.newton import without_lapack
 from ._patches.stages import write_out_stages
 from .arguments import AxisOfArrays, check_batch, check_derivative, check_state
@@ -305,7 +306,7 @@ class Solve(eqx.Module):
                     args=(vector_field, args, users_time),
                     saveat=save_with_end(saveat) if event else saveat,
                     stepsize_controller=controller,
-                    adjoint=adjoint,
+                    adjoint=with_short_end(adjoint),
                     event=event,
                     max_steps=max_steps,
                     progress_meter=self.progress_meter,

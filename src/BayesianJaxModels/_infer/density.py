@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
-from .._check import check_counts
+from .._check import as_jax, check_counts
 from .._compute import (
     compiled_once,
     count_workers,
@@ -196,7 +196,7 @@ def hessians(
 def _at_batch(
     density: FlatDensity, batches: np.ndarray, index: int, worker: int
 ) -> list[np.ndarray]:
-    batch = jnp.asarray(batches[index])
+    batch = as_jax(batches[index])
     with compiled_once(_at_points, density, batch):
         found = _at_points(density, batch)
     return [np.asarray(x, np.float64) for x in found]

@@ -8,10 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 from jaxtyping import Array, Float, PyTree
 
 from .._compute import full_precision
-from .._model import free_means, replace_free_means
+from .._model import free_dtype, free_means, replace_free_means
 from .._posterior import JointPosterior, MixturePosterior, as_float64, of_root
 from ._search.modes import flat_parameters, log_evidence_of
 from .arguments import check_engine_arguments
@@ -181,7 +182,8 @@ def _of_all_modes(
         *[_at_mode(log_density, mode.model, residuals, widest) for mode in modes],
         strict=True,
     )
-    return MixturePosterior(list(fits), jax.nn.softmax(jnp.array(evidence)))
+    weights = scipy.special.softmax(np.asarray(evidence, np.float64))
+    return MixturePosterior(list(fits), weights.astype(free_dtype(estimate.model)))
 
 
 def _gauss_newton(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from .._check import AllFailedError, check_counts, check_key
+from .._check import AllFailedError, as_jax, check_counts, check_key
 from .._compute import fold_in, map_chunks, progress_bar
 from .._model import (
     AbstractEstimate,
@@ -293,7 +293,8 @@ def map_estimate(
     def draw(first, count):
         # Always as many, so that this is compiled once.
         most = max(num_starts, SPREAD_DRAWS)
-        return np.array(_starts(model, prior, key, jnp.asarray(first), most))[:count]
+        drawn = _starts(model, prior, key, as_jax(first), most)
+        return np.array(drawn)[:count]
 
     # Side by side, the programs that draw starts and evaluate them compile sooner.
     first_calls = partial(draw, 0, 1), partial(evaluate, as_float64(entries)[None])

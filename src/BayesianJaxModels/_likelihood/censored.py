@@ -76,7 +76,7 @@ class Censored(AbstractLikelihood):
         inner = self.likelihood.support
 
         def of_observation(observation):
-            return inner.of_observation(self._within(observation))
+            return inner.of_observation(self._within(jnp.asarray(observation)))
 
         words = f"{inner.words}, or beyond a limit,"
         return Support(words, of_observation, inner.of_prediction)

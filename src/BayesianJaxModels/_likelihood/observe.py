@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
 
-from .._check import are_positive, as_float_array, is_float_array
+from .._check import are_positive, as_float_array, as_jax, home_of, is_float_array
 
 # In counts: a solver may leave so much less than none, and it changes no probability.
 NEGLIGIBLE_MEAN = 1e-3
@@ -21,19 +20,23 @@ class Support:
     """Which observations and predictions are possible, entry by entry, and in words."""
 
     words: str
-    of_observation: Callable[[Array], Array]
+    of_observation: Callable[[ArrayLike], Any]
     of_prediction: Callable[[Array], Array]
 
 
-def _is_count(x: Array) -> Array:
-    return (x >= 0) & jnp.isfinite(x) & (x == jnp.floor(x))
+def _is_finite(x: ArrayLike) -> Any:
+    return home_of(x).isfinite(x)
 
 
-def _is_mean_of_counts(x: Array) -> Array:
-    return (x >= -NEGLIGIBLE_MEAN) & jnp.isfinite(x)
+def _is_count(x: ArrayLike) -> Any:
+    return (x >= 0) & _is_finite(x) & (x == home_of(x).floor(x))
 
 
-REAL = Support("finite", jnp.isfinite, jnp.isfinite)
+def _is_mean_of_counts(x: ArrayLike) -> Any:
+    return (x >= -NEGLIGIBLE_MEAN) & _is_finite(x)
+
+
+REAL = Support("finite", _is_finite, _is_finite)
 POSITIVE = Support("finite and positive", are_positive, are_positive)
 COUNTS = Support("a whole number, 0 or more", _is_count, _is_mean_of_counts)
 
@@ -82,6 +85,8 @@ def check_observation(
     # Data that are known while JAX traces are checked once.
     with jax.ensure_compile_time_eval():
         observation = as_float_array(observation, "observation")
+        if not isinstance(observation, Tracer):
+            observation = np.asarray(observation)
         observation = observation.astype(prediction.dtype)
         if observation.shape != prediction.shape:
             raise ValueError(
@@ -89,7 +94,9 @@ def check_observation(
                 f"the prediction has {prediction.shape}. Nothing is broadcast: use "
                 "`observe` for a part of the state, `mask` for missing entries."
             )
-        mask = jnp.ones(observation.shape, bool) if mask is None else jnp.asarray(mask)
+        if mask is None:
+            mask = np.ones(observation.shape, bool)
+        mask = mask if isinstance(mask, Tracer) else np.asarray(mask)
         if mask.dtype != bool or mask.shape != observation.shape[: mask.ndim]:
             raise ValueError(
                 f"`mask` has shape {mask.shape} and dtype {mask.dtype}, but must be "
@@ -97,11 +104,15 @@ def check_observation(
                 "that of its leading axes."
             )
         trailing = (1,) * (observation.ndim - mask.ndim)
-        counts = jnp.broadcast_to(
+        counts = home_of(mask).broadcast_to(
             mask.reshape(mask.shape + trailing), observation.shape
         )
         can_be = support.of_observation(observation)
-        is_bad = jnp.any(counts & ~can_be)
+        is_bad = (counts & ~can_be).any()
+        known = observation, counts, can_be
+        observation, counts, can_be = (
+            x if isinstance(x, jax.Array) else as_jax(x) for x in known
+        )
     if not isinstance(is_bad, Tracer) and is_bad:
         raise ValueError(
             f"`observation` must be {support.words} wherever it counts, but is not. "

@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, PyTree
 
+from .._check import evaluated
 from .._parameter import AbstractParameter
 from .estimate import AbstractEstimate
 from .introspect import get_parameters
@@ -125,7 +126,7 @@ def parameter_table(model: PyTree) -> ParameterTable:
         )
     if isinstance(model, AbstractEstimate):
         return _table_of(model)
-    with jax.ensure_compile_time_eval():  # of constants where something else is traced
+    with evaluated():
         rows = [_row(name, p) for name, p in get_parameters(model).items()]
     return ParameterTable(tuple(rows))
 

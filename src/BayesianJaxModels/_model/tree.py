@@ -1,6 +1,7 @@
 """The walk over a model whose nodes are whole parameters and every leaf outside."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jax.tree_util import GetAttrKey
 from jaxtyping import Array, Float, PyTree
 
+from .._compute import one_program
 from .._parameter import AbstractParameter, is_parameter
 
 Model = TypeVar("Model", bound=PyTree)
@@ -65,7 +67,11 @@ def ravel_all(arrays: Sequence[Float[Array, "..."]]) -> Float[Array, " n"]:
     """Concatenate arrays of any shapes and float dtypes into one vector."""
     if len(arrays) == 0:
         return jnp.zeros(0)
-    dtype = common_dtype(arrays)
+    return _ravel(list(arrays), common_dtype(arrays))
+
+
+@partial(one_program, static_argnums=1)
+def _ravel(arrays: list[Float[Array, "..."]], dtype: Any) -> Float[Array, " n"]:
     return jnp.concatenate([array.ravel().astype(dtype) for array in arrays])
 
 

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from .._compute import one_program
+
 Ends = Float[np.ndarray, "..."]
 
 
@@ -47,6 +49,7 @@ class Interval(eqx.Module):
             )
         self.low, self.high = (_as_tuples(end.tolist()) for end in ends)
 
+    @one_program
     def value(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The values that unconstrained numbers stand for."""
         low, high = self._finite_ends(x)
@@ -69,6 +72,7 @@ class Interval(eqx.Module):
             real=jnp.zeros_like,
         )
 
+    @one_program
     def unconstrained(self, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The inverse of `value`: NaN outside, and finite at an end by rounding."""
         low, high = self._finite_ends(value)

@@ -69,7 +69,7 @@ class MultivariateGaussianParameter(AbstractLocationScale):
     ) -> "MultivariateGaussianParameter":
         """Normal around `value`, uncorrelated, with these unconstrained diagonals."""
         mean = as_float_array(value)
-        below = jnp.zeros(mean.size * (mean.size - 1) // 2, mean.dtype)
+        below = np.zeros(mean.size * (mean.size - 1) // 2, mean.dtype)
         return cls(mean, matching_width(mean, init_raw_stdv), below)
 
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from .._check import check_finite, check_shape
+from .._compute import one_program
 from .._model import (
     OF_ONE_MODEL,
     check_model,
@@ -21,6 +22,8 @@ from .._model import (
     unflatten_means,
 )
 from .base import AbstractPosterior
+
+_softmax = one_program(jax.nn.softmax)
 
 
 class AbstractDiagnostics(eqx.Module):
@@ -91,7 +94,7 @@ class DrawsPosterior(AbstractPosterior):
         """The weights, which sum to 1."""
         if self.log_weights is None:
             return jnp.full(len(self.draws), 1 / len(self.draws), self.draws.dtype)
-        return jax.nn.softmax(self.log_weights)
+        return _softmax(self.log_weights)
 
     @property
     def item_weights(self):

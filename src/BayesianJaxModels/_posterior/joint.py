@@ -8,11 +8,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 
-from .._check import as_float_array, check_key, check_shape, check_values
+from .._check import as_float_array, as_jax, check_key, check_shape, check_values
 from .._gradient import stop_gradient
 from .._model import (
     check_model,
     draw_from_noise,
+    free_dtype,
     free_means,
     get_parameters,
     ravel_all,
@@ -286,13 +287,13 @@ def of_root(
     standard = _standard(model)
     dtype = standard.mean.dtype
     if log_evidence is not None:
-        log_evidence = jnp.asarray(log_evidence, dtype)
-    return JointPosterior(model, standard, jnp.asarray(root, dtype), log_evidence)
+        log_evidence = as_jax(log_evidence, dtype)
+    return JointPosterior(model, standard, as_jax(root, dtype), log_evidence)
 
 
 def _standard(model: PyTree) -> MultivariateGaussianParameter:
     """Independent standard normal variates, one for each entry of a model."""
-    origin = jnp.zeros_like(free_means(model))
+    origin = np.zeros(free_means(model).shape, free_dtype(model))
     raw_one = (1 - MIN_WIDTH) ** 0.5
     return MultivariateGaussianParameter.from_value(origin, raw_one)
 

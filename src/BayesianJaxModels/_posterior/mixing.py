@@ -8,10 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from .._check import as_float_array, check_shape, check_values
+from .._check import as_float_array, as_jax, check_shape, check_values, home_of
 from .._compute import fold_in
 from .._model import flatten_means, flatten_stdvs
 from .base import UNCHECKED, AbstractPosterior
@@ -87,11 +88,14 @@ class AbstractMixture(AbstractPosterior):
 def read_weights(weights: Any, size: int) -> Float[Array, " m"]:
     """Weights that sum to 1."""
     if weights is None:
-        return jnp.full(size, 1 / size)
+        return as_jax(np.full(size, 1 / size))
     weights = as_float_array(weights, "weights")
     check_shape("weights", weights, (size,))
-    is_good = jnp.all((weights >= 0) & jnp.isfinite(weights)) & (jnp.sum(weights) > 0)
+    known = weights if isinstance(weights, Tracer) else np.asarray(weights)
+    is_good = ((known >= 0) & home_of(known).isfinite(known)).all() & (known.sum() > 0)
     weights = check_values(
         weights, ~is_good, "`weights` must be finite, at least 0 and not all 0."
     )
-    return weights / jnp.sum(weights)
+    if isinstance(weights, Tracer):
+        return weights / jnp.sum(weights)
+    return as_jax(known / known.sum())

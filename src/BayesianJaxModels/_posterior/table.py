@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
-from .._check import check_counts, check_key
+from .._check import as_jax, check_counts, check_key, evaluated
 from .._compute import fold_in
 from .._model import (
     column_text,
@@ -212,15 +212,14 @@ def posterior_table(
     if not all(0 < prob < 1 for prob in probs):
         raise ValueError(f"`probs` must be numbers in (0, 1), but got {probs}.")
     check_counts(num_samples=num_samples)
-    with jax.ensure_compile_time_eval():
-        made = jax.random.key(0) if key is None else check_key(key)
-        return _tabulate(posterior, tuple(probs), made, num_samples)
+    with evaluated():
+        return _tabulate(posterior, tuple(probs), key, num_samples)
 
 
 def _tabulate(
     posterior: AbstractPosterior,
     probs: tuple[float, ...],
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | None,
     num_samples: int | None,
 ) -> PosteriorTable:
     parameters = get_parameters(posterior.model)
@@ -242,10 +241,11 @@ def _tabulate(
             size = max(1, sum(p.mean.size for p in parameters.values()))
             fewer = max(FEWEST_DRAWS, MOST_NUMBERS // size)
             num_samples = num_samples or min(NUM_DRAWS, fewer)
-            indices = fold_in(key, jnp.arange(num_samples))
+            key = jax.random.key(0) if key is None else check_key(key)
+            indices = fold_in(key, np.arange(num_samples))
             source = [f"{_kind(posterior)}: from {num_samples:,} draws"]
         else:
-            indices = jnp.arange(num_items)
+            indices = as_jax(np.arange(num_items))
         drawn = _values_of_draws(posterior, indices)
     elif num_items is None:
         source = [f"{_kind(posterior)}: numbers in closed form"]

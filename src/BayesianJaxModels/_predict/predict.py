@@ -97,7 +97,7 @@ def predict(
     check_counts(num_samples=num_samples, batch_size=batch_size)
     at_data = problem if ts is None else problem.at(ts)
     arrays, outcome = map_with_index(
-        eqx.Partial(_outcome, at_data, key),
+        eqx.Partial(_outcome, at_data, fold_in(key, OF_NOISE)),
         posterior,
         key=key,
         num_samples=num_samples,
@@ -132,8 +132,8 @@ def _outcome(
     problem: AbstractProblem, key: PRNGKeyArray, drawn: PyTree, index: Int[Array, ""]
 ) -> tuple[PyTree, Any]:
     """The arrays of a drawn model, and what the problem says of it."""
-    of_noise = fold_in(fold_in(key, OF_NOISE), index)
-    return eqx.filter(drawn, eqx.is_array), problem.outcome(drawn, of_noise)
+    outcome = problem.outcome(drawn, fold_in(key, index))
+    return eqx.filter(drawn, eqx.is_array), outcome
 
 
 def _with_times(outcome: Any, ts: Any, weights: Any) -> tuple[PyTree, Any]:

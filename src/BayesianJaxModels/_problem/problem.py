@@ -213,7 +213,7 @@ class Problem(AbstractProblem):
             if data is None or isinstance(data, Tracer):
                 continue
             support = likelihoods[name].support
-            possible = np.asarray(support.of_observation(jnp.asarray(data, float)))
+            possible = np.asarray(support.of_observation(np.asarray(data, float)))
             wrong = np.argwhere(~possible & _counts(data, self._of(self.mask, name)))
             if len(wrong):
                 at = tuple(wrong[0].tolist())

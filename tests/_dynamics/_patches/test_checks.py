@@ -4,11 +4,7 @@ import diffrax
 import jax.numpy as jnp
 import numpy as np
 
-from BayesianJaxModels._dynamics._patches.checks import (
-    KnownSteps,
-    diffeqsolve,
-    without_checks,
-)
+from BayesianJaxModels._dynamics._patches.checks import KnownSteps, diffeqsolve
 from tests.programs import calls_of_the_host
 
 from ..cases import decay
@@ -49,10 +45,3 @@ def test_no_checks_are_left_and_the_numbers_stay():
             solved(diffeqsolve, ours, rate, dt0),
             solved(diffrax.diffeqsolve, theirs, rate, dt0),
         )
-
-
-def test_only_the_copy_of_a_function_lets_everything_pass():
-    before = diffrax.StepTo.init.__globals__["eqxi"].error_if
-    copy = without_checks(diffrax.StepTo.init)
-    assert copy.__globals__["eqxi"].error_if(1, True, "of no use") == 1
-    assert diffrax.StepTo.init.__globals__["eqxi"].error_if is before

@@ -103,7 +103,7 @@ def infer(
     if num_starts is None:
         num_starts = STARTS if few else STARTS_OF_MANY
     check_counts(num_starts=num_starts)
-    run = Run(problem, jax.random.split(key, 4), progress)
+    run = Run(problem, list(jax.random.split(key, 4)), progress)
     if few:
         run.take_gradients_forwards()
     mode = run.search(model, num_starts, from_model=not few)

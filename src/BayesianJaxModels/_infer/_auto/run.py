@@ -82,7 +82,9 @@ MOST_STEPS = 5_000  # of a search of many entries, where `map_estimate` has 500
 class Run:
     """The steps of one inference, each with its call and the time that it took."""
 
-    def __init__(self, problem: AbstractProblem, keys: Array, progress: bool):
+    def __init__(
+        self, problem: AbstractProblem, keys: list[PRNGKeyArray], progress: bool
+    ):
         self.problem, self.keys, self.progress = problem, keys, progress
         self.steps: list[Step] = []
         self.complaints: list[str] = []

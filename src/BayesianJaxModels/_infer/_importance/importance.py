@@ -6,11 +6,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from ..._check import AllFailedError, check_counts, check_key
+from ..._check import AllFailedError, as_jax, check_counts, check_key
 from ..._compute import collect, fold_in, gather_shares, spread
 from ..._posterior import (
     AbstractDiagnostics,
@@ -206,9 +205,9 @@ def importance(
         of_index = eqx.Partial(
             _evaluate,
             density,
-            jnp.asarray(proposal.means, entries.dtype),
-            jnp.asarray(proposal.factors, entries.dtype),
-            jnp.asarray(proposal.counts),
+            as_jax(proposal.means, entries.dtype),
+            as_jax(proposal.factors, entries.dtype),
+            as_jax(proposal.counts),
             fold_in(key, index),
             df,
         )
@@ -249,8 +248,8 @@ def importance(
         log_weights = np.log(weights)
     return DrawsPosterior(
         model,
-        jnp.asarray(pooled, entries.dtype),
-        jnp.asarray(log_weights, entries.dtype),
+        as_jax(pooled, entries.dtype),
+        as_jax(log_weights, entries.dtype),
         diagnostics,
     )
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, PyTree
 
+from ..._check import as_jax
 from ..._model import get_parameters, replace_free_means
 from ..curvature import curvature
 from ..density import FEW_ENTRIES, FlatDensity, values_and_gradients
@@ -75,7 +75,7 @@ def gather_modes(
             log_evidence, flat = _mass_at(density, ends[best])
         modes.append(
             Mode(
-                model=_place(density.model, jnp.asarray(ends[best], density.dtype)),
+                model=_place(density.model, as_jax(ends[best], density.dtype)),
                 log_density=np.asarray(log_densities[best]),
                 num_starts=np.asarray(len(group)),
                 log_evidence=np.asarray(log_evidence),
