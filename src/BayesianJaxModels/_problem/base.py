@@ -83,8 +83,10 @@ class AbstractProblem(eqx.Module):
     def in_forward_mode(self) -> "AbstractProblem":
         """The same, with solves whose gradients are taken forwards.
 
-        For few unknowns, up to some thirty, that compiles in half the time and runs
-        faster. Solves that were given an adjoint keep theirs.
+        For few unknowns that compiles in half the time and runs faster: up to a dozen
+        in any case, up to some thirty where a solve is of one small system. Of many
+        systems side by side, reverse mode may be the faster one from there on. Solves
+        that were given an adjoint keep theirs.
         """
         return self
 
@@ -93,8 +95,9 @@ class AbstractProblem(eqx.Module):
 
         Observations scatter around it as before. So the curvature of its log density is
         that of a generalised Gauss-Newton step (Schraudolph 2002, Neural Computation
-        14(7)): where observables are normal, it is positive whatever a network does,
-        and no second derivative goes through a solve. It holds the derivatives of all
+        14(7)): where observables are normal with a noise that is known, it is positive
+        whatever a network does, and with an unknown noise near a mode; and no second
+        derivative goes through a solve. It holds the derivatives of all
         that is simulated by all entries of the model.
 
         Args:

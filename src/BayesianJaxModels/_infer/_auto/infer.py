@@ -33,10 +33,10 @@ def infer(
     all of them, and importance sampling from there; where its weights speak against it,
     and up to 64 unknowns, NUTS, and once more with longer chains and smaller steps
     where its checks speak against those. Beyond that, or where chains would take more
-    than some minutes, as for networks: the best mode, then variational inference from a
-    normal fit there, with all correlations, or of more than 1,000 unknowns with 16
-    directions of them; and never with independent widths, which do not hold what
-    weights do together.
+    than some minutes, as for networks of any size: the best mode, then variational
+    inference from a normal fit there, with all correlations, or of more than 1,000
+    unknowns with 16 directions of them; and never with independent widths, which do not
+    hold what weights do together.
 
     It does no more than the calls in its report, which you can make yourself.
 
@@ -105,7 +105,7 @@ def infer(
     check_counts(num_starts=num_starts)
     run = Run(problem, list(jax.random.split(key, 4)), progress)
     if few:
-        run.take_gradients_forwards()
+        run.take_gradients_forwards(model)
     mode = run.search(model, num_starts, from_model=not few)
     if method == "variational" or (method == "auto" and num_entries > MOST_BY_NUTS):
         posterior = run.variational(mode)

@@ -18,6 +18,7 @@ from ..._posterior import (
 )
 
 LINE = 88
+KEYS = "keys = jax.random.split(key, 4)"
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Inference(AbstractEstimate):
         if self.complaints:
             verdict = f"not to be trusted as it is: {' '.join(self.complaints)}"
         head = f"Inference in {seconds:.1f} s, {verdict}"
-        lines = [textwrap.fill(head, LINE, subsequent_indent="  "), ""]
+        lines = [textwrap.fill(head, LINE, subsequent_indent="  "), "", KEYS]
         return "\n".join([*lines, *map(str, self.steps)])
 
     def __str__(self) -> str:

@@ -37,6 +37,8 @@ from ..laplace import laplace
 from ..map_estimate import MAPEstimate, map_estimate
 from .inference import LINE, Step
 
+# Up to so many entries gradients are faster forwards, whatever is solved.
+FORWARDS_IN_ANY_CASE = 12
 # Beyond so many entries chains take long, and a matrix of all correlations too.
 MOST_BY_NUTS, MOST_CORRELATED = 64, 1_000
 RANK, WIDTH = 16, 0.01
@@ -89,14 +91,22 @@ class Run:
         self.steps: list[Step] = []
         self.complaints: list[str] = []
 
-    def take_gradients_forwards(self) -> None:
-        """As suits few unknowns, where there is something to take forwards."""
-        if self.problem.in_forward_mode() is self.problem:
+    def take_gradients_forwards(self, model: PyTree) -> None:
+        """As suits few unknowns, where there is something to take forwards.
+
+        Of more than a few it depends on how wide the solves are by themselves.
+        """
+        forwards, back = self.problem.in_forward_mode(), self.problem
+        if forwards is back:
             return
+        why = "few unknowns: gradients are taken forwards"
+        if free_means(model).size > FORWARDS_IN_ANY_CASE:
+            seconds = [_seconds_of_gradients(way, model) for way in (forwards, back)]
+            if seconds[0] > seconds[1]:
+                return
+            why = f"gradients take {seconds[0] / seconds[1]:.2g} of the time forwards"
         self.problem = self._step(
-            "problem = problem.in_forward_mode()",
-            self.problem.in_forward_mode,
-            lambda found: "few unknowns: gradients are taken forwards",
+            "problem = problem.in_forward_mode()", lambda: forwards, lambda found: why
         )
 
     def search(
@@ -151,7 +161,10 @@ class Run:
             if fitted is None:
                 fitted = self.variational(mode)
                 doubts = self.complaints
-            longer = f"Chains of NUTS would take {minutes:.0f} minutes or more."
+            longer = (
+                f"Chains of NUTS would take {minutes:.0f} minutes or more: ask for "
+                "them by `method='nuts'`."
+            )
             self.complaints = [*doubts, longer] if doubts else []
             return fitted
         chains = self._draws("nuts", nuts, (name, start), 2)
@@ -172,14 +185,7 @@ class Run:
 
     def _minutes_of_chains(self, model: PyTree) -> float:
         """How long they would take; 0 where that is not long."""
-        density = FlatDensity(self.problem, model)
-        if density.entries.size <= FEW_ENTRIES:
-            return 0.0
-        points = np.tile(as_float64(density.entries), (NUM_CHAINS, 1))
-        values_and_gradients(density, points)  # compile
-        begin = time.perf_counter()
-        values_and_gradients(density, points)
-        seconds = STEPS_OF_CHAINS * (time.perf_counter() - begin)
+        seconds = STEPS_OF_CHAINS * _seconds_of_gradients(self.problem, model)
         return seconds / 60 if seconds > LONG else 0.0
 
     def _draws(
@@ -220,14 +226,14 @@ class Run:
             ("diagnose", diagnose),
             ("posterior", posterior),
             2,
-            _said,
+            _judged,
             lambda found: [] if found.trustworthy else [_doubt(found)],
         )
         self.complaints = list(self.steps[-1].complaints)
         return posterior
 
     def _from_tangent(self, model: PyTree) -> JointPosterior | None:
-        """From the curvature of the simulation made linear, which is never negative.
+        """From the curvature of the simulation made linear.
 
         A network is not linear as far as its posterior is wide. Training that begins
         with draws whose solves fly apart may not find back: a narrower start does.
@@ -249,7 +255,9 @@ class Run:
         starts = {name: start for name, start in starts.items() if start is not None}
         if not starts:
             return None
-        bounds = self._bounds(starts)
+        bounds = self._bounds(
+            starts, ": a wide one may lead further, and is tried first"
+        )
         best = max(bounds, key=bounds.__getitem__)
         # A wider start than the best may lead further, and a rate may be too high.
         first = "start" if best == "narrow" and "start" in starts else best
@@ -268,7 +276,9 @@ class Run:
             lambda found: "training found none that is better",
         )
 
-    def _bounds(self, posteriors: dict[str, JointPosterior]) -> dict[str, float]:
+    def _bounds(
+        self, posteriors: dict[str, JointPosterior], note: str = ""
+    ) -> dict[str, float]:
         """Their ELBOs, to be compared."""
         return self._step(
             BOUNDS.format(names=", ".join(posteriors)),
@@ -276,8 +286,9 @@ class Run:
                 name: float(_bound(each, self.problem, self.keys[3]))
                 for name, each in posteriors.items()
             },
-            lambda found: ", ".join(
-                f"{value:.6g} of `{name}`" for name, value in found.items()
+            lambda found: (
+                ", ".join(f"{value:.6g} of `{name}`" for name, value in found.items())
+                + note * (len(found) > 1)
             ),
         )
 
@@ -292,8 +303,7 @@ class Run:
         from ..._train import fit  # late, as most never train
 
         density, of_density = self.problem, "problem"
-        few = free_means(start.model).size <= FEW_ENTRIES
-        if few or not _goes_back(self.problem, start.model):
+        if not _goes_back(self.problem, start.model):
             density = ForwardGradient(density)
             of_density = "bjm.ForwardGradient(problem)"
         fitted = self._step(
@@ -430,6 +440,23 @@ def _said(found: Any) -> str:
     return f"{found!r}".partition(": ")[2]
 
 
+def _judged(found: Diagnosis) -> str:
+    """What a diagnosis says, unless it rests on too few draws to say anything."""
+    if found.ess < FEW_DRAWS:
+        return f"cannot tell: its weighted draws are worth {found.ess:.0f}"
+    return _said(found)
+
+
+def _seconds_of_gradients(problem: AbstractProblem, model: PyTree) -> float:
+    """Those of the log density at as many points as there are chains, once compiled."""
+    density = FlatDensity(problem, model)
+    points = np.tile(as_float64(density.entries), (NUM_CHAINS, 1))
+    values_and_gradients(density, points)
+    begin = time.perf_counter()
+    values_and_gradients(density, points)
+    return time.perf_counter() - begin
+
+
 def _doubt(found: Diagnosis) -> str:
     if found.other_modes:
         return "There is another mode, which the variational fit does not know of."
@@ -441,5 +468,6 @@ def _doubt(found: Diagnosis) -> str:
     return (
         "Weighted draws cannot tell whether the variational fit is right, as is usual "
         "for networks. What it predicts can be: hold back data, and look at their "
-        "`calibration.coverage`. Where there is time, `method='nuts'` goes on from it."
+        "`calibration.coverage`. Where there is time, `bjm.nuts(problem, posterior, "
+        "key=key)` goes on from it."
     )
