@@ -5,6 +5,7 @@ import re
 import warnings
 from importlib import import_module
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -254,3 +255,47 @@ def test_no_fit_is_worse_than_its_start(monkeypatch):
     assert sum("train.fit" in step.call for step in found.steps) == 2
     assert found.trustworthy
     assert_exact(found)
+
+
+@pytest.mark.parametrize("forwards_is_faster", [True, False])
+def test_gradients_go_in_the_faster_direction(monkeypatch, forwards_is_faster):
+    """Which is measured beyond a dozen unknowns, in the programs that are used next."""
+    rate = bjm.make_parameter(np.ones(13), support="positive")
+    problem = bjm.Problem(
+        bjm.Solve(
+            np.array([0.0, 1.0]), y0=jnp.ones(13), vector_field=lambda m: Decay(m)
+        ),
+        likelihood=likelihoods.NormalLikelihood(0.1),
+        observations=np.ones((2, 13)),
+        prior=bjm.Prior(default=priors.LogNormal(0.0, 1.0)),
+    )
+    asked = []
+
+    def seconds(problem, model):
+        asked.append(isinstance(problem.simulate.adjoint, diffrax.ForwardMode))
+        return 1.0 if asked[-1] == forwards_is_faster else 2.0
+
+    monkeypatch.setattr(module, "_seconds_of_gradients", seconds)
+    run = module.Run(problem, list(random.split(KEY, 4)), False)
+    run.take_gradients_forwards(rate)
+    assert asked == [True, False]
+    assert (run.problem is not problem) == forwards_is_faster
+    assert [step.said for step in run.steps] == [
+        "gradients take 0.5 of the time forwards"
+    ] * forwards_is_faster
+    monkeypatch.setattr(module, "FORWARDS_IN_ANY_CASE", 13)
+    run.take_gradients_forwards(rate)
+    assert len(asked) == 2
+    assert isinstance(run.problem.simulate.adjoint, diffrax.ForwardMode)
+
+
+class Decay(eqx.Module):
+    parameter: bjm.AbstractParameter
+
+    def __call__(self, t, y, args):
+        return -self.parameter.value * y
+
+
+def test_the_seconds_of_gradients_are_those_of_compiled_code():
+    first = module._seconds_of_gradients(PROBLEM, MODEL)
+    assert 0 < first < 0.5

@@ -33,7 +33,7 @@ def infer(
     all of them, and importance sampling from there; where its weights speak against it,
     and up to 64 unknowns, NUTS, and once more with longer chains and smaller steps
     where its checks speak against those. Beyond that, or where chains would take more
-    than some minutes, as for networks of any size: the best mode, then variational
+    than two minutes, as for networks of any size: the best mode, then variational
     inference from a normal fit there, with all correlations, or of more than 1,000
     unknowns with 16 directions of them; and never with independent widths, which do not
     hold what weights do together.

@@ -76,7 +76,7 @@ posterior = bjm.train.fit(
 FINER = {"num_warmup": 1_000, "num_samples": 2_000, "target_acceptance": 0.95}
 # Chains in lock-step take so many steps, of 32 a draw at the least. Nobody waits for so
 # many seconds who did not ask for them.
-NUM_CHAINS, STEPS_OF_CHAINS, LONG = 4, 1_400 * 32, 300
+NUM_CHAINS, STEPS_OF_CHAINS, LONG = 4, 1_400 * 32, 120
 LONGEST = 240  # of what a warning or an error may say in the report
 MOST_STEPS = 5_000  # of a search of many entries, where `map_estimate` has 500
 
