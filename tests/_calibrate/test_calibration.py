@@ -233,7 +233,7 @@ def test_errors(key):
     with pytest.raises(ValueError, match="`time_axis` is 2.*axes 0 to 1"):
         coverage(draws, truth, time_axis=2)
     with pytest.raises(ValueError, match=r"`mask` must have shape \(3, 2\)"):
-        coverage(draws, truth, mask=np.ones(3, bool))
+        coverage(draws, truth, mask=np.ones(2, bool))
     with pytest.raises(ValueError, match="be true somewhere"):
         coverage(draws, truth, mask=np.zeros((3, 2), bool))
     with pytest.raises(ValueError, match="NaN or inf.*`mask`"):
@@ -326,3 +326,15 @@ def test_a_prediction_without_data_needs_some(key):
     with pytest.raises(ValueError, match="The prediction has no data"):
         pit(found, key=key)
     assert coverage(found, np.ones(3), LEVELS).by_time.shape == (3, 3)
+
+
+def test_a_mask_may_leave_out_the_axes_of_the_state():
+    rng = np.random.default_rng(0)
+    draws, truth = rng.normal(size=(200, 4, 5, 2)), rng.normal(size=(4, 5, 2))
+    seen = rng.uniform(size=(4, 5)) < 0.7
+    whole = np.broadcast_to(seen[..., None], truth.shape)
+    short, long = (coverage(draws, truth, time_axis=1, mask=m) for m in (seen, whole))
+    np.testing.assert_array_equal(short.pointwise, long.pointwise)
+    np.testing.assert_array_equal(short.by_time, long.by_time)
+    with pytest.raises(ValueError, match="or that of its axes up to time"):
+        coverage(draws, truth, time_axis=1, mask=np.ones(4, bool))

@@ -105,8 +105,8 @@ def coverage(
         levels: The mass in each interval, in (0, 1).
         time_axis: Which axis of `truth` is time; axes before it are series, those after
             it the state.
-        mask: What of `truth` was observed, of its shape; all of it if `None`, or of the
-            data of a `Prediction` what counts.
+        mask: What of `truth` was observed, of its shape or without axes of the state;
+            all of it if `None`, or of the data of a `Prediction` what counts.
         weights: The weights of the draws; by default those of the `Trajectory`, if any.
 
     Returns:
@@ -411,11 +411,17 @@ def read_series(
             f"{target.ndim - 1}."
         )
     observed = np.ones(target.shape, bool) if mask is None else np.asarray(mask)
-    if observed.shape != target.shape or not observed.any():
+    leading = target.shape[: observed.ndim]
+    if observed.ndim <= time_axis or observed.shape != leading or not observed.any():
         raise ValueError(
-            f"`mask` must have shape {target.shape} and be true somewhere, but has "
-            f"shape {observed.shape} and {observed.sum()} true."
+            f"`mask` must have shape {target.shape}, or that of its axes up to time or "
+            f"beyond, and be true somewhere, but has shape {observed.shape} and "
+            f"{observed.sum()} true."
         )
+    trailing = (1,) * (target.ndim - observed.ndim)
+    observed = np.broadcast_to(
+        observed.reshape(observed.shape + trailing), target.shape
+    )
     if not np.all(np.isfinite(target) | ~observed):
         raise ValueError(
             "What the draws predict has NaN or inf. If values are missing, say so by "
