@@ -1,6 +1,9 @@
-import pytest
+import jax
+import jax.numpy as jnp
+import numpy as np
 
-from BayesianJaxModels._compute import items_in_cache, items_in_memory
+from BayesianJaxModels._compute import items_in_cache
+from BayesianJaxModels._compute.chunk import in_batches, put
 
 
 def test_chunks_fill_the_cache():
@@ -10,20 +13,16 @@ def test_chunks_fill_the_cache():
     assert items_in_cache(10**9) == 1
 
 
-@pytest.mark.parametrize(
-    ("stats", "expected"),
-    [
-        (None, None),
-        ({}, None),
-        ({"bytes_limit": 64_000}, 2),
-        ({"bytes_limit": 64_000, "bytes_in_use": 32_000}, 1),
-        ({"bytes_limit": 64_000, "bytes_in_use": 64_000}, 1),
-    ],
-)
-def test_chunks_fill_half_of_the_free_memory(stats, expected):
-    class Device:
-        def memory_stats(self):
-            return stats
+def test_batches_are_joined_in_order():
+    found = in_batches(lambda i: {"twice": 2 * i}, jnp.arange(6).reshape(3, 2))
+    np.testing.assert_array_equal(found["twice"], 2 * np.arange(6))
 
-    # Half of what is free, for items of 1,000 bytes that take sixteen times as much.
-    assert items_in_memory(1_000, Device()) == expected
+
+def test_what_numpy_holds_goes_to_the_device_too():
+    device = jax.local_devices()[0]
+    given = {"numpy": np.arange(3), "jax": jnp.ones(2), "rest": "word"}
+    found = put(given, device)
+    assert found["rest"] == "word"
+    for name in ("numpy", "jax"):
+        assert found[name].devices() == {device}
+        np.testing.assert_array_equal(found[name], given[name])

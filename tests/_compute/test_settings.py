@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import BayesianJaxModels as bjm
-from BayesianJaxModels._compute.map_chunks import _signature, map_chunks
+from BayesianJaxModels._compute.map_chunks import map_chunks, signature
 from BayesianJaxModels._compute.settings import settings_here
 
 SETTINGS = {
@@ -74,8 +74,8 @@ def test_many_draws_are_the_few_under_a_setting(key):
 
 def test_code_of_other_settings_is_other_code():
     inputs = (np.ones(2),)
-    plain = _signature(inputs)
+    plain = signature(inputs)
     for name in ("jax_default_matmul_precision", "jax_enable_x64"):
         with SETTINGS[name]():
-            assert _signature(inputs) != plain
-    assert _signature(inputs) == plain
+            assert signature(inputs) != plain
+    assert signature(inputs) == plain

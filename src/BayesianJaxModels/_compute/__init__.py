@@ -1,7 +1,4 @@
-from .chunk import (
-    items_in_cache as items_in_cache,
-    items_in_memory as items_in_memory,
-)
+from .chunk import items_in_cache as items_in_cache
 from .map_chunks import (
     compiled_once as compiled_once,
     count_workers as count_workers,

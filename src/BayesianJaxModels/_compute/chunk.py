@@ -1,16 +1,24 @@
-"""How many items to run at once."""
+"""Items in lock-step, and how many of them."""
 
+from collections.abc import Callable
 from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Int, PyTree
+
+from .._check import as_jax, is_array
 
 # Weights that a core reads again and again at every stage of a solver should stay in
 # its cache. Measured on CPUs with 1 to 2 MiB a core: best between 0.3 and 1 MiB.
 CACHE_BYTES = 600_000
 # Beyond this, larger chunks win nothing, and short solves still fill a core's vectors.
 LARGEST_CHUNK = 1_000
-# The share of a GPU's free memory that one chunk may take, and how many times the
-# bytes of its inputs and outputs a chunk needs while it runs.
-MEMORY_SHARE = 0.5
-WORKING_COPIES = 16
+# XLA drops an axis of size 1 and then rounds some draws otherwise, by one unit in the
+# last place. With two or more in lock-step the weights are the same bit for bit.
+SMALLEST_BATCH = 2
 
 
 def items_in_cache(bytes_per_item: int) -> int:
@@ -18,10 +26,20 @@ def items_in_cache(bytes_per_item: int) -> int:
     return max(1, min(LARGEST_CHUNK, CACHE_BYTES // max(bytes_per_item, 1)))
 
 
-def items_in_memory(bytes_per_item: int, device: Any) -> int | None:
-    """How many items fit the free memory of a device; `None` where it does not say."""
-    stats = device.memory_stats()
-    if not stats or "bytes_limit" not in stats:
-        return None
-    free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return max(1, int(MEMORY_SHARE * free / (WORKING_COPIES * max(bytes_per_item, 1))))
+def in_batches(
+    fn: Callable[[Int[Array, ""]], PyTree], indices: Int[Array, "m n"]
+) -> PyTree:
+    """`fn` of each index, those of a row in lock-step and one row after the other."""
+    stacked = lax.map(jax.vmap(fn), indices)
+    return jax.tree.map(
+        lambda leaf: leaf.reshape(indices.size, *leaf.shape[2:]), stacked
+    )
+
+
+def put(tree: PyTree, device: Any) -> PyTree:
+    """A tree on a device, with what NumPy holds, which each call would send anew."""
+    arrays, rest = eqx.partition(tree, is_array)
+    arrays = jax.tree.map(
+        lambda leaf: as_jax(leaf) if isinstance(leaf, np.ndarray) else leaf, arrays
+    )
+    return eqx.combine(jax.device_put(arrays, device), rest)

@@ -84,17 +84,17 @@ def compiled_once(*inputs: Any) -> Iterator[None]:
 
     `inputs` are the function and what it is called with.
     """
-    signature = _signature(inputs)
-    with _COMPILING if signature not in _COMPILED else nullcontext():
-        first = signature not in _COMPILED
+    known = signature(inputs)
+    with _COMPILING if known not in _COMPILED else nullcontext():
+        first = known not in _COMPILED
         if first:
             yield
-            _COMPILED.add(signature)
+            _COMPILED.add(known)
     if not first:
         yield
 
 
-def _signature(inputs: Any) -> int:
+def signature(inputs: Any) -> int:
     """The same for inputs that JAX would compile for once."""
     leaves, treedef = jax.tree.flatten(inputs)
     kinds = [

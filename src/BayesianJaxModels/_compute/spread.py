@@ -8,21 +8,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Int, PyTree
 
 from .._check import check_counts, import_extra
-from .chunk import items_in_cache, items_in_memory
+from .accelerators import map_on_accelerators
+from .chunk import SMALLEST_BATCH, in_batches, items_in_cache, put
 from .map_chunks import compiled_once, count_workers, map_chunks
 from .processes import gather_shares, share_of_process
 
 # Calls that each worker makes in a run, where there are enough items: enough for a
 # progress bar and an even load, few enough that calling costs nothing.
 CALLS_PER_WORKER = 4
-# XLA drops an axis of size 1 and then rounds some draws otherwise, by one unit in the
-# last place. With two or more in lock-step the weights are the same bit for bit.
-SMALLEST_BATCH = 2
 
 
 def spread(
@@ -56,36 +53,40 @@ def spread(
             "or `jax.grad` use `map_posterior_pure`."
         )
     check_counts(batch_size=batch_size)
-    devices = jax.local_devices()
-    on_cpu, num_workers = not _is_accelerator(devices[0]), count_workers()
-    if batch_size is None and on_cpu:
-        batch_size = items_in_cache(bytes_per_item)
-    elif batch_size is None:
-        batch_size = items_in_memory(bytes_per_item, devices[0]) or num_items
-    share = share_of_process(num_items)
+    devices, share = jax.local_devices(), share_of_process(num_items)
+    with progress_bar(len(share), progress) as advance:
+        if _is_accelerator(devices[0]):
+            chunks = map_on_accelerators(fn, share, devices, batch_size)
+        else:
+            batch_size = batch_size or items_in_cache(bytes_per_item)
+            chunks = _map_on_cores(fn, share, devices, batch_size)
+        for start, count, chunk in chunks:
+            if progress is not None:
+                jax.block_until_ready(chunk)
+            advance(count)
+            yield start, chunk
+
+
+def _map_on_cores(
+    fn: Callable, share: range, devices: list[Any], batch_size: int
+) -> Iterator[tuple[int, int, PyTree]]:
+    """Yield the first of some items, their number and `fn` of each in NumPy."""
+    num_workers = count_workers()
     batch_size, num_batches = _even_chunks(len(share), batch_size, num_workers)
     per_call = batch_size * num_batches
     offsets = np.arange(per_call).reshape(num_batches, batch_size)
-    placed = [_put(fn, d) for d in devices] if len(devices) > 1 else [fn]
+    placed = [put(fn, d) for d in devices] if len(devices) > 1 else [fn]
 
     def run(start, worker):
         call = (placed[worker % len(devices)], start + offsets)
         with compiled_once(_run, call, worker % len(devices)):
             stacked = _run(*call)
-        if on_cpu:
-            stacked = jax.tree.map(np.asarray, stacked)
-        else:
-            stacked = jax.block_until_ready(stacked)
         keep = share.stop - start
-        if keep >= per_call:
-            return stacked
-        return jax.tree.map(lambda leaf: leaf[:keep], stacked)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[:keep], stacked)
 
     starts = list(share[::per_call])
-    with progress_bar(len(share), progress) as advance:
-        for start, chunk in map_chunks(run, starts, num_workers=num_workers):
-            advance(min(per_call, share.stop - start))
-            yield start, chunk
+    for start, chunk in map_chunks(run, starts, num_workers=num_workers):
+        yield start, min(per_call, share.stop - start), chunk
 
 
 def collect(
@@ -136,21 +137,13 @@ def progress_bar(total: int, unit: str | None) -> Iterator[Callable[..., Any]]:
         yield advance
 
 
-def _put(tree: PyTree, device: Any) -> PyTree:
-    arrays, rest = eqx.partition(tree, eqx.is_array)
-    return eqx.combine(jax.device_put(arrays, device), rest)
-
-
 def _is_accelerator(device: Any) -> bool:
     return device.platform != "cpu"
 
 
 @eqx.filter_jit
 def _run(fn: Callable, indices: Int[Array, "m n"]) -> PyTree:
-    stacked = lax.map(jax.vmap(fn), indices)
-    return jax.tree.map(
-        lambda leaf: leaf.reshape(indices.size, *leaf.shape[2:]), stacked
-    )
+    return in_batches(fn, indices)
 
 
 def _even_chunks(num_items: int, fitting: int, num_workers: int) -> tuple[int, int]:
