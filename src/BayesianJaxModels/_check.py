@@ -43,8 +43,12 @@ def as_jax(array: Any, dtype: Any = None) -> Array:
 
     `jnp.asarray` compiles a program for every shape.
     """
-    array = np.asarray(array, dtype)
-    return jax.device_put(np.asarray(array, jax.dtypes.canonicalize_dtype(array.dtype)))
+    return jax.device_put(in_own_dtype(np.asarray(array, dtype)))
+
+
+def in_own_dtype(array: Any) -> Any:
+    """An array in the dtype that JAX would give it."""
+    return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
 
 
 def evaluated() -> AbstractContextManager:
@@ -57,7 +61,7 @@ def evaluated() -> AbstractContextManager:
     return jax.ensure_compile_time_eval() if is_tracing else nullcontext()
 
 
-def are_positive(values: Float[ArrayLike, "*shape"]) -> Bool[ArrayLike, "*shape"]:
+def are_positive(values: Any) -> Any:
     """Which entries are positive and finite."""
     return (values > 0) & home_of(values).isfinite(values)
 

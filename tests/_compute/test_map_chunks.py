@@ -1,5 +1,9 @@
+import os
+import sys
 import threading
 import time
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +61,31 @@ def test_an_exception_stops_the_rest():
         list(map_chunks(run, list(range(100)), num_workers=2))
     assert len(done) < 20
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        (["200000 100000"], 2),
+        (["150000 100000"], 2),
+        (["50000 100000"], 1),
+        (["max 100000"], 8),
+        (["300000", "100000"], 3),
+        (["-1", "100000"], 8),
+        ([], 8),
+        (["nothing of use"], 8),
+    ],
+)
+def test_cores_are_those_that_the_process_may_use(monkeypatch, tmp_path, files, cores):
+    module = import_module("BayesianJaxModels._compute.map_chunks")
+    names = [str(tmp_path / str(place)) for place in range(max(len(files), 1))]
+    for name, text in zip(names, files, strict=False):
+        Path(name).write_text(text)
+    monkeypatch.setattr(module, "QUOTAS", (names,))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    if sys.platform == "linux":
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    assert module.count_cores() == cores
+    if sys.platform == "linux":
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+        assert module.count_cores() == 1

@@ -1,6 +1,7 @@
 from .chunk import items_in_cache as items_in_cache
 from .map_chunks import (
     compiled_once as compiled_once,
+    count_cores as count_cores,
     count_workers as count_workers,
     map_chunks as map_chunks,
 )

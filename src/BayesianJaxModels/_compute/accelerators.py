@@ -45,7 +45,8 @@ def map_on_accelerators(
         devices: On which there is memory for at least two items at a time.
         batch_size: How many items run in lock-step; as many as a call has if `None`.
     """
-    placed = [put(fn, device) for device in devices]
+    places = devices if len(devices) > 1 else [None]
+    placed = [put(fn, device) for device in places]
     size = _items_per_call(placed[0], len(share), devices, batch_size)
     shape = _shape(size, batch_size)
     waiting: deque = deque()
@@ -114,7 +115,9 @@ def _bytes_of(fn: Callable, shape: tuple[int, int]) -> int:
     first = as_jax(np.int32(0))
     known = signature((fn, shape))
     if known not in _BYTES:
-        found = _run.lower(fn, first, shape).compile().compiled.memory_analysis()
+        program: Any = _run
+        compiled = program.lower(fn, first, shape).compile().compiled
+        found = compiled.memory_analysis()
         sizes = (found.temp_size_in_bytes, found.output_size_in_bytes) if found else ()
         _BYTES[known] = sum(sizes)
     return _BYTES[known]

@@ -1,5 +1,6 @@
 """Call a function for one range of items after another, on all cores and devices."""
 
+import math
 import os
 import sys
 from collections import deque
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -14,6 +16,13 @@ import jax
 import numpy as np
 
 from .settings import Settings, can_be_carried, fingerprint, holding, settings_here
+
+# Where Linux keeps the time that a group of processes may take in a period, of the
+# second version of its control groups and of the first.
+QUOTAS = (
+    ["/sys/fs/cgroup/cpu.max"],
+    ["/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"],
+)
 
 _COMPILING = Lock()
 _COMPILED: set[int] = set()
@@ -68,14 +77,23 @@ def count_workers() -> int:
     devices = jax.local_devices()
     on_cpu = devices[0].platform == "cpu"
     # One CPU device runs a loop on one core, so as many threads as cores share it.
-    return max(_count_cores(), len(devices)) if on_cpu else len(devices)
+    return max(count_cores(), len(devices)) if on_cpu else len(devices)
 
 
-def _count_cores() -> int:
-    """As many as this process may use, where the system says so."""
+def count_cores() -> int:
+    """As many as this process may use: by its affinity and the quota of its group."""
+    cores = os.cpu_count() or 1
     if sys.platform == "linux":
-        return min(len(os.sched_getaffinity(0)), os.cpu_count() or 1)
-    return os.cpu_count() or 1
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    for names in QUOTAS:
+        try:
+            words = " ".join(Path(name).read_text() for name in names).split()
+            share = int(words[0]) / int(words[1])
+        except (OSError, ValueError, IndexError):
+            continue  # there is no such file, or no limit
+        if share > 0:
+            cores = min(cores, math.ceil(share))
+    return cores
 
 
 @contextmanager

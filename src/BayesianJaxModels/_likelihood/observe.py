@@ -20,19 +20,19 @@ class Support:
     """Which observations and predictions are possible, entry by entry, and in words."""
 
     words: str
-    of_observation: Callable[[ArrayLike], Any]
+    of_observation: Callable[[Any], Any]
     of_prediction: Callable[[Array], Array]
 
 
-def _is_finite(x: ArrayLike) -> Any:
+def _is_finite(x: Any) -> Any:
     return home_of(x).isfinite(x)
 
 
-def _is_count(x: ArrayLike) -> Any:
+def _is_count(x: Any) -> Any:
     return (x >= 0) & _is_finite(x) & (x == home_of(x).floor(x))
 
 
-def _is_mean_of_counts(x: ArrayLike) -> Any:
+def _is_mean_of_counts(x: Any) -> Any:
     return (x >= -NEGLIGIBLE_MEAN) & _is_finite(x)
 
 

@@ -241,8 +241,8 @@ def _tabulate(
             size = max(1, sum(p.mean.size for p in parameters.values()))
             fewer = max(FEWEST_DRAWS, MOST_NUMBERS // size)
             num_samples = num_samples or min(NUM_DRAWS, fewer)
-            key = jax.random.key(0) if key is None else check_key(key)
-            indices = fold_in(key, np.arange(num_samples))
+            made = jax.random.key(0) if key is None else check_key(key)
+            indices = fold_in(made, np.arange(num_samples))
             source = [f"{_kind(posterior)}: from {num_samples:,} draws"]
         else:
             indices = as_jax(np.arange(num_items))

@@ -26,19 +26,25 @@ def number_before(x: Float[Array, ""]) -> Float[Array, ""]:
 
 
 # Time is counted from the start of a solve, so that its end is positive.
-_loop = with_internals(loop, prevbefore=number_before)
+short_loop = with_internals(loop, prevbefore=number_before)
 
 
 class _RecursiveCheckpointAdjoint(diffrax.RecursiveCheckpointAdjoint):
-    _loop = property(lambda self: _loop)
+    @property
+    def _loop(self):
+        return short_loop
 
 
 class _ForwardMode(diffrax.ForwardMode):
-    _loop = property(lambda self: _loop)
+    @property
+    def _loop(self):
+        return short_loop
 
 
 class _DirectAdjoint(diffrax.DirectAdjoint):
-    _loop = property(lambda self: _loop)
+    @property
+    def _loop(self):
+        return short_loop
 
 
 _KINDS = {

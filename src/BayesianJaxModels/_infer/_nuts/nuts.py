@@ -1,6 +1,5 @@
 """The No-U-Turn sampler, in coordinates whitened by a fitted posterior."""
 
-import os
 import threading
 import warnings
 from collections.abc import Callable
@@ -12,7 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..._check import AllFailedError, check_counts, check_key
-from ..._compute import compiled_once, fold_in, map_chunks, progress_bar
+from ..._compute import (
+    compiled_once,
+    count_cores,
+    fold_in,
+    map_chunks,
+    progress_bar,
+)
 from ..._posterior import DrawsPosterior, as_posterior
 from ..._prior import Prior
 from ..arguments import check_engine_arguments
@@ -190,7 +195,7 @@ def nuts(
         noise = _noise(advance_by, np.asarray(chain.factor), moves.draw[-1])
         return moves, np.asarray(chain.step_size), noise
 
-    num_workers = min(num_chains, os.cpu_count() or 1)
+    num_workers = min(num_chains, count_cores())
     with progress_bar(num_chains * num_moves, "moves" if progress else None) as bar:
         count_moves = bar
         chains = map_chunks(run, list(range(num_chains)), num_workers=num_workers)
