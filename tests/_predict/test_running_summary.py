@@ -1,3 +1,5 @@
+import tracemalloc
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -117,3 +119,16 @@ def test_errors_of_running():
     weighted = with_weights(draws, np.ones(3, np.float32))
     with pytest.raises(ValueError, match="`chunk` has weights.*`num_samples`"):
         RunningSummary().update(weighted)
+
+
+def test_no_memory_grows_with_the_number_of_draws():
+    """A flag for every draw and initial state would be a gigabyte of them here."""
+    running = RunningSummary()
+    running.update(make(np.ones((2, 1_000, 3, 1), np.float32)))
+    running._num_draws = 10**6
+    tracemalloc.start()
+    summary = running.summary()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert summary.mean.shape == (1_000, 3, 1)
+    assert peak < 2**20

@@ -138,7 +138,8 @@ class RunningSummary:
         layout = self._layout
         if layout is None:
             raise ValueError("There are no draws to summarise: call `update` first.")
-        check_any_left(np.repeat(self._num_failed == self._num_draws, self._num_draws))
+        num_solves = self._num_draws * self._num_failed.size
+        check_any_left(int(self._num_failed.sum()), num_solves)
         num_good = np.asarray(self._num_draws - self._num_failed)
         count = np.where(self._count > 0, self._count, np.nan)
         quantiles = equal_tailed = num_outside = None

@@ -179,7 +179,7 @@ def summarise(
         )
     trajectory = as_trajectory(trajectory, ts)
     layout, succeeded, used, leaves = read_draws(trajectory)
-    check_any_left(~succeeded)
+    check_any_left(int((~succeeded).sum()), succeeded.size)
     weights = ess = None
     if trajectory.weights is not None:
         weights = read_weights(np.asarray(trajectory.weights), len(used))
@@ -335,11 +335,11 @@ def check_levels(
     return np.array([*probs, tail, 1 - tail])
 
 
-def check_any_left(failed: Bool[np.ndarray, "..."]) -> None:
+def check_any_left(num_failed: int, num_solves: int) -> None:
     """Raise an error if all draws failed."""
-    if np.all(failed):
+    if num_failed == num_solves:
         raise AllFailedError(
-            f"All {failed.size:,} solves of `trajectory` failed, so there is nothing "
+            f"All {num_solves:,} solves of `trajectory` failed, so there is nothing "
             "to summarise. `trajectory.result` says why: raise `max_steps`, loosen the "
             "tolerances, or look for draws where the vector field is not finite."
         )
