@@ -209,9 +209,11 @@ def describe_device() -> str:
 
 def describe_versions() -> dict[str, str]:
     """The versions that the figures depend on."""
-    packages = ("jax", "jaxlib", "equinox", "diffrax", "BayesianJaxModels")
+    packages = ("jax", "jaxlib", "equinox", "diffrax")
     versions = {package: importlib.metadata.version(package) for package in packages}
-    return {"python": platform.python_version()} | versions
+    # Of the package itself also where it is not installed.
+    own = {"BayesianJaxModels": bjm.__version__}
+    return {"python": platform.python_version()} | versions | own
 
 
 def missed_bars(rows: list[dict]) -> list[str]:

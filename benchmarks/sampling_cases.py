@@ -3,7 +3,7 @@
 Each has a model, and beside it the same written out: the draw and the vector field.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import diffrax
@@ -15,6 +15,7 @@ from jax import random
 import BayesianJaxModels as bjm
 
 NUM_SAVED, MAX_STEPS, INIT_RAW_STDV = 11, 1024, 0.3
+MANY_SAVED = 100
 NUM_STARTS, SMALLER = 32, 50
 
 
@@ -29,6 +30,7 @@ class Case:
         horizon: The last time.
         kind: `"neural"`, `"stiff"`, `"training"`, or `"given"` for weights that the
             methods do not draw.
+        num_saved: How many times are saved.
     """
 
     sizes: tuple[int, ...]
@@ -36,6 +38,7 @@ class Case:
     num_steps: int | None = None
     horizon: float = 1.0
     kind: str = "neural"
+    num_saved: int = NUM_SAVED
 
     @property
     def name(self) -> str:
@@ -44,6 +47,8 @@ class Case:
         steps = f"{self.num_steps} steps"
         if self.num_steps is None:
             steps = f"adaptive to t = {self.horizon:g}"
+        if self.num_saved != NUM_SAVED:
+            steps += f", {self.num_saved} times"
         return {
             "neural": f"{size}, {count} draws, {steps}",
             "given": f"{size}, {count} given weights, {steps}",
@@ -55,7 +60,7 @@ class Case:
     @property
     def ts(self) -> jax.Array:
         """The times that are saved."""
-        return jnp.linspace(0.0, self.horizon, NUM_SAVED)
+        return jnp.linspace(0.0, self.horizon, self.num_saved)
 
     @property
     def y0(self) -> jax.Array:
@@ -79,8 +84,7 @@ class Case:
 
     def smaller(self) -> "Case":
         """The same with few draws, to see that it runs."""
-        num_draws = max(self.num_draws // SMALLER, 8)
-        return Case(self.sizes, num_draws, self.num_steps, self.horizon, self.kind)
+        return replace(self, num_draws=max(self.num_draws // SMALLER, 8))
 
 
 GIVEN = Case((8, 64, 2), 1_000, horizon=10.0, kind="given")
@@ -92,6 +96,9 @@ CASES = (
     Case((2, 32, 1), 100_000, 20),
     Case((4,), 1_000, horizon=10.0, kind="stiff"),
     Case((2, 64, 2), 8, 50, kind="training"),
+    Case((2, 32, 1), 1_000, 20, num_saved=MANY_SAVED),
+    Case((2, 32, 1), 100_000, 20, num_saved=MANY_SAVED),
+    Case((8, 64, 2), 10_000, horizon=10.0, num_saved=MANY_SAVED),
     GIVEN,
 )
 
@@ -160,7 +167,7 @@ def hand_draw(arrays, key):
 
 
 def solve(case, values, y0, settings, max_steps=MAX_STEPS):
-    """One solve with diffrax, saved at 11 times."""
+    """One solve with diffrax, saved at the times of the case."""
     right_hand_side = reactions if case.kind == "stiff" else network
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(right_hand_side),
@@ -168,7 +175,7 @@ def solve(case, values, y0, settings, max_steps=MAX_STEPS):
         t1=case.horizon,
         y0=y0,
         args=values,
-        saveat=diffrax.SaveAt(ts=jnp.linspace(0.0, case.horizon, NUM_SAVED)),
+        saveat=diffrax.SaveAt(ts=jnp.linspace(0.0, case.horizon, case.num_saved)),
         max_steps=max_steps,
         throw=False,
         **settings,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core import describe_versions, print_aligned
 from sampling_cases import CASES, GIVEN
-from sampling_methods import DRIVER
+from sampling_methods import BASELINE, BATCHED, DRIVER
 from sampling_peers import PEERS
 from sampling_picture import draw as draw_picture
 
@@ -100,7 +100,8 @@ def report_on(device, name, cases, *, small, repeats, quick):
     return {
         "device": name,
         "versions": describe_versions() | versions_of_peers(),
-        "geometric_mean_times_faster": geometric_mean(rows, small),
+        "geometric_mean_times_faster": geometric_mean(rows, small, BASELINE),
+        "geometric_mean_over_batches": geometric_mean(rows, small, BATCHED),
         "not_measured": list(not_measured),
         "rows": rows,
     }
@@ -117,15 +118,16 @@ def versions_of_peers():
     return versions
 
 
-def geometric_mean(rows, small):
-    """How many times faster our driver is over the first five cases, if all ran."""
+def geometric_mean(rows, small, than):
+    """How many times faster our driver is `than` a method, over the first five cases.
+
+    `None` where not all of them ran.
+    """
     headline = [case.name for _, case in chosen_cases(small, "", False)][:NUM_HEADLINE]
-    ratios = [
-        row["times_faster"]
-        for row in rows
-        if row["method"] == DRIVER and row["case"] in headline
-    ]
-    if len(ratios) < NUM_HEADLINE:
+    faster = {(row["case"], row["method"]): row["times_faster"] for row in rows}
+    try:
+        ratios = [faster[case, DRIVER] / faster[case, than] for case in headline]
+    except KeyError:
         return None
     return math.prod(ratios) ** (1 / NUM_HEADLINE)
 

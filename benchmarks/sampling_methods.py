@@ -24,6 +24,9 @@ from sampling_cases import (
 import BayesianJaxModels as bjm
 
 BASELINE, DRIVER = "jit(vmap)", "posterior_trajectories"
+# The baseline in batches, which is one word more.
+BATCH_SIZE = 50
+BATCHED = f"lax.map(batch_size={BATCH_SIZE})"
 PURE = "jit(map_posterior_pure)"
 SHARED_STEPS = {"integrate, shared steps": True, "integrate, own steps": False}
 NUM_CHECKED = 100
@@ -96,24 +99,28 @@ def pure_of(case, field):
 
 
 def sampling_methods(case):
-    """The baseline and our driver; on a GPU its twin too, which never leaves it."""
+    """The baselines and our driver; on a GPU its twin too, which never leaves it."""
     field, settings, y0 = make_field(case), case.settings, case.y0
     arrays = arrays_of(field)
 
-    @jax.jit
-    def vmapped(arrays, key):
-        keys = random.split(key, case.num_draws)
-        return jax.vmap(lambda key: solve(case, hand_draw(arrays, key), y0, settings))(
-            keys
-        )
+    def over_all(mapped):
+        @jax.jit
+        def solve_all(arrays, key):
+            keys = random.split(key, case.num_draws)
+            return mapped(
+                lambda key: solve(case, hand_draw(arrays, key), y0, settings), keys
+            )
 
-    def baseline(seed):
-        ys, steps = jax.block_until_ready(vmapped(arrays, random.key(seed)))
-        return [ys], steps
+        def run(seed):
+            ys, steps = jax.block_until_ready(solve_all(arrays, random.key(seed)))
+            return [ys], steps
+
+        return Method(run, partial(weights_of_baseline, case, field))
 
     ours = partial(weights_of_driver, case, field)
     methods = {
-        BASELINE: Method(baseline, partial(weights_of_baseline, case, field)),
+        BASELINE: over_all(lambda one, keys: jax.vmap(one)(keys)),
+        BATCHED: over_all(partial(jax.lax.map, batch_size=BATCH_SIZE)),
         DRIVER: Method(driver_of(case, field), ours),
     }
     if jax.default_backend() != "cpu":

@@ -8,7 +8,7 @@ import importlib
 
 import jax
 import numpy as np
-from sampling_cases import NUM_SAVED, make_field, solve
+from sampling_cases import make_field, solve
 from sampling_methods import (
     BASELINE,
     DRIVER,
@@ -77,7 +77,7 @@ def with_scipy(case, weights):
     """One draw after another; SciPy counts in float64."""
     from scipy.integrate import solve_ivp
 
-    ts, y0 = np.linspace(0.0, case.horizon, NUM_SAVED), np.asarray(case.y0, float)
+    ts, y0 = np.linspace(0.0, case.horizon, case.num_saved), np.asarray(case.y0, float)
     weights = [np.asarray(value, float) for value in weights]
 
     def network(t, y, layers):
@@ -163,7 +163,7 @@ def torch_problem(case, weights):
         W, b = layers[-1]
         return torch.baddbmm(b, W, y)[:, :, 0]
 
-    ts = torch.linspace(0.0, case.horizon, NUM_SAVED, device=device)
+    ts = torch.linspace(0.0, case.horizon, case.num_saved, device=device)
     return network, ts, torch.ones(case.num_draws, case.sizes[0], device=device)
 
 

@@ -81,14 +81,19 @@ def test_a_missing_gpu_is_named_and_not_guessed(load, monkeypatch, tmp_path, cap
         names = ("median_s", "min_s", "draws_per_s", "times_faster", "compile_s")
         row = dict.fromkeys((*names, "steps_mean", "steps_max", "error"), 1)
         case = cost.CASES[settings["index"]].smaller()
-        return [row | {"case": case.name, "method": cost.DRIVER}]
+        faster = {cost.BASELINE: 1.0, cost.BATCHED: 2.0, cost.DRIVER: 4.0}
+        return [
+            row | {"case": case.name, "method": method, "times_faster": times}
+            for method, times in faster.items()
+        ]
 
     monkeypatch.setattr(cost, "run_task", run_task)
     cost.main(device="all", small=True, json_file=str(tmp_path / "cost.json"))
     report = json.loads((tmp_path / "cost_cpu.json").read_text())
     assert report["not_measured"] == ["gpu"]
     assert report["crossover"] == "not measured"
-    assert report["geometric_mean_times_faster"] == 1
+    np.testing.assert_allclose(report["geometric_mean_times_faster"], 4)
+    np.testing.assert_allclose(report["geometric_mean_over_batches"], 2)
     assert not (tmp_path / "cost_gpu.json").exists()
     assert "gpu: not measured (no such device)" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="no gpu"):
