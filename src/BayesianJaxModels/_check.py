@@ -47,7 +47,9 @@ def as_jax(array: Any, dtype: Any = None) -> Array:
 
 
 def in_own_dtype(array: Any) -> Any:
-    """An array in the dtype that JAX would give it."""
+    """An array in the dtype that JAX would give it, or one of JAX as it is."""
+    if isinstance(array, jax.Array):
+        return array
     return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
 
 

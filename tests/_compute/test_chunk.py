@@ -20,9 +20,11 @@ def test_batches_are_joined_in_order():
 
 def test_what_numpy_holds_goes_to_the_device_too():
     device = jax.local_devices()[0]
-    given = {"numpy": np.arange(3), "jax": jnp.ones(2), "rest": "word"}
+    key = jax.random.key(0)
+    given = {"numpy": np.arange(3), "jax": jnp.ones(2), "key": key, "rest": "word"}
     found = put(given, device)
     assert found["rest"] == "word"
+    assert found["key"] == key
     for name in ("numpy", "jax"):
         assert found[name].devices() == {device}
         np.testing.assert_array_equal(found[name], given[name])
