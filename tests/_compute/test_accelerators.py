@@ -57,7 +57,7 @@ def test_there_is_one_call_where_memory_allows(num_items, batch_size):
 @pytest.mark.parametrize("batch_size", [None, 300])
 def test_memory_is_what_the_compiled_program_takes(monkeypatch, batch_size):
     many = 10_000
-    alone = accelerators._bytes_of(FN, accelerators._shape(many, batch_size))
+    alone = accelerators._bytes_of(FN, None, accelerators._shape(many, batch_size))
     assert alone >= many * 12  # a number and two of a row
     for free, most in ((alone / 0.9, 1), (alone, 4), (alone / 4, 16)):
         monkeypatch.setattr(accelerators, "_free_bytes", lambda _, free=free: free)
@@ -67,7 +67,7 @@ def test_memory_is_what_the_compiled_program_takes(monkeypatch, batch_size):
         sizes = {count for _, count, _ in chunks}
         if len(chunks) > 1:
             shape = accelerators._shape(max(sizes), batch_size)
-            assert accelerators._bytes_of(FN, shape) <= 0.4 * free + 64
+            assert accelerators._bytes_of(FN, None, shape) <= 0.4 * free + 64
     # At least two items run in lock-step, whatever there is.
     monkeypatch.setattr(accelerators, "_free_bytes", lambda _: 0.0)
     assert_right(chunks_of(5, batch_size), 5)
@@ -86,14 +86,19 @@ def test_the_memory_that_is_free(stats, free):
 
 
 def test_nothing_is_sent_or_read_and_a_second_call_compiles_nothing(monkeypatch):
-    alone = accelerators._bytes_of(FN, (1, 60))
-    monkeypatch.setattr(accelerators, "_free_bytes", lambda _: float(alone))
-    expected = chunks_of(60)
-    assert len(expected) > 1
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, _, **__: compiled.append(event)
     )
+    alone = accelerators._bytes_of(FN, None, (1, 60))
+    monkeypatch.setattr(accelerators, "_free_bytes", lambda _: float(2 * alone))
+    # The program that was measured is the one that runs.
+    assert len(chunks_of(60)) == 1
+    assert len([event for event in compiled if "backend_compile" in event]) == 1
+    monkeypatch.setattr(accelerators, "_free_bytes", lambda _: float(alone))
+    expected = chunks_of(60)
+    assert len(expected) > 1
+    compiled.clear()
     other = eqx.tree_at(lambda fn: fn.scale, FN, jnp.array(5))
     with jax.transfer_guard("disallow"):
         found = chunks_of(60, fn=other)

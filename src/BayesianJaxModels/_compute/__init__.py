@@ -1,4 +1,4 @@
-from .chunk import items_in_cache as items_in_cache
+from .chunk import items_in_cache as items_in_cache, put as put
 from .map_chunks import (
     compiled_once as compiled_once,
     count_cores as count_cores,

@@ -15,15 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PyTree
 
-from .._check import as_jax
 from .chunk import SMALLEST_BATCH, in_batches, put
 from .map_chunks import signature
 
 # Of the memory that a device has free, what one call may take; of several, one runs
 # while the caller works with the results of the one before.
 OF_ONE_CALL, OF_SEVERAL = 0.9, 0.4
-# Of what would just fit by the memory of a program with more items.
-MARGIN = 0.95
 
 _BYTES: dict[int, int] = {}
 
@@ -46,13 +43,13 @@ def map_on_accelerators(
         batch_size: How many items run in lock-step; as many as a call has if `None`.
     """
     places = devices if len(devices) > 1 else [None]
-    placed = [put(fn, device) for device in places]
-    size = _items_per_call(placed[0], len(share), devices, batch_size)
+    placed = [(put(fn, place), place) for place in places]
+    size = _items_per_call(*placed[0], len(share), devices, batch_size)
     shape = _shape(size, batch_size)
     waiting: deque = deque()
-    for place, start in enumerate(share[::size]):
-        on, device = placed[place % len(devices)], devices[place % len(devices)]
-        chunk = _run(on, jax.device_put(np.int32(start), device), shape)
+    for turn, start in enumerate(share[::size]):
+        on, place = placed[turn % len(devices)]
+        chunk = _run(on, jax.device_put(np.int32(start), place), shape)
         count = min(size, share.stop - start)
         if count < math.prod(shape):
             chunk = _first(chunk, count)
@@ -83,19 +80,23 @@ def _shape(size: int, batch_size: int | None) -> tuple[int, int]:
 
 
 def _items_per_call(
-    fn: Callable, count: int, devices: list[Any], batch_size: int | None
+    fn: Callable, place: Any, count: int, devices: list[Any], batch_size: int | None
 ) -> int:
-    """As many as fit, by the memory that the compiled program says it takes."""
-    per_device = size = -(-count // len(devices))
+    """As many as fit, by the memory that the compiled program says it takes.
+
+    Calls have one size, so that all devices end about together.
+    """
+    per_device, rounds = -(-count // len(devices)), 1
+    most = -(-per_device // SMALLEST_BATCH)
     free = _free_bytes(devices[0])
-    while free is not None and size > SMALLEST_BATCH:
-        allowed = free * (OF_ONE_CALL if size == per_device else OF_SEVERAL)
-        needed = _bytes_of(fn, _shape(size, batch_size))
+    while free is not None and rounds < most:
+        allowed = free * (OF_ONE_CALL if rounds == 1 else OF_SEVERAL)
+        shape = _shape(-(-per_device // rounds), batch_size)
+        needed = _bytes_of(fn, place, shape)
         if needed <= allowed:
             break
-        size = max(SMALLEST_BATCH, int(size * min(MARGIN * allowed / needed, 0.5)))
-    # Calls of one size, so that all devices end about together.
-    rounds = -(-per_device // size)
+        fitting = math.ceil(rounds * needed / allowed) if allowed > 0 else most
+        rounds = min(most, max(rounds + 1, fitting))
     return -(-per_device // rounds)
 
 
@@ -107,12 +108,12 @@ def _free_bytes(device: Any) -> int | None:
     return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
 
 
-def _bytes_of(fn: Callable, shape: tuple[int, int]) -> int:
+def _bytes_of(fn: Callable, place: Any, shape: tuple[int, int]) -> int:
     """What the program of a call takes beside its arguments.
 
     It is compiled for that, and not again when it is called.
     """
-    first = as_jax(np.int32(0))
+    first = jax.device_put(np.int32(0), place)
     known = signature((fn, shape))
     if known not in _BYTES:
         program: Any = _run

@@ -6,12 +6,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from .._check import as_jax, check_counts
-from .._compute import collect, fold_in, spread
+from .._check import check_counts
+from .._compute import collect, fold_in, put, spread
 from .._model import get_parameters
 from .._posterior import as_posterior
 
@@ -90,10 +89,7 @@ def map_with_index(
     """`map_posterior` of a function that is told the index of the draw too."""
     chunks = _stream(fn, posterior, key, num_samples, batch_size, progress)
     num_items = _count(posterior, num_samples)
-    found = collect(chunks, num_items, gather=gather)
-    return jax.tree.map(
-        lambda leaf: as_jax(leaf) if isinstance(leaf, np.ndarray) else leaf, found
-    )
+    return put(collect(chunks, num_items, gather=gather))
 
 
 def map_posterior_pure(

@@ -97,8 +97,8 @@ class AbstractProblem(eqx.Module):
         that of a generalised Gauss-Newton step (Schraudolph 2002, Neural Computation
         14(7)): where observables are normal with a noise that is known, it is positive
         whatever a network does, and with an unknown noise near a mode; and no second
-        derivative goes through a solve. It holds the derivatives of all
-        that is simulated by all entries of the model.
+        derivative goes through a solve. It holds the derivatives of all that is
+        simulated by all entries of the model.
 
         Args:
             model: Its means are where the tangent touches.

@@ -255,16 +255,15 @@ class Run:
         starts = {name: start for name, start in starts.items() if start is not None}
         if not starts:
             return None
-        bounds = self._bounds(
-            starts, ": a wide one may lead further, and is tried first"
-        )
+        bounds = self._bounds(starts)
         best = max(bounds, key=bounds.__getitem__)
         # A wider start than the best may lead further, and a rate may be too high.
         first = "start" if best == "narrow" and "start" in starts else best
         high = float(f"{min(RATE, RATE_TIMES_SIZE / free_means(model).size):.2g}")
         tries = [(first, high), (best, high), (best, high / 4)]
         for name, rate in dict.fromkeys(tries):
-            posterior = self._train(starts[name], name, rate)
+            why = "" if name == best else "; from a wider start, which may lead further"
+            posterior = self._train(starts[name], name, rate, why)
             if posterior is None:
                 continue
             bound = self._bounds({"posterior": posterior})["posterior"]
@@ -276,9 +275,7 @@ class Run:
             lambda found: "training found none that is better",
         )
 
-    def _bounds(
-        self, posteriors: dict[str, JointPosterior], note: str = ""
-    ) -> dict[str, float]:
+    def _bounds(self, posteriors: dict[str, JointPosterior]) -> dict[str, float]:
         """Their ELBOs, to be compared."""
         return self._step(
             BOUNDS.format(names=", ".join(posteriors)),
@@ -286,9 +283,8 @@ class Run:
                 name: float(_bound(each, self.problem, self.keys[3]))
                 for name, each in posteriors.items()
             },
-            lambda found: (
-                ", ".join(f"{value:.6g} of `{name}`" for name, value in found.items())
-                + note * (len(found) > 1)
+            lambda found: ", ".join(
+                f"{value:.6g} of `{name}`" for name, value in found.items()
             ),
         )
 
@@ -297,6 +293,7 @@ class Run:
         start: JointPosterior,
         name: str,
         rate: float = RATE,
+        why: str = "",
         *,
         may_fail: bool = True,
     ) -> JointPosterior | Any:
@@ -316,7 +313,7 @@ class Run:
                 num_steps=NUM_STEPS,
                 progress=self.progress,
             ),
-            _said,
+            lambda found: _said(found) + why,
             may_fail=may_fail,
         )
         return None if fitted is None else fitted.model
