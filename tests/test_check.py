@@ -281,3 +281,11 @@ def test_what_is_known_is_evaluated_where_something_else_is_traced():
     assert traced(1.5) == 3.0
     with check.evaluated():
         assert float(jnp.sum(constant)) == 2.0
+
+
+def test_what_is_known_comes_to_the_host_and_what_is_traced_does_not():
+    assert isinstance(check.on_host(jnp.ones(2)), np.ndarray)
+    assert check.on_host([True, False]).dtype == bool
+    kinds = []
+    jax.make_jaxpr(lambda x: kinds.append(check.on_host(x) is x) or x)(jnp.ones(2))
+    assert kinds == [True]

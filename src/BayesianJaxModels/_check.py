@@ -38,6 +38,11 @@ def home_of(array: Any) -> Any:
     return jnp if isinstance(array, jax.Array) else np
 
 
+def on_host(array: Any) -> Any:
+    """An array in NumPy, if JAX is not tracing it."""
+    return array if isinstance(array, Tracer) else np.asarray(array)
+
+
 def as_jax(array: Any, dtype: Any = None) -> Array:
     """What NumPy holds in JAX, in a dtype that JAX has.
 
@@ -190,9 +195,8 @@ def check_values(
 
 def check_finite(name: str, array: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return `array`, or do as `check_values` does if it holds NaN or infinity."""
-    # What JAX would compile, NumPy does at once.
-    xp = jnp if isinstance(array, Tracer) else np
-    is_bad = ~xp.all(xp.isfinite(array))
+    known = on_host(array)
+    is_bad = ~home_of(known).isfinite(known).all()
     return check_values(array, is_bad, f"`{name}` must be finite, but has NaN or inf.")
 
 

@@ -11,7 +11,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from .._check import as_float_array, warn_user
+from .._check import as_float_array, on_host, warn_user
 
 ONE_WAY = "`ts` must be strictly increasing or strictly decreasing"
 
@@ -166,7 +166,7 @@ def read_clock(
             "is that of `y0`, if no `t0` is given."
         )
     keep = np.ones(times.shape, bool) if mask is None else mask
-    keep = keep if isinstance(keep, Tracer) else np.asarray(keep)
+    keep = on_host(keep)
     if keep.shape != times.shape or keep.dtype != bool:
         raise ValueError(
             f"`mask` must be boolean in the shape of `ts`, {times.shape}, but has "
@@ -213,8 +213,7 @@ def read_times(value: Any, name: str) -> Float[Array | np.ndarray, "..."]:
     """
     leaves = jax.tree.leaves(value)
     if not _all_known(*leaves) or any(isinstance(leaf, jax.Array) for leaf in leaves):
-        times = as_float_array(value, name)
-        return times if isinstance(times, Tracer) else np.asarray(times)
+        return on_host(as_float_array(value, name))
     times = np.asarray(value)
     if jnp.issubdtype(times.dtype, jnp.floating):
         return times

@@ -7,9 +7,16 @@ from typing import Any
 import jax
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
-from .._check import are_positive, as_float_array, as_jax, home_of, is_float_array
+from .._check import (
+    are_positive,
+    as_float_array,
+    as_jax,
+    home_of,
+    is_float_array,
+    on_host,
+)
 
 # In counts: a solver may leave so much less than none, and it changes no probability.
 NEGLIGIBLE_MEAN = 1e-3
@@ -76,17 +83,15 @@ def observed(observe: Any, prediction: PyTree) -> Float[Array, "..."]:
 
 
 def check_observation(
-    observation: ArrayLike,
-    mask: ArrayLike | None,
+    observation: Any,
+    mask: Any,
     prediction: Float[Array, "*shape"],
     support: Support,
 ) -> tuple[Float[Array, "*shape"], Bool[Array, "*shape"], Bool[Array, "*shape"]]:
     """The observation in the prediction's dtype, which entries count, which can be."""
     # Data that are known while JAX traces are checked once.
     with jax.ensure_compile_time_eval():
-        observation = as_float_array(observation, "observation")
-        if not isinstance(observation, Tracer):
-            observation = np.asarray(observation)
+        observation = on_host(as_float_array(observation, "observation"))
         observation = observation.astype(prediction.dtype)
         if observation.shape != prediction.shape:
             raise ValueError(
@@ -94,9 +99,7 @@ def check_observation(
                 f"the prediction has {prediction.shape}. Nothing is broadcast: use "
                 "`observe` for a part of the state, `mask` for missing entries."
             )
-        if mask is None:
-            mask = np.ones(observation.shape, bool)
-        mask = mask if isinstance(mask, Tracer) else np.asarray(mask)
+        mask = on_host(np.ones(observation.shape, bool) if mask is None else mask)
         if mask.dtype != bool or mask.shape != observation.shape[: mask.ndim]:
             raise ValueError(
                 f"`mask` has shape {mask.shape} and dtype {mask.dtype}, but must be "

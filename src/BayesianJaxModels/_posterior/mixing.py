@@ -12,7 +12,14 @@ from jax.core import Tracer
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from .._check import as_float_array, as_jax, check_shape, check_values, home_of
+from .._check import (
+    as_float_array,
+    as_jax,
+    check_shape,
+    check_values,
+    home_of,
+    on_host,
+)
 from .._compute import fold_in
 from .._model import flatten_means, flatten_stdvs
 from .base import UNCHECKED, AbstractPosterior
@@ -91,7 +98,7 @@ def read_weights(weights: Any, size: int) -> Float[Array, " m"]:
         return as_jax(np.full(size, 1 / size))
     weights = as_float_array(weights, "weights")
     check_shape("weights", weights, (size,))
-    known = weights if isinstance(weights, Tracer) else np.asarray(weights)
+    known = on_host(weights)
     is_good = ((known >= 0) & home_of(known).isfinite(known)).all() & (known.sum() > 0)
     weights = check_values(
         weights, ~is_good, "`weights` must be finite, at least 0 and not all 0."
