@@ -1,9 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from BayesianJaxModels._compute import items_in_cache
-from BayesianJaxModels._compute.chunk import in_batches, put
+from BayesianJaxModels._compute.chunk import empty, in_batches, put
 
 
 def test_chunks_fill_the_cache():
@@ -28,3 +29,16 @@ def test_what_numpy_holds_goes_to_the_device_too():
     for name in ("numpy", "jax"):
         assert found[name].devices() == {device}
         np.testing.assert_array_equal(found[name], given[name])
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int32, np.float32, np.complex128])
+@pytest.mark.parametrize("shape", [(10_000, 7), (0, 7), ()])
+def test_what_is_begun_empty_goes_to_jax_without_a_copy(shape, dtype):
+    found = empty(shape, np.dtype(dtype))
+    assert (found.shape, found.dtype) == (shape, dtype)
+    found[...] = 1
+    with jax.enable_x64(True):
+        in_jax = put(found)
+    np.testing.assert_array_equal(in_jax, np.ones(shape, dtype))
+    if found.size > 1 and jax.default_backend() == "cpu":
+        assert found.ctypes.data == in_jax.unsafe_buffer_pointer()

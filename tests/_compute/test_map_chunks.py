@@ -2,6 +2,8 @@ import os
 import sys
 import threading
 import time
+import warnings
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -56,11 +58,42 @@ def test_an_exception_stops_the_rest():
         if start == 3:
             raise RuntimeError("on purpose")
 
-    before = threading.active_count()
     with pytest.raises(RuntimeError, match="on purpose"):
         list(map_chunks(run, list(range(100)), num_workers=2))
-    assert len(done) < 20
-    assert threading.active_count() == before
+    seen = len(done)
+    assert seen < 20
+    time.sleep(0.05)
+    assert len(done) == seen
+
+
+def test_threads_are_kept_for_the_next_run_and_are_nobody_elses():
+    def run(start, worker):
+        return threading.get_ident()
+
+    def threads_of(chunks):
+        return {thread for _, thread in chunks}
+
+    before = threads_of(map_chunks(run, list(range(20)), num_workers=3))
+    assert threads_of(map_chunks(run, list(range(20)), num_workers=3)) <= before
+    under_way = map_chunks(run, list(range(20)), num_workers=3)
+    _, first = next(under_way)
+    beside = threads_of(map_chunks(run, list(range(20)), num_workers=3))
+    assert first in before
+    assert not beside & (threads_of(under_way) | {first})
+    module = import_module("BayesianJaxModels._compute.map_chunks")
+    assert len(module._IDLE[3]) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_starts_threads_of_its_own():
+    call = partial(map_chunks, lambda start, worker: start, [0, 1, 2], num_workers=2)
+    assert len(list(call())) == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of threads in a fork, and of JAX
+        child = os.fork()
+    if child == 0:
+        os._exit(len(list(call())))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -165,11 +164,8 @@ def test_every_draw_once_with_its_weight(decay, key):
         posterior_trajectories(decay, jnp.ones(1), TS, **settings)
 
 
-def failed_with(*results):
-    codes = jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
-    n = len(results)
-    ys = jnp.full((n, 2), jnp.nan)
-    return bjm.Trajectory(jnp.arange(2.0), ys, codes, jnp.ones(n, int))
+def results_of(*results):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
 
 
 def test_the_commonest_reason_is_told_with_its_remedy():
@@ -183,10 +179,11 @@ def test_the_commonest_reason_is_told_with_its_remedy():
             rf"^3 of 3 solves failed. The commonest reason, for 2 of them: .*{remedy}"
             r".*Pass `on_failure='keep'` to get all"
         )
+        codes = results_of(result, results.max_steps_reached, result)
         with pytest.raises(RuntimeError, match=message):
-            raise_failures(failed_with(result, results.max_steps_reached, result))
+            raise_failures(codes, np.full(3, True))
 
 
 def test_where_all_is_well_nothing_is_raised():
-    good = failed_with(diffrax.RESULTS.successful, diffrax.RESULTS.successful)
-    raise_failures(eqx.tree_at(lambda good: good.ys, good, jnp.ones((2, 2))))
+    successful = diffrax.RESULTS.successful
+    raise_failures(results_of(successful, successful), np.full(2, False))

@@ -1,5 +1,6 @@
 """Items in lock-step, and how many of them."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ LARGEST_CHUNK = 1_000
 # XLA drops an axis of size 1 and then rounds some draws otherwise, by one unit in the
 # last place. With two or more in lock-step the weights are the same bit for bit.
 SMALLEST_BATCH = 2
+# Bytes. Arrays of NumPy begin at any multiple of 16, and XLA copies those.
+ALIGNMENT = 64
 
 
 def items_in_cache(bytes_per_item: int) -> int:
@@ -33,6 +36,14 @@ def in_batches(
     return jax.tree.map(
         lambda leaf: leaf.reshape(indices.size, *leaf.shape[2:]), stacked
     )
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array of NumPy that JAX takes on a CPU without a copy, by where it begins."""
+    num_bytes = math.prod(shape) * dtype.itemsize
+    room = np.empty(num_bytes + ALIGNMENT, np.uint8)
+    begin = -room.ctypes.data % ALIGNMENT
+    return room[begin : begin + num_bytes].view(dtype).reshape(shape)
 
 
 def put(tree: PyTree, device: Any = None) -> PyTree:

@@ -3,9 +3,9 @@
 import math
 import os
 import sys
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,12 @@ QUOTAS = (
     ["/sys/fs/cgroup/cpu.max"],
     ["/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"],
 )
+
+# Threads that wait for the next run, by their number: to start two takes as long as a
+# thousand short solves.
+_IDLE: dict[int, list[ThreadPoolExecutor]] = defaultdict(list)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_IDLE.clear)  # a fork has none of its threads
 
 _COMPILING = Lock()
 _COMPILED: set[int] = set()
@@ -50,16 +56,34 @@ def map_chunks(
     call = partial(_call, run, settings, deque(range(num_workers)))
     waiting = deque(starts)
     running: deque = deque()
-    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="map_chunks")
+    with _threads(num_workers) as pool:
+        try:
+            while waiting or running:
+                while waiting and len(running) < 2 * num_workers:
+                    start = waiting.popleft()
+                    running.append((start, pool.submit(call, start)))
+                start, future = running.popleft()
+                yield start, future.result()
+        finally:
+            for _, future in running:
+                future.cancel()
+            wait([future for _, future in running])
+
+
+@contextmanager
+def _threads(num_workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that nobody else has, kept for the next run."""
     try:
-        while waiting or running:
-            while waiting and len(running) < 2 * num_workers:
-                start = waiting.popleft()
-                running.append((start, pool.submit(call, start)))
-            start, future = running.popleft()
-            yield start, future.result()
+        pool = _IDLE[num_workers].pop()
+    except IndexError:
+        pool = ThreadPoolExecutor(num_workers, thread_name_prefix="map_chunks")
+    try:
+        yield pool
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        if _IDLE[num_workers]:
+            pool.shutdown(wait=False)
+        else:
+            _IDLE[num_workers].append(pool)
 
 
 def _call(run: Callable, settings: Settings, free_workers: deque, start: int) -> Any:

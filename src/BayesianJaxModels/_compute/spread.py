@@ -13,7 +13,7 @@ from jaxtyping import Array, Int, PyTree
 
 from .._check import check_counts, import_extra
 from .accelerators import map_on_accelerators
-from .chunk import SMALLEST_BATCH, in_batches, items_in_cache, put
+from .chunk import SMALLEST_BATCH, empty, in_batches, items_in_cache, put
 from .map_chunks import compiled_once, count_workers, map_chunks
 from .processes import gather_shares, share_of_process
 
@@ -106,7 +106,7 @@ def collect(
             continue
         if results is None:
             results = jax.tree.map(
-                lambda leaf: np.empty((len(share), *leaf.shape[1:]), leaf.dtype), chunk
+                lambda leaf: empty((len(share), *leaf.shape[1:]), leaf.dtype), chunk
             )
         for whole, part in zip(jax.tree.leaves(results), leaves, strict=True):
             whole[start - share.start :][: len(part)] = part

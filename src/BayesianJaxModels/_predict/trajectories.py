@@ -1,10 +1,10 @@
 """Posterior trajectories: a solve for every draw of the weights."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -148,8 +148,8 @@ def posterior_trajectories(
         batched=batched,
         shared_steps=shared_steps,
     )
-    trajectory = map_posterior(
-        solve,
+    (ys, result, num_steps, end), succeeded = map_posterior(
+        eqx.Partial(_solved, solve),
         posterior,
         key=key,
         num_samples=num_samples,
@@ -157,31 +157,35 @@ def posterior_trajectories(
         gather=gather,
         progress=progress,
     )
-    # All draws have the same times, and these as they were given.
     ts = np.asarray(solve.clock.ts)
     if ts.ndim > 1:
-        ts = np.broadcast_to(ts, trajectory.ts.shape)
+        ts = np.broadcast_to(ts, (len(succeeded), *ts.shape))
     weights = as_posterior(posterior).item_weights if num_samples is None else None
     if weights is not None and not gather:
         share = share_of_process(len(weights))
         weights = weights[share.start : share.stop]
-    trajectory = replace(trajectory, ts=ts, weights=weights)
+    trajectory = Trajectory(ts, ys, result, num_steps, weights, end)
     if on_failure == "raise":
-        raise_failures(trajectory)
+        raise_failures(trajectory.result, ~np.asarray(succeeded))
     return trajectory
 
 
-def raise_failures(trajectory: Trajectory) -> None:
+def _solved(solve: Solve, drawn: PyTree) -> tuple[tuple, Bool[Array, "..."]]:
+    """What a draw has of its own, which is all but the times, and if it succeeded."""
+    found = solve(drawn)
+    return (found.ys, found.result, found.num_steps, found.end), found.succeeded
+
+
+def raise_failures(result: diffrax.RESULTS, failed: Bool[np.ndarray, "..."]) -> None:
     """Raise a `RuntimeError` if any solve of a batch failed."""
-    failed = ~np.asarray(trajectory.succeeded)
     if not failed.any():
         return
-    [codes], treedef = jax.tree.flatten(trajectory.result)
+    [codes], treedef = jax.tree.flatten(result)
     values, counts = np.unique(np.asarray(codes)[failed], return_counts=True)
     reason = treedef.unflatten([jnp.asarray(values[np.argmax(counts)])])
     message = str(diffrax.RESULTS[reason])
-    for result, remedy in REMEDIES:
-        if message == str(diffrax.RESULTS[result]):
+    for known, remedy in REMEDIES:
+        if message == str(diffrax.RESULTS[known]):
             message = f"{message} {remedy}".lstrip()
     raise RuntimeError(
         f"{failed.sum()} of {failed.size} solves failed. The commonest reason, for "
