@@ -27,6 +27,7 @@ from sampling_picture import draw as draw_picture
 PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu"}
 MEASURE = Path(__file__).with_name("sampling_measure.py")
 NOT_MEASURED = "not measured"
+REPEATS, QUICK_REPEATS = 7, 3
 NUM_HEADLINE = 5  # cases in the geometric mean
 COUNTS = (10, 100, 1_000, 10_000, 100_000)
 COLUMNS = {
@@ -82,12 +83,8 @@ def report_on(device, name, cases, *, small, repeats, quick):
     for index, case in cases:
         where = {"index": index, "small": small}
         try:
-            found = run_task(device, "measure", **where, repeats=repeats)
-            for row in found:
-                settings = where | {"method": row["method"]}
-                row["peak_mib"] = (
-                    None if quick else run_task(device, "peak", **settings)
-                )
+            settings = {"repeats": repeats, "peaks": not quick}
+            found = run_task(device, "measure", **where, **settings)
         except subprocess.CalledProcessError:
             not_measured[case.name] = "failed"
             continue
@@ -209,7 +206,7 @@ def finish(report, json_file, picture):
 def main(
     *,
     device="cpu",
-    repeats=7,
+    repeats=None,
     small=False,
     quick=False,
     only="",
@@ -222,10 +219,9 @@ def main(
 
     Args:
         device: `"cpu"`, `"gpu"` or `"all"`, which adds the crossover.
-        repeats: Timed runs of each method.
+        repeats: Timed runs of each method; seven, or three of a quick measurement.
         small: Whether to take few draws, to see that everything runs.
-        quick: Whether to leave out the peaks of memory, each of which takes a process
-            and a compilation of its own.
+        quick: Whether to leave out the peaks of memory, which take a run each.
         only: A part of the names of the cases to measure.
         peers: Whether to measure other packages too.
         crossover: Whether to find out from how many draws the GPU wins.
@@ -239,6 +235,7 @@ def main(
     Raises:
         SystemExit: If the device is not there, or a case failed.
     """
+    repeats = repeats or (QUICK_REPEATS if quick else REPEATS)
     wanted = list(PLATFORMS) if device == "all" else [device]
     crossover = crossover or device == "all"
     names = {one: name_device(one) for one in (PLATFORMS if crossover else wanted)}
@@ -284,9 +281,9 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description="Measure posterior trajectories.")
     add = parser.add_argument
     add("--device", choices=[*PLATFORMS, "all"], default="cpu", help="where to run")
-    add("--repeats", type=int, default=7, help="runs of each method")
+    add("--repeats", type=int, help="runs of each method")
     add("--small", action="store_true", help="few draws, to see that it runs")
-    add("--quick", action="store_true", help="without the peaks of memory")
+    add("--quick", action="store_true", help="few repeats, and no peaks of memory")
     add(
         "--cases",
         metavar="PART",

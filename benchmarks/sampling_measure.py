@@ -4,9 +4,11 @@ Run by `sampling_cost.py`, which says with `JAX_PLATFORMS` which device it sees;
 what the task returns as JSON.
 """
 
+import ctypes
 import json
 import statistics
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from sampling_methods import BASELINE, DRIVER, sampling_methods, training_method
 from sampling_peers import given_methods, missing_peers
 
 LONGEST_S = 10.0
+POLL_S = 2e-4
 
 
 def methods_of(index, small):
@@ -34,7 +37,7 @@ def clock(call, *args):
     return time.perf_counter() - start, result
 
 
-def measure(index, small, repeats):
+def measure(index, small, repeats, peaks):
     """The rows of one case: the methods in turn, compiled before."""
     case, methods = methods_of(index, small)
     rows, exact = [], {}
@@ -53,6 +56,7 @@ def measure(index, small, repeats):
                 "error": largest_error(values, exact[method.weights]),
             }
         )
+        del values, steps
     seconds = {name: [] for name in methods}
     for repeat in range(repeats):
         for name, method in methods.items():
@@ -63,30 +67,54 @@ def measure(index, small, repeats):
         row["median_s"], row["min_s"] = statistics.median(mine), min(mine)
         row["draws_per_s"] = case.num_draws / row["median_s"]
         row["times_faster"] = statistics.median(base / ours for base, ours in pairs)
+        peak = peak_on_gpu if jax.default_backend() == "gpu" else peak_of_process
+        row["peak_mib"] = peak(methods[row["method"]].run) if peaks else None
     return rows
 
 
-def peak(index, small, method):
-    """What one method needs in MiB, once and compiling included."""
-    _, methods = methods_of(index, small)
-    start = high_water_mib()
-    methods[method].run(0)
-    return None if start is None else high_water_mib() - start
+def peak_of_process(run):
+    """What a compiled run needs in MiB beyond what the process held, `None` if unknown.
 
-
-def high_water_mib():
-    """The most memory that JAX's GPU or this process ever held, `None` if unknown.
-
-    Not `resource.getrusage`, whose maximum a process inherits from its parent.
+    Linux forgets the most that a process ever held when asked to.
     """
-    if jax.default_backend() == "gpu":
-        stats = jax.local_devices()[0].memory_stats() or {}
-        return stats["peak_bytes_in_use"] / 2**20 if stats else None
-    status = Path("/proc/self/status")
-    if not status.exists():
+    forget = Path("/proc/self/clear_refs")
+    if not forget.exists():
         return None
-    [line] = [line for line in status.read_text().splitlines() if "VmHWM" in line]
+    # What was freed is not yet given back, and the run would take it again unseen.
+    ctypes.CDLL(None).malloc_trim(0)
+    forget.write_text("5")
+    start = status_mib("VmRSS")
+    run(0)
+    return status_mib("VmHWM") - start
+
+
+def status_mib(name):
+    """A line of what Linux says of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith(f"{name}:")]
     return int(line.split()[1]) / 1024
+
+
+def peak_on_gpu(run):
+    """The same of a GPU's memory, which is asked again and again while it runs.
+
+    The most that JAX remembers is that of all runs so far, and it does not forget.
+    """
+    device, done, seen = jax.local_devices()[0], threading.Event(), []
+    if not device.memory_stats():
+        return None
+
+    def look():
+        while not done.wait(POLL_S):
+            seen.append(device.memory_stats()["bytes_in_use"])
+
+    start = device.memory_stats()["bytes_in_use"]
+    looking = threading.Thread(target=look)
+    looking.start()
+    run(0)
+    done.set()
+    looking.join()
+    return (max(seen, default=start) - start) / 2**20
 
 
 def time_driver(sizes, num_steps, counts):
@@ -111,7 +139,6 @@ def describe():
 
 TASKS = {
     "measure": measure,
-    "peak": peak,
     "time_driver": time_driver,
     "describe": describe,
     "missing_peers": missing_peers,

@@ -70,15 +70,25 @@ def test_where_the_gpu_wins(load):
     ]
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="not on Linux")
+def test_a_peak_is_that_of_one_run(load):
+    def run(seed):
+        assert np.ones(50 * 2**17).sum() == 50 * 2**17
+
+    peak = load("sampling_measure").peak_of_process
+    for _ in range(2):  # what the first held counts again
+        assert 45 < peak(run) < 60
+    assert peak(lambda seed: None) < 5
+
+
 def test_a_missing_gpu_is_named_and_not_guessed(load, monkeypatch, tmp_path, capsys):
     cost = load("sampling_cost")
 
     def run_task(device, task, **settings):
         if task == "describe":
             return {"platform": "cpu", "name": "a CPU"}
-        if task == "peak":
-            return 1.0
         names = ("median_s", "min_s", "draws_per_s", "times_faster", "compile_s")
+        names += ("peak_mib",)
         row = dict.fromkeys((*names, "steps_mean", "steps_max", "error"), 1)
         case = cost.CASES[settings["index"]].smaller()
         faster = {cost.BASELINE: 1.0, cost.BATCHED: 2.0, cost.DRIVER: 4.0}
