@@ -222,25 +222,26 @@ def picture(case, quantities, path):
 
 
 def ask_peer(rows):
-    """NumPyro's row, in a process of its own, and effective draws a second beside it.
+    """NumPyro's row, in a process of its own, with effective draws a second beside it.
 
-    A second of a first call, compilation included.
+    A second of a first call, compilation included, and of a compiled one.
     """
     command = [sys.executable, str(Path(__file__).with_name("posterior_peer.py"))]
     output = subprocess.check_output(command, text=True)
     peer = json.loads(output.splitlines()[-1])
-    peer["ess_per_s"] = peer["ess"] / peer["seconds"]
-    cells = [("engine", "", "ess", "seconds", "ess a second", "times NumPyro's")]
-    lines = [(peer["engine"], peer["ess"], peer["seconds"])]
+    cells = [("engine", "ess", "compile s", "run s", "times NumPyro's", "first call")]
+    lines = [peer]
     for name in ("nuts", "importance"):
-        own = [row for row in rows if row["engine"] == name]
-        lines += [
-            (name, row["ess"], row["compile_s"] + row["run_s"]) for row in own[:1]
+        lines += [row for row in rows if row["engine"] == name][:1]
+    for row in lines:
+        row["ess_per_s"] = row["ess"] / row["run_s"]
+        row["ess_per_s_of_first"] = row["ess"] / (row["compile_s"] + row["run_s"])
+        times = [
+            f"{row[rate] / peer[rate]:.1f}"
+            for rate in ("ess_per_s", "ess_per_s_of_first")
         ]
-    for name, ess, seconds in lines:
-        rate = ess / seconds
-        times = f"{rate / peer['ess_per_s']:.1f}"
-        cells.append((name, "", f"{ess:.0f}", f"{seconds:.1f}", f"{rate:.1f}", times))
+        numbers = [f"{row[name]:.1f}" for name in ("ess", "compile_s", "run_s")]
+        cells.append((row["engine"], *numbers, *times))
     print_aligned(cells)
     return peer
 

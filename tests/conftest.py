@@ -34,6 +34,13 @@ def pytest_configure(config):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
+def pytest_runtest_setup(item):
+    """What is about CPUs has nothing to say where JAX computes on something else."""
+    mark = item.get_closest_marker("cpu")
+    if mark is not None and jax.default_backend() != "cpu":
+        pytest.skip(mark.args[0])
+
+
 @pytest.fixture
 def key():
     return jax.random.key(20)

@@ -19,6 +19,7 @@ def chunks_of(num_items, **settings):
     return list(spread(fn, num_items, bytes_per_item=8, **settings))
 
 
+@pytest.mark.cpu("chunks come in NumPy from a CPU")
 @pytest.mark.parametrize("batch_size", [None, 1, 4, 100])
 def test_every_item_comes_once_and_in_order(batch_size):
     chunks = chunks_of(23, batch_size=batch_size)

@@ -53,6 +53,7 @@ def test_the_pure_twin_draws_the_same(field, key, batch_size):
     np.testing.assert_array_equal(pure(field, key), whole)
 
 
+@pytest.mark.cpu("chunks come in NumPy from a CPU")
 def test_streams_come_in_order_and_whole(field, key):
     whole = map_posterior(flatten_means, field, key=key, num_samples=50)
     seen = 0
@@ -103,7 +104,10 @@ def test_a_second_call_compiles_nothing(field, key):
     assert len(traces) == 1
 
 
+@pytest.mark.cpu("threads are for a CPU's cores")
 def test_an_exception_in_the_middle_leaves_no_thread(field, key):
+    # Threads that wait for the next run stay.
+    map_posterior(flatten_means, field, key=key, num_samples=500)
     before = threading.active_count()
     stream = stream_posterior(
         flatten_means, field, key=key, num_samples=500, batch_size=1
@@ -162,6 +166,7 @@ np.save(path, draws)
         np.testing.assert_array_equal(draws, found[0])
 
 
+@pytest.mark.cpu("both processes would want the whole of a GPU")
 def test_processes_share_the_draws(field, key, solves, tmp_path):
     """Two processes on loopback: the weights bit for bit, gathered and as shares."""
     program = """

@@ -15,9 +15,7 @@ from BayesianJaxModels._dynamics._patches.newton import (
     invert,
 )
 
-needs_lapack = pytest.mark.skipif(
-    jax.default_backend() != "cpu", reason="LAPACK is what a CPU's solves call"
-)
+needs_lapack = pytest.mark.cpu("LAPACK is what a CPU's solves call")
 
 
 @pytest.mark.parametrize("n", [1, 4, LARGEST_SYSTEM])
