@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 
 from .._check import as_float_array, on_host, warn_user
 
+KEEP_ONE = "`mask` must keep at least one time."
 ONE_WAY = "`ts` must be strictly increasing or strictly decreasing"
 
 
@@ -22,7 +23,8 @@ class Span(eqx.Module):
     Attributes:
         start: The time of `y0`; `(N,)` if each of `N` initial states has its own.
         elapsed: The times to save at since the start, of shape `(T,)` or `(N, T)`.
-            Those that do not count are filled with the last before them that does.
+            Those that do not count are filled as in a `Clock`; of times that were
+            traced the first ones with the start.
         jump_ts: Where the vector field jumps, since the start, `(J,)` or `(N, J)`.
         is_valid: Whether the times run one way; where not, all of them are zero.
     """
@@ -76,6 +78,8 @@ class Clock(eqx.Module):
         since: `ts` since then.
         jump_ts: Where the vector field jumps, since then.
         rows: Whether each of several initial states may have times of its own.
+        was_known: Whether the times were known when they were read. Compiled code then
+            need not look at them as closely again.
     """
 
     ts: Float[Array | np.ndarray, "..."]
@@ -84,6 +88,7 @@ class Clock(eqx.Module):
     since: Float[Array | np.ndarray, "..."]
     jump_ts: Float[Array | np.ndarray, "..."] | None
     rows: bool = eqx.field(static=True)
+    was_known: bool = eqx.field(static=True)
 
     def counted_from(self, t0: ArrayLike) -> "Clock":
         """The same times, counted from `t0`."""
@@ -119,6 +124,11 @@ class Clock(eqx.Module):
         elapsed, mask = clock.since, clock.mask
         dtype = jax.dtypes.canonicalize_dtype(self.ts.dtype)
         known = _all_known(elapsed, mask)
+        if self.was_known and not known:
+            is_valid = _runs_one_way(elapsed)
+            start = jnp.where(is_valid, start, 0)
+            elapsed = jnp.where(is_valid[..., None], elapsed, 0)
+            return start, elapsed, clock.jump_ts, is_valid
         xp = np if known else jnp
         elapsed = _fill(elapsed, mask, before=0.0)
         steps = xp.diff(elapsed, axis=-1, prepend=xp.zeros_like(elapsed[..., :1]))
@@ -139,9 +149,10 @@ class Clock(eqx.Module):
                 "double precision, `jax.config.update('jax_enable_x64', True)`, or "
                 "solve in parts, each from a start of its own."
             )
-        if not known:
-            start = jnp.where(is_valid, start, 0)
-            elapsed = jnp.where(is_valid[..., None], elapsed, 0)
+        if known:
+            return start, clock.since, clock.jump_ts, is_valid
+        start = jnp.where(is_valid, start, 0)
+        elapsed = jnp.where(is_valid[..., None], elapsed, 0)
         return start, elapsed, clock.jump_ts, is_valid
 
 
@@ -182,7 +193,12 @@ def read_clock(
         _check_axes("jump_ts", jumps, times, 1, rows)
         jumps = _minus(jumps, reference) if jumps.shape[-1] else None
     filled = times if mask is None else _fill(times, keep, _first(times, keep))
-    return Clock(filled, keep, reference[..., 0], since, jumps, rows)
+    if mask is not None:
+        since = _fill(since, keep, _first(since, keep))
+    was_known = _all_known(since, keep)
+    if was_known and not np.all(np.any(keep, axis=-1)):
+        raise ValueError(KEEP_ONE)
+    return Clock(filled, keep, reference[..., 0], since, jumps, rows, was_known)
 
 
 def warn_of_early_start(clock: Clock) -> None:
@@ -274,9 +290,15 @@ def _fill(times: Any, counts: Any, before: Any) -> Any:
     return xp.where(latest < 0, before, filled)
 
 
+def _runs_one_way(elapsed: Float[Array, "*N T"]) -> Bool[Array, "*N"]:
+    """Whether times run one way from zero, where they may repeat as fillings do."""
+    steps = jnp.diff(elapsed, axis=-1, prepend=jnp.zeros_like(elapsed[..., :1]))
+    return jnp.all(steps >= 0, axis=-1) | jnp.all(steps <= 0, axis=-1)
+
+
 def _too_few(t0: Any) -> str:
     if t0 is not None:
-        return "`mask` must keep at least one time."
+        return KEEP_ONE
     return (
         "`mask` must keep the first time, which is that of `y0`, and at least one "
         "more. If `y0` is the state at another time, pass that as `t0`."
