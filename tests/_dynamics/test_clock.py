@@ -1,6 +1,7 @@
 """When a solve starts, in whose clock, and what becomes of times that are wrong."""
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -306,6 +307,39 @@ def test_masks_that_leave_nothing_to_solve(counts):
         integrate(decay, jnp.ones(2), TS, args=1.0, mask=mask)
     solve = jax.jit(lambda m: integrate(decay, jnp.ones(2), TS, args=1.0, mask=m))
     assert not solve(mask).succeeded
+
+
+def test_compiled_code_solves_at_known_times_as_the_host_does():
+    """Padding at both ends, NaN in it, one row forwards and one backwards."""
+    ts = np.array([[np.nan, 1.0, np.nan, 2.0, 9.0], [3.0, 1.5, 1.0, 0.5, np.nan]])
+    mask = np.isfinite(ts) & (ts != 9)
+    solve = bjm.Solve(
+        ts, mask=mask, t0=jnp.array([0.5, 4.0]), y0=jnp.ones((2, 1)), batched=True
+    )
+    here, compiled = solve(growth), eqx.filter_jit(solve)(growth)
+    t0 = np.array([[0.5], [4.0]])
+    exact = np.exp((ts**2 - t0**2) / 2)
+    for found in (here, compiled):
+        assert found.succeeded.all()
+        np.testing.assert_allclose(found.ys[mask][:, 0], exact[mask], rtol=1e-3)
+    np.testing.assert_allclose(compiled.ys, here.ys, rtol=1e-5)
+
+
+def test_known_times_that_were_replaced_or_have_a_start_inside_of_them_fail():
+    solve = bjm.Solve(TS, y0=jnp.ones(1), t0=lambda model: model)
+    by_time = eqx.filter_jit(
+        lambda solve, t0: solve.replace(vector_field=lambda _: growth)(t0).succeeded
+    )
+    assert by_time(solve, jnp.array(-1.0))
+    assert by_time(solve.at(TS[::-1]), jnp.array(TS[-1] + 1.0))
+    assert not by_time(solve, jnp.array(TS[-1] + 1.0))
+    assert not by_time(solve, jnp.array((TS[0] + TS[1]) / 2))
+    assert not by_time(solve, jnp.array(jnp.nan))
+    for wrong in (solve.clock.since[::-1], np.where(TS[1] == TS, np.nan, TS)):
+        turned = eqx.tree_at(lambda solve: solve.clock.since, solve, wrong)
+        assert not by_time(turned, jnp.array(-1.0))
+    with pytest.raises(ValueError, match="^`mask` must keep at least one time"):
+        bjm.Solve(TS, mask=np.zeros(len(TS), bool), y0=jnp.ones(1), t0=lambda m: m)
 
 
 def test_rows_of_times_that_do_not_fit():

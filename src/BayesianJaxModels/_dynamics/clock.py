@@ -23,8 +23,7 @@ class Span(eqx.Module):
     Attributes:
         start: The time of `y0`; `(N,)` if each of `N` initial states has its own.
         elapsed: The times to save at since the start, of shape `(T,)` or `(N, T)`.
-            Those that do not count are filled as in a `Clock`; of times that were
-            traced the first ones with the start.
+            Those that do not count are filled with the last before them that does.
         jump_ts: Where the vector field jumps, since the start, `(J,)` or `(N, J)`.
         is_valid: Whether the times run one way; where not, all of them are zero.
     """
@@ -124,12 +123,13 @@ class Clock(eqx.Module):
         elapsed, mask = clock.since, clock.mask
         dtype = jax.dtypes.canonicalize_dtype(self.ts.dtype)
         known = _all_known(elapsed, mask)
+        xp = np if known else jnp
         if self.was_known and not known:
+            elapsed = _from_zero(elapsed, mask)
             is_valid = _runs_one_way(elapsed)
             start = jnp.where(is_valid, start, 0)
             elapsed = jnp.where(is_valid[..., None], elapsed, 0)
             return start, elapsed, clock.jump_ts, is_valid
-        xp = np if known else jnp
         elapsed = _fill(elapsed, mask, before=0.0)
         steps = xp.diff(elapsed, axis=-1, prepend=xp.zeros_like(elapsed[..., :1]))
         # The first time may be that of the start.
@@ -149,10 +149,9 @@ class Clock(eqx.Module):
                 "double precision, `jax.config.update('jax_enable_x64', True)`, or "
                 "solve in parts, each from a start of its own."
             )
-        if known:
-            return start, clock.since, clock.jump_ts, is_valid
-        start = jnp.where(is_valid, start, 0)
-        elapsed = jnp.where(is_valid[..., None], elapsed, 0)
+        if not known:
+            start = jnp.where(is_valid, start, 0)
+            elapsed = jnp.where(is_valid[..., None], elapsed, 0)
         return start, elapsed, clock.jump_ts, is_valid
 
 
@@ -288,6 +287,12 @@ def _fill(times: Any, counts: Any, before: Any) -> Any:
         latest = lax.cummax(jnp.asarray(places), axis=places.ndim - 1)
     filled = xp.take_along_axis(times, xp.maximum(latest, 0), axis=-1)
     return xp.where(latest < 0, before, filled)
+
+
+def _from_zero(elapsed: Float[Array, "*N T"], mask: Any) -> Float[Array, "*N T"]:
+    """Filled times, with zero for those before the first that counts."""
+    first = jnp.argmax(mask, axis=-1)[..., None]
+    return jnp.where(jnp.arange(elapsed.shape[-1]) < first, 0, elapsed)
 
 
 def _runs_one_way(elapsed: Float[Array, "*N T"]) -> Bool[Array, "*N"]:

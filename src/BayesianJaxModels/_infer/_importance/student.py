@@ -117,7 +117,7 @@ def draw_student(
     """Draw `index` of a round: `mean + factor @ t` of the component in turn."""
     turn = 0
     if len(mean) > 1:
-        turn = jnp.searchsorted(jnp.cumsum(counts), index, side="right")
+        turn = jnp.sum(jnp.cumsum(counts) <= index)
     d, dtype = mean.shape[1], mean.dtype
     noise = standard_normal(key, (d + df,), dtype)
     # A sum of squared normal numbers has the chi-squared distribution.
