@@ -3,8 +3,8 @@
 The model is that of `posterior_cases.py` on the terms of our own NUTS: diffrax at the
 same tolerance, gradients in forward mode, a dense mass matrix, and a start where the
 posterior is: at the means of the reference, which cost it nothing. Effective draws are
-counted by the estimator that counts ours. Two chains run side by side on two devices of a
-CPU, once with nothing compiled and once more. Prints what it found as JSON.
+counted by the estimator that counts ours. Two chains run side by side on two CPU
+devices, once with nothing compiled and once more. Prints what it found as JSON.
 """
 
 import json
