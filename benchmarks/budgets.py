@@ -16,7 +16,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 from core import describe_device, describe_versions
-from sampling_measure import high_water_mib, measure
+from sampling_measure import measure, peak_of_process
 from sampling_methods import DRIVER
 
 import BayesianJaxModels as bjm
@@ -53,17 +53,19 @@ def make_field():
 
 def million_draws():
     """Seconds of a summary of a million draws, and its peak memory over the start."""
-    start_mib, start = high_water_mib(), time.perf_counter()
-    running = bjm.RunningSummary(grid=(-10.0, 10.0, 400))
-    for _, chunk in bjm.stream_posterior(
-        Solve(), make_field(), key=jax.random.key(1), num_samples=NUM_DRAWS
-    ):
-        running.update(chunk)
-    summary = running.summary()
-    assert summary.num_draws == NUM_DRAWS, summary
-    seconds = time.perf_counter() - start
-    peak_mib = None if start_mib is None else high_water_mib() - start_mib
-    return {"seconds": seconds, "peak_mib": peak_mib}
+
+    def run(seed):
+        running = bjm.RunningSummary(grid=(-10.0, 10.0, 400))
+        for _, chunk in bjm.stream_posterior(
+            Solve(), make_field(), key=jax.random.key(seed), num_samples=NUM_DRAWS
+        ):
+            running.update(chunk)
+        summary = running.summary()
+        assert summary.num_draws == NUM_DRAWS, summary
+
+    start = time.perf_counter()
+    peak_mib = peak_of_process(run)
+    return {"seconds": time.perf_counter() - start, "peak_mib": peak_mib}
 
 
 def first_call():
@@ -86,7 +88,7 @@ def first_call():
 def on_one_core(index):
     """The median seconds of a case by the driver, on one core alone."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    rows = measure(index=index, small=False, repeats=3)
+    rows = measure(index=index, small=False, repeats=3, peaks=False)
     [seconds] = [row["median_s"] for row in rows if row["method"] == DRIVER]
     return seconds
 
@@ -120,7 +122,7 @@ def main(*, json_file=None):
     rows = [
         row
         for index in FLOORS
-        for row in measure(index=index, small=False, repeats=3)
+        for row in measure(index=index, small=False, repeats=3, peaks=False)
         if row["method"] == DRIVER
     ]
     print(f"first call {calls['first_s']:.1f} s, second {calls['second_s']:.3f} s")
