@@ -84,6 +84,29 @@ def test_threads_are_kept_for_the_next_run_and_are_nobody_elses():
     assert len(module._IDLE[3]) == 1
 
 
+def test_one_of_its_threads_may_close_it():
+    chunks = map_chunks(
+        lambda start, worker: chunks.close() if start == 1 else None,
+        list(range(9)),
+        num_workers=2,
+    )
+    # What is running cannot be closed; what waits for the next can.
+    with pytest.raises(ValueError, match="already executing"):
+        list(chunks)
+    waiting, stopped = threading.Event(), threading.Event()
+
+    def run(start, worker):
+        if start == 1:
+            waiting.wait(10)
+            chunks.close()
+            stopped.set()
+
+    chunks = map_chunks(run, list(range(9)), num_workers=2)
+    next(chunks)
+    waiting.set()
+    assert stopped.wait(10)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_fork_starts_threads_of_its_own():
     call = partial(map_chunks, lambda start, worker: start, [0, 1, 2], num_workers=2)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, current_thread
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ QUOTAS = (
     ["/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"],
 )
 
+NAME = "map_chunks"
 # Threads that wait for the next run, by their number: to start two takes as long as a
 # thousand short solves.
 _IDLE: dict[int, list[ThreadPoolExecutor]] = defaultdict(list)
@@ -67,7 +68,10 @@ def map_chunks(
         finally:
             for _, future in running:
                 future.cancel()
-            wait([future for _, future in running])
+            # A generator that is dropped in a cycle may be closed by one of its threads,
+            # which must not wait for itself.
+            if not current_thread().name.startswith(NAME):
+                wait([future for _, future in running])
 
 
 @contextmanager
@@ -76,7 +80,7 @@ def _threads(num_workers: int) -> Iterator[ThreadPoolExecutor]:
     try:
         pool = _IDLE[num_workers].pop()
     except IndexError:
-        pool = ThreadPoolExecutor(num_workers, thread_name_prefix="map_chunks")
+        pool = ThreadPoolExecutor(num_workers, thread_name_prefix=NAME)
     try:
         yield pool
     finally:
