@@ -131,6 +131,7 @@ def test_classes_are_abstract_or_final():
     extensible = {
         "AbstractDiagnostics",
         "AbstractEstimate",
+        "AbstractJumps",
         "AbstractLikelihood",
         "AbstractLocationScale",
         "AbstractMixture",

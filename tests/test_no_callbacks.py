@@ -43,7 +43,10 @@ SOLVES = {
         )
     },
     "first step": {"dt0": 0.1},
-    "jumps": {"jump_ts": np.array([0.5])},
+    "jumps of the field": {"jump_ts": np.array([0.5])},
+    "doses": {"jumps": bjm.Doses(0.5, 1.0, duration=0.3)},
+    "jumps": {"jumps": bjm.Jumps([0.0, 0.5], lambda t, y, rate: y + rate)},
+    "doses of the model": {"jumps": lambda field: bjm.Doses(jnp.array(0.5), 1.0)},
     "mask": {"mask": np.array([True, True, False, True])},
     "later start": {"t0": -0.5},
     "implicit": {"solver": diffrax.Kvaerno3()},

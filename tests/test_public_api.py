@@ -12,6 +12,7 @@ import BayesianJaxModels as bjm
 from BayesianJaxModels._moved import NAMESPACES
 
 NAMES = [
+    "AbstractJumps",
     "AbstractParameter",
     "AbstractPosterior",
     "AbstractProblem",
@@ -22,6 +23,7 @@ NAMES = [
     "BayesianMLP",
     "DeterministicParameter",
     "Diagnosis",
+    "Doses",
     "DrawsPosterior",
     "ELBO",
     "EnsemblePosterior",
@@ -31,6 +33,7 @@ NAMES = [
     "ImportanceDiagnostics",
     "Inference",
     "JointPosterior",
+    "Jumps",
     "LaplacianParameter",
     "Linearised",
     "LowRankGaussianParameter",

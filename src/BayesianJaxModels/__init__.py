@@ -5,8 +5,11 @@ import typing
 from . import likelihoods as likelihoods, priors as priors
 from ._check import AllFailedError as AllFailedError
 from ._dynamics import (
+    AbstractJumps as AbstractJumps,
     AbstractVectorField as AbstractVectorField,
+    Doses as Doses,
     HybridVectorField as HybridVectorField,
+    Jumps as Jumps,
     ModelVectorField as ModelVectorField,
     NeuralVectorField as NeuralVectorField,
     SecondOrderVectorField as SecondOrderVectorField,

@@ -8,7 +8,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Bool, Float, PyTree
 
-from ._check import is_float_array
+from ._check import in_own_dtype, is_float_array
 
 
 def stop_gradient(tree: PyTree) -> PyTree:
@@ -31,6 +31,7 @@ def guard_gradient(tree: PyTree, *, mapped_with: PyTree) -> PyTree:
     """
     arrays, rest = eqx.partition(tree, is_float_array)
     zero = _mapped_zero(mapped_with)
+    arrays = jax.tree.map(in_own_dtype, arrays)
     arrays = jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), arrays)
     return eqx.combine(_guarded(arrays), rest)
 

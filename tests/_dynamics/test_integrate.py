@@ -338,3 +338,8 @@ def test_a_solve_that_is_stuck_ends(x64):
             assert not trajectory.succeeded
             assert trajectory.result == diffrax.RESULTS.dt_min_reached
             assert trajectory.num_steps < 300
+
+
+def test_arguments_in_the_double_precision_of_numpy_give_no_warning():
+    found = integrate(lambda t, y, rate: -rate * y, np.ones(2), TS, args=np.array(0.5))
+    np.testing.assert_allclose(found.ys[:, 0], np.exp(-0.5 * TS), rtol=1e-4)

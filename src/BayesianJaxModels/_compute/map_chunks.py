@@ -28,8 +28,8 @@ NAME = "map_chunks"
 # Threads that wait for the next run, by their number: to start two takes as long as a
 # thousand short solves.
 _IDLE: dict[int, list[ThreadPoolExecutor]] = defaultdict(list)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_IDLE.clear)  # a fork has none of its threads
+if at_fork := getattr(os, "register_at_fork", None):
+    at_fork(after_in_child=_IDLE.clear)  # a fork has none of its threads
 
 _COMPILING = Lock()
 _COMPILED: set[int] = set()
@@ -68,8 +68,8 @@ def map_chunks(
         finally:
             for _, future in running:
                 future.cancel()
-            # A generator that is dropped in a cycle may be closed by one of its threads,
-            # which must not wait for itself.
+            # One of its threads, which may close a generator that was dropped in a
+            # cycle, must not wait for itself.
             if not current_thread().name.startswith(NAME):
                 wait([future for _, future in running])
 

@@ -1,3 +1,8 @@
+from ._jumps import (
+    AbstractJumps as AbstractJumps,
+    Doses as Doses,
+    Jumps as Jumps,
+)
 from .clock import check_times as check_times, read_clock as read_clock
 from .field import (
     AbstractVectorField as AbstractVectorField,

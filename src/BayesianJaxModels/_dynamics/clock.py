@@ -289,7 +289,7 @@ def _fill(times: Any, counts: Any, before: Any) -> Any:
     return xp.where(latest < 0, before, filled)
 
 
-def _from_zero(elapsed: Float[Array, "*N T"], mask: Any) -> Float[Array, "*N T"]:
+def _from_zero(elapsed: Any, mask: Any) -> Float[Array, "*N T"]:
     """Filled times, with zero for those before the first that counts."""
     first = jnp.argmax(mask, axis=-1)[..., None]
     return jnp.where(jnp.arange(elapsed.shape[-1]) < first, 0, elapsed)

@@ -64,7 +64,7 @@ class _Condition(eqx.Module):
     must_have_root: bool = eqx.field(static=True)
 
     def __call__(self, t, y, args, *, terms, t0, t1, **kwargs):
-        vector_field, args, users_time = args
+        vector_field, args, users_time, *_ = args
         t, t0, t1 = [users_time(time * terms.direction) for time in (t, t0, t1)]
         kwargs["t0"], kwargs["t1"] = t0, t1
         kwargs["terms"] = diffrax.ODETerm(vector_field)

@@ -20,6 +20,7 @@ def integrate(
     args: Any = None,
     args_axes: PyTree = None,
     jump_ts: Real[ArrayLike, "..."] | None = None,
+    jumps: Any = None,
     solver: diffrax.AbstractSolver | None = None,
     rtol: float | None = None,
     atol: float | None = None,
@@ -67,6 +68,10 @@ def integrate(
         jump_ts: Times at which the vector field jumps, of shape `(J,)` or `(N, J)`, in
             any order and also outside of `ts`; NaN is padding. Steps end there. For
             adaptive steps alone. Gradients reach them.
+        jumps: What happens to the state at known times: `Doses`, `Jumps`, or a tuple of
+            them, or a function of the vector field that returns one, where amounts or
+            times are parameters. A solve ends a step there and goes on from the state
+            after it. Forwards in time, and for adaptive steps alone.
         solver: A diffrax solver; `diffrax.Tsit5()` if `None`.
         rtol: The relative error that a step may have; `1e-5` if `None`.
         atol: The absolute error that it may have besides, in the unit of the state;
@@ -133,6 +138,7 @@ def integrate(
         args=args,
         args_axes=args_axes,
         jump_ts=jump_ts,
+        jumps=jumps,
         solver=solver,
         rtol=rtol,
         atol=atol,

@@ -14,6 +14,18 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Real
 from .._check import is_float_array
 from .._gradient import all_finite, guard_gradient
 from .._model import check_model, has_values
+from ._jumps import (
+    AbstractJumps,
+    Jumping,
+    JumpsTogether,
+    add_slopes,
+    check_after_start,
+    jump_at,
+    jump_where_saved,
+    run_forwards,
+    settle_jumps,
+    with_stops,
+)
 from ._patches.checks import diffeqsolve
 from ._patches.controller import RejectInfinite
 from ._patches.implicit import call_with_finite_tangents
@@ -23,7 +35,7 @@ from ._patches.stages import write_out_stages
 from .arguments import AxisOfArrays, check_batch, check_derivative, check_state
 from .clock import Clock, UsersTime, read_clock, warn_of_early_start
 from .event import read_with_end, save_with_end, with_users_words
-from .jumps import can_step, check_steps, step_to_jumps
+from .steps import can_step, check_steps, step_to_jumps
 from .trajectory import Trajectory
 
 # What float32 holds over a solve of many steps, and what a log density needs: on noisy
@@ -54,6 +66,7 @@ class Solve(eqx.Module):
         args: As in `integrate`.
         args_axes: As in `integrate`.
         jump_ts: As in `integrate`.
+        jumps: As in `integrate`, or a function of the model that returns it.
         solver: As in `integrate`.
         rtol: As in `integrate`.
         atol: As in `integrate`.
@@ -67,8 +80,9 @@ class Solve(eqx.Module):
         shared_steps: As in `integrate`.
 
     Attributes:
-        clock: The times, as they were read. All else is as it was given, or the
-            default.
+        clock: The times, as they were read.
+        jumps: A tuple of them, their times counted from `clock.reference`; or the
+            function. All else is as it was given, or the default.
 
     Raises:
         TypeError: As `integrate` does.
@@ -95,6 +109,7 @@ class Solve(eqx.Module):
     vector_field: Callable | None
     args: Any
     args_axes: PyTree
+    jumps: tuple[AbstractJumps, ...] | Callable
     solver: diffrax.AbstractSolver
     stepsize_controller: diffrax.AbstractStepSizeController
     dt0: float | Array | None
@@ -116,6 +131,7 @@ class Solve(eqx.Module):
         args: Any = None,
         args_axes: PyTree = None,
         jump_ts: Real[ArrayLike, "..."] | None = None,
+        jumps: Any = None,
         solver: diffrax.AbstractSolver | None = None,
         rtol: float | None = None,
         atol: float | None = None,
@@ -148,6 +164,22 @@ class Solve(eqx.Module):
                 f"{type(controller).__name__} takes its own steps. Choose them so that "
                 "they end at the jumps, or leave the controller out."
             )
+        self.jumps = jumps
+        if not callable(jumps):
+            self.jumps = counted = _read_jumps(jumps, self.clock.reference)
+            if not callable(t0):
+                check_after_start(counted, self.clock.reference)
+        if (callable(jumps) or self.jumps) and not _is_adaptive(controller):
+            raise ValueError(
+                "`jumps` need an adaptive `stepsize_controller`, whose steps end where "
+                f"they are, but {type(controller).__name__} takes its own. Leave the "
+                "controller out."
+            )
+        if self.jumps and isinstance(adjoint, diffrax.BacksolveAdjoint):
+            raise ValueError(
+                "`jumps` cannot be solved for backwards, as a BacksolveAdjoint does. "
+                "Leave the `adjoint` out."
+            )
         self.y0 = y0
         self.vector_field = vector_field
         self.args = args
@@ -176,6 +208,8 @@ class Solve(eqx.Module):
         words += f"; t0 {_spell(t0)}"
         if self.clock.jump_ts is not None:
             words += f", {np.shape(self.clock.jump_ts)[-1]} jumps"
+        if self.jumps:
+            words += f", {_spell_jumps(self.jumps)}"
         controller = self.stepsize_controller
         details = [type(self.solver).__name__]
         if isinstance(controller, diffrax.PIDController):
@@ -214,9 +248,9 @@ class Solve(eqx.Module):
         t0 = clock.reference if self.t0 is None else self.t0
         clock, t0 = _read(ts, mask, jump_ts, t0, clock.rows)
         return eqx.tree_at(
-            lambda solve: (solve.clock, solve.t0),
+            lambda solve: (solve.clock, solve.t0, solve.jumps),
             self,
-            (clock, t0),
+            (clock, t0, self._jumps_since(clock.reference)),
             is_leaf=lambda node: node is None,
         )
 
@@ -231,6 +265,8 @@ class Solve(eqx.Module):
         """
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         clock = own.pop("clock")
+        own["jumps"] = self._jumps_since(np.zeros(()))
+        own["jumps"] = own["jumps"] or None
         allowed = {*own, "rtol", "atol"} - {"batched", "shared_steps"}
         if unknown := words.keys() - allowed:
             raise TypeError(
@@ -240,6 +276,12 @@ class Solve(eqx.Module):
         if words.keys() & {"rtol", "atol"}:
             own["stepsize_controller"] = None
         return Solve(clock, **(own | words))
+
+    def _jumps_since(self, start: Any) -> Any:
+        if callable(self.jumps):
+            return self.jumps
+        by = self.clock.reference - start
+        return tuple(each.shifted(by) for each in self.jumps)
 
     def __call__(self, model: PyTree) -> Trajectory:
         """Solve for a model.
@@ -259,12 +301,17 @@ class Solve(eqx.Module):
                 f"{type(vector_field).__name__}."
             )
         check_steps(self.stepsize_controller, span)
+        if callable(self.jumps):
+            jumps = _read_jumps(self.jumps(model), span.start)
+        else:
+            jumps = self._jumps_since(span.start) if callable(self.t0) else self.jumps
         y0 = check_state(self.y0(model) if callable(self.y0) else self.y0)
         args, args_axes, batched = self.args, self.args_axes, self.batched
         if batched:
             check_batch(y0, span, args, args_axes)
             args_axes = jax.tree.map(AxisOfArrays, args_axes)
         check_derivative(vector_field, y0, span, args, args_axes, batched=batched)
+        jumps = settle_jumps(jumps, y0, span, args, args_axes, batched=batched)
         adjoint, max_steps = self.adjoint, self.max_steps
         if adjoint is None or adjoint == diffrax.RecursiveCheckpointAdjoint():
             checkpoints = _checkpoints(y0, max_steps, self.stepsize_controller)
@@ -278,8 +325,10 @@ class Solve(eqx.Module):
             dt0 = jnp.abs(jnp.asarray(dt0, span.elapsed.dtype))
 
         is_finite, y0 = (jax.vmap(_settle) if batched else _settle)(y0)
+        if jumps:
+            solver = Jumping(solver)
 
-        def solve(vector_field, y0, args, span, is_finite):
+        def solve(vector_field, y0, args, span, is_finite, jumps):
             # Nothing goes back through a solve in forward mode.
             if not isinstance(adjoint, diffrax.ForwardMode):
                 # Fields and times shared between mapped initial states stay shared.
@@ -287,13 +336,19 @@ class Solve(eqx.Module):
                 vector_field = guard_gradient(vector_field, mapped_with=vector_field)
                 y0, args = guard_gradient((y0, args), mapped_with=inputs)
                 span = guard_gradient(span, mapped_with=span)
+                jumps = guard_gradient(jumps, mapped_with=inputs)
+            inputs, times = (vector_field, args), span.elapsed
+            span = with_stops(span, jumps)
             end = span.elapsed[-1]
-            inputs = (vector_field, args)
             controller: Any = step_to_jumps(self.stepsize_controller, span, inputs)
             if _is_adaptive(self.stepsize_controller):
                 smallest = jnp.finfo(end.dtype).eps ** 2 * jnp.abs(end)
                 controller = RejectInfinite(controller, smallest, is_finite)
             users_time = UsersTime(span.start, span.jump_ts)
+            before, in_order = y0, jnp.array(True)
+            if jumps:
+                y0 = jump_at(jnp.zeros_like(end), y0, jumps, args, users_time)
+                in_order = run_forwards(jumps, end)
             saveat = diffrax.SaveAt(ts=span.elapsed)
             with jax.default_matmul_precision("highest"):
                 solution = diffeqsolve(
@@ -303,7 +358,7 @@ class Solve(eqx.Module):
                     t1=end,
                     dt0=dt0 if dt0 is None else jnp.where(end >= 0, dt0, -dt0),
                     y0=y0,
-                    args=(vector_field, args, users_time),
+                    args=(vector_field, args, users_time, jumps or None),
                     saveat=save_with_end(saveat) if event else saveat,
                     stepsize_controller=controller,
                     adjoint=with_short_end(adjoint),
@@ -315,17 +370,21 @@ class Solve(eqx.Module):
             ys, end = solution.ys, None
             if event:
                 ys, end = read_with_end(solution, span.elapsed, users_time)
-            is_valid = span.is_valid & is_finite & can_step(controller)
+            if jumps:
+                ys = jump_where_saved(times, ys, before, jumps, args, users_time)
+            is_valid = span.is_valid & is_finite & can_step(controller) & in_order
             (ys, end), result = _fail_unless(is_valid, (ys, end), solution.result)
             return ys, result, solution.stats["num_steps"], None, end
 
         if batched and not self.shared_steps:
-            solve = eqx.filter_vmap(solve, in_axes=(None, 0, args_axes, span.axes, 0))
+            axes = (None, 0, args_axes, span.axes, 0, tuple(j.axes for j in jumps))
+            solve = eqx.filter_vmap(solve, in_axes=axes)
         if not (batched and self.shared_steps):
-            parts = solve(vector_field, y0, args, span, is_finite)
+            parts = solve(vector_field, y0, args, span, is_finite, jumps)
             return Trajectory(self.clock.ts, *parts)
         together = _Together(vector_field, args_axes)
-        ys, *rest, end = solve(together, y0, args, span, jnp.array(True))
+        jumps = tuple(JumpsTogether(each, args_axes) for each in jumps)
+        ys, *rest, end = solve(together, y0, args, span, jnp.array(True), jumps)
         ys = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), ys)
         result, num_steps, weights = jax.tree.map(
             lambda leaf: jnp.broadcast_to(leaf, is_finite.shape), tuple(rest)
@@ -350,6 +409,27 @@ def _read(ts: Any, mask: Any, jump_ts: Any, t0: Any, rows: bool) -> tuple[Clock,
         return clock, None
     clock = clock.counted_from(t0)
     return clock, clock.reference
+
+
+def _read_jumps(jumps: Any, start: Any) -> tuple[AbstractJumps, ...]:
+    """One or several, counted from a start."""
+    if jumps is None:
+        return ()
+    given = jumps if isinstance(jumps, tuple | list) else (jumps,)
+    for each in given:
+        if not isinstance(each, AbstractJumps):
+            raise TypeError(
+                "`jumps` must be `Jumps`, `Doses`, a tuple of them, or a function of "
+                f"the model that returns them, but is a {type(each).__name__}."
+            )
+    return tuple(each.shifted(-start) for each in given)
+
+
+def _spell_jumps(jumps: Any) -> str:
+    if callable(jumps):
+        return "jumps of the model"
+    number = sum(np.shape(each.times)[-1] for each in jumps)
+    return f"{number} {' and '.join(type(each).__name__ for each in jumps)}"
 
 
 def _controller(
@@ -438,11 +518,13 @@ class _Call(eqx.Module):
     implicit: bool = eqx.field(static=True)
 
     def __call__(self, t, y, inputs):
-        vector_field, args, users_time = inputs
-        t = users_time(t)
+        vector_field, args, users_time, jumps = inputs
+        users_t = users_time(t)
         if self.implicit:
-            return call_with_finite_tangents(vector_field, t, y, args)
-        return vector_field(t, y, args)
+            slope = call_with_finite_tangents(vector_field, users_t, y, args)
+        else:
+            slope = vector_field(users_t, y, args)
+        return add_slopes(t, y, slope, jumps or ())
 
 
 class _Together(eqx.Module):

@@ -47,6 +47,7 @@ def posterior_trajectories(
     args: Any = None,
     args_axes: PyTree = None,
     jump_ts: Real[ArrayLike, "..."] | None = None,
+    jumps: Any = None,
     vector_field: Callable | None = None,
     solver: diffrax.AbstractSolver | None = None,
     rtol: float | None = None,
@@ -80,6 +81,7 @@ def posterior_trajectories(
         args: As in `integrate`.
         args_axes: As in `integrate`.
         jump_ts: As in `integrate`.
+        jumps: As in `integrate`.
         vector_field: A function that picks the vector field out of a drawn model; the
             model itself is one if `None`. Pass the same function again to use its
             compiled code again.
@@ -137,6 +139,7 @@ def posterior_trajectories(
         args=args,
         args_axes=args_axes,
         jump_ts=jump_ts,
+        jumps=jumps,
         solver=solver,
         rtol=rtol,
         atol=atol,

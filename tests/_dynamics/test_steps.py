@@ -6,7 +6,7 @@ import pytest
 
 from BayesianJaxModels import integrate
 from BayesianJaxModels._dynamics.clock import Span
-from BayesianJaxModels._dynamics.jumps import step_to_jumps
+from BayesianJaxModels._dynamics.steps import step_to_jumps
 
 
 def infusion(t, y, edges):
