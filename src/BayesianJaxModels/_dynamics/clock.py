@@ -79,6 +79,7 @@ class Clock(eqx.Module):
         rows: Whether each of several initial states may have times of its own.
         was_known: Whether the times were known when they were read. Compiled code then
             need not look at them as closely again.
+        start_was_known: Whether the start was, from which they are counted.
     """
 
     ts: Float[Array | np.ndarray, "..."]
@@ -88,6 +89,7 @@ class Clock(eqx.Module):
     jump_ts: Float[Array | np.ndarray, "..."] | None
     rows: bool = eqx.field(static=True)
     was_known: bool = eqx.field(static=True)
+    start_was_known: bool = eqx.field(static=True, default=True)
 
     def counted_from(self, t0: ArrayLike) -> "Clock":
         """The same times, counted from `t0`."""
@@ -97,7 +99,13 @@ class Clock(eqx.Module):
             start = jnp.asarray(start, jax.dtypes.canonicalize_dtype(self.ts.dtype))
         lag = (self.reference - start)[..., None]
         jump_ts = None if self.jump_ts is None else self.jump_ts + lag
-        return replace(self, reference=start, since=self.since + lag, jump_ts=jump_ts)
+        return replace(
+            self,
+            reference=start,
+            since=self.since + lag,
+            jump_ts=jump_ts,
+            start_was_known=self.was_known and _all_known(start),
+        )
 
     def begin(self, t0: ArrayLike | None = None) -> Span:
         """As `run_from` counts, in JAX."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import diffrax
@@ -19,8 +20,8 @@ from ._jumps import (
     Jumping,
     JumpsTogether,
     add_slopes,
-    check_after_start,
-    jump_at,
+    check_known,
+    jump_now,
     jump_where_saved,
     run_forwards,
     settle_jumps,
@@ -168,7 +169,7 @@ class Solve(eqx.Module):
         if not callable(jumps):
             self.jumps = counted = _read_jumps(jumps, self.clock.reference)
             if not callable(t0):
-                check_after_start(counted, self.clock.reference)
+                check_known(counted, self.clock)
         if (callable(jumps) or self.jumps) and not _is_adaptive(controller):
             raise ValueError(
                 "`jumps` need an adaptive `stepsize_controller`, whose steps end where "
@@ -305,13 +306,19 @@ class Solve(eqx.Module):
             jumps = _read_jumps(self.jumps(model), span.start)
         else:
             jumps = self._jumps_since(span.start) if callable(self.t0) else self.jumps
+        starts_known = self.clock.start_was_known and not callable(self.t0)
+        timed = not starts_known or not all(each.was_known for each in jumps)
+        were_counted = starts_known and not callable(self.jumps)
         y0 = check_state(self.y0(model) if callable(self.y0) else self.y0)
         args, args_axes, batched = self.args, self.args_axes, self.batched
         if batched:
             check_batch(y0, span, args, args_axes)
             args_axes = jax.tree.map(AxisOfArrays, args_axes)
         check_derivative(vector_field, y0, span, args, args_axes, batched=batched)
-        jumps = settle_jumps(jumps, y0, span, args, args_axes, batched=batched)
+        own_steps = not self.shared_steps
+        jumps = settle_jumps(
+            jumps, y0, span, args, args_axes, batched=batched, own_steps=own_steps
+        )
         adjoint, max_steps = self.adjoint, self.max_steps
         if adjoint is None or adjoint == diffrax.RecursiveCheckpointAdjoint():
             checkpoints = _checkpoints(y0, max_steps, self.stepsize_controller)
@@ -326,7 +333,7 @@ class Solve(eqx.Module):
 
         is_finite, y0 = (jax.vmap(_settle) if batched else _settle)(y0)
         if jumps:
-            solver = Jumping(solver)
+            solver = Jumping(solver, timed)
 
         def solve(vector_field, y0, args, span, is_finite, jumps):
             # Nothing goes back through a solve in forward mode.
@@ -337,28 +344,34 @@ class Solve(eqx.Module):
                 y0, args = guard_gradient((y0, args), mapped_with=inputs)
                 span = guard_gradient(span, mapped_with=span)
                 jumps = guard_gradient(jumps, mapped_with=inputs)
-            inputs, times = (vector_field, args), span.elapsed
-            span = with_stops(span, jumps)
+            inputs, saved = (vector_field, args), span.elapsed
+            if jumps:
+                span, saved, jumps = with_stops(span, jumps, were_counted=were_counted)
             end = span.elapsed[-1]
             controller: Any = step_to_jumps(self.stepsize_controller, span, inputs)
             if _is_adaptive(self.stepsize_controller):
                 smallest = jnp.finfo(end.dtype).eps ** 2 * jnp.abs(end)
                 controller = RejectInfinite(controller, smallest, is_finite)
             users_time = UsersTime(span.start, span.jump_ts)
-            before, in_order = y0, jnp.array(True)
+            before, in_order, call = y0, jnp.array(True), _Call(implicit)
+            inputs = (vector_field, args, users_time, jumps or None)
             if jumps:
-                y0 = jump_at(jnp.zeros_like(end), y0, jumps, args, users_time)
+                slope = partial(call, jnp.zeros_like(end), inputs=inputs)
+                at_start = lambda times: times == 0  # noqa: E731
+                y0 = jump_now(
+                    at_start, y0, jumps, args, users_time, slope if timed else None
+                )
                 in_order = run_forwards(jumps, end)
             saveat = diffrax.SaveAt(ts=span.elapsed)
             with jax.default_matmul_precision("highest"):
                 solution = diffeqsolve(
-                    diffrax.ODETerm(_Call(implicit)),
+                    diffrax.ODETerm(call),
                     solver,
                     t0=jnp.zeros_like(end),
                     t1=end,
                     dt0=dt0 if dt0 is None else jnp.where(end >= 0, dt0, -dt0),
                     y0=y0,
-                    args=(vector_field, args, users_time, jumps or None),
+                    args=inputs,
                     saveat=save_with_end(saveat) if event else saveat,
                     stepsize_controller=controller,
                     adjoint=with_short_end(adjoint),
@@ -371,7 +384,7 @@ class Solve(eqx.Module):
             if event:
                 ys, end = read_with_end(solution, span.elapsed, users_time)
             if jumps:
-                ys = jump_where_saved(times, ys, before, jumps, args, users_time)
+                ys = jump_where_saved(saved, ys, before, jumps, args, users_time)
             is_valid = span.is_valid & is_finite & can_step(controller) & in_order
             (ys, end), result = _fail_unless(is_valid, (ys, end), solution.result)
             return ys, result, solution.stats["num_steps"], None, end

@@ -301,3 +301,161 @@ def test_what_is_no_compartment_or_dose_is_refused():
             jumps=Doses(1.0, 1.0),
             adjoint=diffrax.BacksolveAdjoint(),
         )
+
+
+@pytest.mark.parametrize("ulps", [0, 1, 2, 3, 9])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_doses_a_few_numbers_apart_are_all_given(ulps, dtype, request):
+    if dtype == "float64":
+        request.getfixturevalue("x64")
+    later = time = np.dtype(dtype).type(0.3)
+    for _ in range(ulps):
+        later = np.nextafter(later, np.inf, dtype=dtype)
+    ts = np.array([0.0, 0.55, 1.0])
+    exact = bolus(ts, 15, 0.3) + infusion(ts, 4, 0.3, 0.1)
+    jumps = (Doses(time, 10.0), Doses(later, 5.0), Doses(later, 4.0, duration=0.1))
+    found = integrate(one_compartment, 0.0, ts, args=ELIMINATION, jumps=jumps)
+    assert found.succeeded
+    np.testing.assert_allclose(found.ys, exact, rtol=1e-4)
+    if ulps > 0:
+        both = Doses(np.array([time, later]), [10.0, 5.0])
+        found = integrate(one_compartment, 0.0, ts, args=ELIMINATION, jumps=both)
+        np.testing.assert_allclose(found.ys, bolus(ts, 15, 0.3), rtol=1e-4)
+
+
+@pytest.mark.parametrize("saved", ["before", "after"])
+@pytest.mark.parametrize("of_model", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_saved_times_of_decimal_numbers_are_those_of_doses(
+    saved, of_model, dtype, request
+):
+    """Counted from the start by another way, they differ by a rounding error."""
+    if dtype == "float64":
+        request.getfixturevalue("x64")
+    rng = np.random.default_rng(0)
+    for offset in (0, 100):
+        ts = offset + np.sort(rng.choice(np.arange(10, 200), 6, replace=False)) / 10
+        t0 = offset + 0.7
+        doses = Doses(ts[1:4], 10.0, saved=saved)
+        solve = bjm.Solve(
+            ts,
+            t0=t0,
+            y0=0.0,
+            args=ELIMINATION,
+            jumps=(lambda _: doses) if of_model else doses,  # noqa: B023
+        )
+        exact = sum(bolus(ts, 10, start) for start in ts[1:4])
+        if saved == "after":
+            exact = exact + 10 * np.isin(ts, ts[1:4])
+        for call in (solve, eqx.filter_jit(solve)):
+            np.testing.assert_allclose(call(one_compartment).ys, exact, rtol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("time", "duration"),
+    [(9_999.3, 1 / 120), (1_000.3, 1 / 60), (1.0, 1e-7), (1.0, 1e-30)],
+)
+def test_short_infusions_late_in_single_precision_bring_all_of_it(time, duration):
+    ts = np.array([0.0, time + 1, time + 2])
+    found = integrate(
+        one_compartment, 0.0, ts, args=0.3, jumps=Doses(time, 100.0, duration=duration)
+    )
+    exact = (
+        infusion(ts, 100.0, time, duration, 0.3)
+        if duration > 1e-6
+        else bolus(ts, 100.0, time, 0.3)
+    )
+    # The start itself is off by a rounding error of the time.
+    np.testing.assert_allclose(found.ys, exact, rtol=1e-3)
+
+
+def test_gradients_of_a_start_that_is_traced(x64):
+    """Doses at known times come later or sooner after it."""
+
+    def states(t0, jumps, adjoint):
+        solve = bjm.Solve(
+            TS[1:], y0=2.0, t0=t0, args=0.3, jumps=jumps, adjoint=adjoint, **FINE
+        )
+        return solve(one_compartment).ys
+
+    for jumps, given in (
+        (Doses(0.7, 10.0), bolus(TS[1:], 10, 0.7, 0.3)),
+        (Doses(0.7, 10.0, duration=2.0), infusion(TS[1:], 10, 0.7, 2.0, 0.3)),
+    ):
+        start = 2 * np.exp(-0.3 * (TS[1:] - 0.2))
+        for transform, adjoint in (
+            (jax.jacrev, None),
+            (jax.jacfwd, diffrax.ForwardMode()),
+        ):
+            found = transform(lambda t0: states(t0, jumps, adjoint))(0.2)  # noqa: B023
+            np.testing.assert_allclose(found, 0.3 * start, atol=1e-6)
+        of_model = jax.jacrev(lambda x: states(lambda _: x, jumps, None))(0.2)  # noqa: B023
+        np.testing.assert_allclose(of_model, 0.3 * start, atol=1e-6)
+        np.testing.assert_allclose(states(0.2, jumps, None), start + given, atol=1e-6)
+
+
+def test_gradients_of_a_dose_at_the_very_start(x64):
+    def states(time, duration):
+        jumps = Doses(time, 10.0, duration=duration)
+        return integrate(one_compartment, 0.0, TS, args=0.3, jumps=jumps, **FINE).ys
+
+    at_once = jax.jacrev(lambda time: states(time, None))(0.0)
+    np.testing.assert_allclose(at_once, 0.3 * bolus(TS, 10, 0, 0.3), atol=1e-6)
+    long = jax.jacrev(lambda time: states(time, 2.5))(0.0)
+    later = infusion(TS, 10, 1e-6, 2.5, 0.3) - infusion(TS, 10, 0, 2.5, 0.3)
+    np.testing.assert_allclose(long, later / 1e-6, atol=1e-4)
+
+
+def test_infusions_one_after_the_other_may_touch(x64):
+    doses = Doses(0.0, 1.0, every=0.1, number=30, duration=0.1)
+    found = integrate(one_compartment, 0.0, TS, args=0.3, jumps=doses, **FINE)
+    np.testing.assert_allclose(found.ys, infusion(TS, 30, 0, 3.0, 0.3), atol=1e-6)
+
+    # The end of one is the start of the next, each with a derivative.
+    def last(durations):
+        starts = jnp.array([1.0, 1.0 + durations[0]])
+        jumps = Doses(starts, jnp.array([3.0, 5.0]), duration=durations)
+        return integrate(one_compartment, 0.0, TS, args=0.3, jumps=jumps, **FINE).ys[-1]
+
+    def exact(a, b):
+        return infusion(30.0, 3, 1, a, 0.3) + infusion(30.0, 5, 1 + a, b, 0.3)
+
+    found = jax.grad(last)(jnp.array([2.0, 4.0]))
+    step = 1e-5
+    expected = [
+        (exact(2 + step, 4) - exact(2 - step, 4)) / (2 * step),
+        (exact(2, 4 + step) - exact(2, 4 - step)) / (2 * step),
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_subjects_without_doses_have_none():
+    found = integrate(one_compartment, 1.0, TS, args=0.3, jumps=Doses([], []))
+    np.testing.assert_allclose(found.ys, np.exp(-0.3 * TS), rtol=1e-4, atol=1e-6)
+
+
+def test_what_only_values_can_tell_fails_where_it_is_traced():
+    @jax.jit
+    def succeeds(durations):
+        jumps = Doses([1.0, 2.0], 1.0, duration=durations)
+        return integrate(one_compartment, 0.0, TS, args=0.3, jumps=jumps).succeeded
+
+    assert succeeds(jnp.array([0.5, 0.5]))
+    assert not succeeds(jnp.array([-0.5, 0.5]))
+
+
+def test_more_that_cannot_be_is_named():
+    rows = Doses(np.ones((3, 2)) * [1.0, 2.0], 1.0)
+    with pytest.raises(ValueError, match="Rows are for the initial states"):
+        integrate(one_compartment, 0.0, TS, args=0.3, jumps=rows)
+    for y0, shared_steps in ((np.zeros(2), False), (np.zeros(3), True)):
+        settings = {"batched": True, "shared_steps": shared_steps, "args": 0.3}
+        with pytest.raises(ValueError, match="Rows are for the initial states"):
+            integrate(one_compartment, y0, TS, jumps=rows, **settings)
+    with pytest.raises(ValueError, match="the state is a tuple. Write `Jumps"):
+        integrate(lambda t, y, a: y, (1.0, 2.0), TS, jumps=Doses(1.0, 1.0, 0))
+    with pytest.raises(ValueError, match="a whole one, at least 1"):
+        Doses(0.0, 1.0, every=1.0, number=2.5)
+    with pytest.raises(ValueError, match="run forwards in time"):
+        integrate(one_compartment, 0.0, TS[::-1], args=0.3, jumps=Doses(1.0, 1.0))
+    assert Doses(0.0, 1.0, into=np.int64(1)).into == 1

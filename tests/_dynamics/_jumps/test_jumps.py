@@ -171,3 +171,12 @@ def test_times_before_the_start_or_backwards_fail_where_they_are_traced():
     assert succeeds(jnp.array(1.0), jnp.asarray(TS))
     assert not succeeds(jnp.array(-1.0), jnp.asarray(TS))
     assert not succeeds(jnp.array(1.0), jnp.asarray(TS[::-1]))
+
+
+def test_times_that_single_precision_cannot_tell_apart():
+    close = Jumps([1.0, 1.0 + 1e-9], halve)
+    with pytest.raises(ValueError, match="cannot tell some of its times apart"):
+        integrate(growth, 8.0, TS, jumps=close)
+    twice = jax.jit(lambda times: integrate(growth, 8.0, TS, jumps=Jumps(times, halve)))
+    assert not twice(jnp.array([2.5, 2.5])).succeeded
+    assert twice(jnp.array([2.5, 2.75])).succeeded

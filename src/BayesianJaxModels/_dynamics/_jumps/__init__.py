@@ -3,7 +3,7 @@ from .doses import Doses as Doses
 from .jumps import Jumps as Jumps
 from .plan import (
     JumpsTogether as JumpsTogether,
-    check_after_start as check_after_start,
+    check_known as check_known,
     run_forwards as run_forwards,
     settle_jumps as settle_jumps,
     with_stops as with_stops,
@@ -11,6 +11,6 @@ from .plan import (
 from .solver import (
     Jumping as Jumping,
     add_slopes as add_slopes,
-    jump_at as jump_at,
+    jump_now as jump_now,
     jump_where_saved as jump_where_saved,
 )

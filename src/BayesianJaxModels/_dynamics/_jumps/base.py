@@ -104,7 +104,31 @@ class AbstractJumps(eqx.Module):
         if np.ndim(by):
             jumps = self.in_rows(len(by)) if np.ndim(self.times) == 1 else self
             by = by[:, None]
-        return eqx.tree_at(lambda jumps: jumps.times, jumps, jumps.times + by)
+        return jumps.timed(lambda times: times + by)
+
+    def timed(self, change: Callable[[Any], Any]) -> "AbstractJumps":
+        """The same at other times.
+
+        Args:
+            change: From times, of `times` and of all else that it counts, to others.
+        """
+        return eqx.tree_at(lambda jumps: jumps.times, self, change(self.times))
+
+    def check_apart(self, dtype: Any) -> None:
+        """Say where known times are one in a precision, if it must tell them apart.
+
+        Args:
+            dtype: Of the solve.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+        return
+
+    @property
+    def are_possible(self) -> Bool[Array, ""]:
+        """Whether it can happen so, where only values can tell."""
+        return jnp.array(True)
 
     def in_rows(self, size: int) -> "AbstractJumps":
         """The same for each of many initial states.
@@ -154,6 +178,8 @@ def read_jump_times(times: Any) -> tuple[Float[Array | np.ndarray, "..."], bool]
     read = jnp.atleast_1d if any(map(_is_traced, jax.tree.leaves(times))) else None
     found = read_times(times, "times")
     found = np.atleast_1d(found) if read is None else read(found)
+    if found.shape[-1:] == (0,):
+        found = np.full((*found.shape[:-1], 1), np.nan)
     if found.ndim > 2:
         raise ValueError(
             f"`times` must have one axis, or a row for each initial state, but has "

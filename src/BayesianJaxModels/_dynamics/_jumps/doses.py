@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,10 @@ from jaxtyping import Array, Float, PyTree
 
 from ..._check import as_float_array, on_host
 from .base import AbstractJumps, check_saved, read_jump_times
+
+# By how much of the time between two doses the first may last over, as sums of decimal
+# numbers do.
+ROUNDING = 1e-6
 
 
 class Doses(AbstractJumps):
@@ -33,6 +38,7 @@ class Doses(AbstractJumps):
             `"after"` it.
 
     Attributes:
+        ends: When infusions end; `None` if all come at once.
         was_known: As in `AbstractJumps`.
 
     Raises:
@@ -60,7 +66,7 @@ class Doses(AbstractJumps):
 
     times: Float[Array | np.ndarray, "..."]
     amounts: Float[Array | np.ndarray, "..."]
-    duration: Any
+    ends: Any
     into: Any = eqx.field(static=True)
     saved: str = eqx.field(static=True)
     was_known: bool = eqx.field(static=True)
@@ -73,7 +79,7 @@ class Doses(AbstractJumps):
         *,
         duration: Any = None,
         every: float | None = None,
-        number: int | None = None,
+        number: Any = None,
         saved: str = "before",
     ):
         if (every is None) != (number is None):
@@ -81,26 +87,32 @@ class Doses(AbstractJumps):
                 "`every` and `number` go together: every 12 hours, 14 times."
             )
         if every is not None and number is not None:
-            if np.ndim(times) != 0 or not every > 0 or number < 1:
+            if np.ndim(times) or not every > 0 or number < 1 or int(number) != number:
                 raise ValueError(
                     "`every` repeats one dose: `times` must be one number, `every` "
-                    f"above 0 and `number` at least 1, but got {times}, {every} and "
-                    f"{number}."
+                    "above 0 and `number` a whole one, at least 1, but got "
+                    f"{times}, {every} and {number}."
                 )
             times = times + every * np.arange(number)
+        if isinstance(into, np.integer):
+            into = int(into)
         if isinstance(into, bool) or not isinstance(into, int | str | None):
             raise TypeError(
                 "`into` must be an index or the name of a part of the state, but is "
                 f"{into!r}."
             )
         self.times, known = read_jump_times(times)
+        if np.size(amounts) == 0 and np.all(np.isnan(self.times)):
+            amounts = 0.0  # of none
         self.amounts = _as_many("amounts", amounts, self.times.shape)
-        self.duration, self.into, self.saved = None, into, check_saved(saved)
+        self.ends, self.into, self.saved = None, into, check_saved(saved)
+        self.was_known = known
         if duration is not None:
-            self.duration = _as_many("duration", duration, self.times.shape)
-        self.was_known = known and not isinstance(self.duration, Tracer)
-        if self.was_known:
-            _check_known(np.asarray(self.times), self.duration)
+            duration = _as_many("duration", duration, self.times.shape)
+            self.was_known = known and not isinstance(duration, Tracer)
+            if self.was_known:
+                duration = _read_durations(np.asarray(self.times), duration)
+            self.ends = self.times + duration
         if known and not isinstance(self.amounts, Tracer):
             bad = ~np.isfinite(self.amounts) & np.isfinite(self.times)
             if np.any(bad):
@@ -110,38 +122,63 @@ class Doses(AbstractJumps):
                 )
 
     def jump(self, now, t, y, args):
-        at_once = now if self.duration is None else now & ~(self.duration > 0)
+        at_once = now if self.ends is None else now & ~(self._flowing() > 0)
         return self._add(y, jnp.sum(jnp.where(at_once, self.amounts, 0)))
 
     @property
     def stops(self):
-        if self.duration is None:
+        if self.ends is None:
             return self.times
-        xp = np if isinstance(self.times + self.duration, np.ndarray) else jnp
-        ends = xp.where(self.duration > 0, self.times + self.duration, np.nan)
-        return xp.concatenate([self.times, ends], axis=-1)
+        xp = np if isinstance(self.times + self.ends, np.ndarray) else jnp
+        return xp.concatenate([self.times, self.ends], axis=-1)
 
     def slope(self, t, y):
-        if self.duration is None:
+        if self.ends is None:
             return None
-        flows = (self.times <= t) & (t < self.times + self.duration)
+        flows = (self.times <= t) & (t < self.ends)
         rate = jnp.sum(jnp.where(flows, self._rates(), 0))
         return self._add(jax.tree.map(jnp.zeros_like, y), rate)
 
     def moved(self, is_now, y):
-        if self.duration is None:
+        if self.ends is None:
             return y
         amount = 0
-        for times, sign in ((self.times, -1), (self.times + self.duration, 1)):
+        for times, sign in ((self.times, -1), (self.ends, 1)):
             known = jnp.where(jnp.isnan(times), 0, times)  # as padding is none
             later = known - lax.stop_gradient(known)
             amount += sign * jnp.where(is_now(times), self._rates() * later, 0)
         return self._add(y, jnp.sum(amount))
 
+    def timed(self, change):
+        ends = None if self.ends is None else change(self.ends)
+        return eqx.tree_at(
+            lambda doses: (doses.times, doses.ends),
+            self,
+            (change(self.times), ends),
+            is_leaf=lambda node: node is None,
+        )
+
+    @property
+    def are_possible(self):
+        if self.ends is None:
+            return jnp.array(True)
+        return jnp.all(~(self.ends < self.times))
+
     def _rates(self) -> Array:
         """Of infusions, zero for what comes at once."""
-        lasts = self.duration > 0
-        return jnp.where(lasts, self.amounts, 0) / jnp.where(lasts, self.duration, 1)
+        lasts = self._flowing()
+        flows = lasts > 0
+        return jnp.where(flows, self.amounts, 0) / jnp.where(flows, lasts, 1)
+
+    def _flowing(self) -> Array:
+        """How long each flows into a solve, which is what all of it has to come in.
+
+        Steps end one number before its start and its end, and go on one number after.
+        """
+        start, end = jnp.asarray(self.times), jnp.asarray(self.ends)
+        begun = jnp.where(start > 0, eqxi.nextafter(start), start)
+        skipped = begun - start + end - eqxi.prevbefore(end)
+        return end - start - lax.stop_gradient(skipped)
 
     def check(self, y):
         parts = _parts(y)
@@ -152,6 +189,11 @@ class Doses(AbstractJumps):
                     f"{list(parts)}."
                 )
             return
+        if not isinstance(y, jax.Array | jax.ShapeDtypeStruct | np.ndarray):
+            raise ValueError(
+                f"A dose comes into an array, a dictionary or a named tuple, but the "
+                f"state is a {type(y).__name__}. Write `Jumps(times, apply)` for it."
+            )
         shape, into = jnp.shape(y), self.into
         if into is None and shape != ():
             raise ValueError(
@@ -187,27 +229,32 @@ def _as_many(name: str, given: Any, shape: tuple[int, ...]) -> Any:
         ) from None
 
 
-def _check_known(times: np.ndarray, duration: Any) -> None:
-    if duration is None:
-        return
-    for row, lasts in zip(np.atleast_2d(times), np.atleast_2d(duration), strict=True):
+def _read_durations(times: np.ndarray, duration: Any) -> np.ndarray:
+    """Durations that are possible, without overlaps that only rounding makes."""
+    duration = np.array(duration, np.float64)
+    rows = np.atleast_2d(times), np.atleast_2d(duration)
+    for row, lasts in zip(*rows, strict=True):
         kept = ~np.isnan(row)
-        row, lasts = row[kept], lasts[kept]
-        if not np.all(np.isfinite(lasts) & (lasts >= 0)):
-            place = int(np.argmax(~(np.isfinite(lasts) & (lasts >= 0))))
+        begin, long = row[kept], lasts[kept]
+        if not np.all(np.isfinite(long) & (long >= 0)):
+            place = int(np.argmax(~(np.isfinite(long) & (long >= 0))))
             raise ValueError(
                 f"`duration` must be finite and not negative, but that of the dose at "
-                f"{row[place]:g} is {lasts[place]:g}."
+                f"{begin[place]:g} is {long[place]:g}."
             )
-        overlaps = row[:-1] + lasts[:-1] > row[1:]
-        if np.any(overlaps):
-            place = int(np.argmax(overlaps))
+        apart = np.diff(begin)
+        over = long[:-1] - apart
+        if np.any(over > ROUNDING * apart):
+            place = int(np.argmax(over > ROUNDING * apart))
             raise ValueError(
-                f"Doses overlap: that at {row[place]:g} lasts until "
-                f"{row[place] + lasts[place]:g}, and the next begins at "
-                f"{row[place + 1]:g}. Give them apart, `jumps=(one, other)`, if they "
+                f"Doses overlap: that at {begin[place]:g} lasts until "
+                f"{begin[place] + long[place]:g}, and the next begins at "
+                f"{begin[place + 1]:g}. Give them apart, `jumps=(one, other)`, if they "
                 "are meant to."
             )
+        long[:-1] = np.where(over > 0, apart, long[:-1])
+        lasts[kept] = long
+    return duration
 
 
 def _parts(y: PyTree) -> dict[str, Any] | None:

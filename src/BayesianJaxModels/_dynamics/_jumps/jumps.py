@@ -82,6 +82,20 @@ class Jumps(AbstractJumps):
             lambda new, old: jnp.where(jnp.any(now), new, old), after, y
         )
 
+    def check_apart(self, dtype):
+        times = np.asarray(self.times).astype(dtype)
+        if np.any(np.diff(times) <= 4 * np.finfo(dtype).eps * np.abs(times[..., 1:])):
+            raise ValueError(
+                f"`Jumps` applies its function at one time after the other, but {dtype}"
+                " cannot tell some of its times apart, counted from the start. Use "
+                "double precision, `jax.config.update('jax_enable_x64', True)`."
+            )
+
+    @property
+    def are_possible(self):
+        # One function for all times cannot be applied twice at one.
+        return jnp.all(~(jnp.diff(self.times) <= 0))
+
     def closed(self, t, y, args):
         inputs = (t, y, args)
         if self.values is not None:

@@ -4,15 +4,20 @@ from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, PyTree
 
 from ..._check import as_jax
-from ..clock import Span
+from ..clock import Clock, Span
 from .base import AbstractJumps
-from .solver import just_before
+from .solver import as_never
+
+# Of times counted from a start in double precision, the error in units of the start.
+IN_DOUBLE = 8 * float(np.finfo(np.float64).eps)
 
 
 class JumpsTogether(AbstractJumps):
@@ -45,6 +50,13 @@ class JumpsTogether(AbstractJumps):
     def stops(self):
         return self.jumps.stops
 
+    @property
+    def are_possible(self):
+        return self.jumps.are_possible
+
+    def timed(self, change):
+        return JumpsTogether(self.jumps.timed(change), self.args_axes)
+
     def jump(self, now, t, y, args):
         each = eqx.filter_vmap(self.jumps.jump, in_axes=(None, None, 0, self.args_axes))
         return each(now, t, y, args)
@@ -59,23 +71,30 @@ class JumpsTogether(AbstractJumps):
         return jax.vmap(self.jumps.slope, in_axes=(None, 0))(t, y)
 
 
-def check_after_start(jumps: tuple[AbstractJumps, ...], start: Any) -> None:
-    """Say which known time comes before the start, from which they are counted.
+def check_known(jumps: tuple[AbstractJumps, ...], clock: Clock) -> None:
+    """Say what is wrong with times that are known, counted from the start of a clock.
 
     Raises:
-        ValueError: If one does.
+        ValueError: If one comes before the start, the solve runs backwards, or JAX's
+            precision cannot tell them apart where it has to.
     """
+    dtype = jax.dtypes.canonicalize_dtype(clock.ts.dtype)
     for each in jumps:
         if not isinstance(each.times, np.ndarray):
             continue
-        early = np.argwhere(each.times < 0)
-        if len(early):
-            since = each.times[tuple(early[0])]
-            starts = np.broadcast_to(start, each.times.shape[:-1])[tuple(early[0][:-1])]
+        if isinstance(clock.since, np.ndarray) and np.any(clock.since < 0):
             raise ValueError(
-                f"`jumps` has {starts + since:g}, which is before the start at "
-                f"{starts:g}. Begin earlier, with `t0`, or leave it out."
+                "`jumps` run forwards in time, but the times of this solve backwards."
             )
+        starts = np.broadcast_to(clock.reference, each.times.shape[:-1])
+        early = np.argwhere(each.times < -IN_DOUBLE * np.abs(starts[..., None]))
+        if len(early):
+            since, start = each.times[tuple(early[0])], starts[tuple(early[0][:-1])]
+            raise ValueError(
+                f"`jumps` has {start + since:g}, which is before the start at "
+                f"{start:g}. Begin earlier, with `t0`, or leave it out."
+            )
+        each.check_apart(dtype)
 
 
 def settle_jumps(
@@ -86,6 +105,7 @@ def settle_jumps(
     args_axes: PyTree,
     *,
     batched: bool,
+    own_steps: bool,
 ) -> tuple[AbstractJumps, ...]:
     """Jumps that fit the state, and whose functions close over nothing.
 
@@ -93,6 +113,15 @@ def settle_jumps(
         ValueError: If the state that one leads to has another structure or shape.
     """
     settled = []
+    for each in jumps:
+        rows = np.shape(each.times)[:-1]
+        size = len(jax.tree.leaves(y0)[0]) if batched and own_steps else None
+        if rows and rows != (size,):
+            raise ValueError(
+                f"`jumps` has times of shape {np.shape(each.times)}. Rows are for the "
+                "initial states of `batched=True`, with steps of their own, and must "
+                "be as many as these."
+            )
     one = _shapes(y0, 0 if batched else None)
     own = args
     if batched and args_axes is not None:
@@ -124,28 +153,60 @@ def settle_jumps(
     )
 
 
-def with_stops(span: Span, jumps: tuple[AbstractJumps, ...]) -> Span:
-    """The span of one solve, with steps that end where something happens.
+def with_stops(
+    span: Span, jumps: tuple[AbstractJumps, ...], *, were_counted: bool
+) -> tuple[Span, Float[Array, " T"], tuple[AbstractJumps, ...]]:
+    """The span of one solve, whose steps end where something happens.
 
-    Times at which it happens are saved just before it.
+    Times that rounding has made a little different are one: a solver cannot stop twice
+    within a few numbers. What is saved at such a time is saved just before it.
+
+    Args:
+        span: The times of the solve.
+        jumps: What happens.
+        were_counted: Whether all times were counted from the start in double precision.
+
+    Returns:
+        The span, its times as they were but for such differences, and the jumps at the
+        times where steps end.
     """
-    if not jumps:
-        return span
-    stops = [] if span.jump_ts is None else [span.jump_ts]
-    stops += [jnp.asarray(each.stops, span.elapsed.dtype) for each in jumps]
-    return replace(
-        span,
-        elapsed=just_before(span.elapsed, jumps),
-        jump_ts=jax.lax.stop_gradient(jnp.concatenate(stops)),
-    )
+    dtype, zero = span.elapsed.dtype, jnp.zeros(1, span.elapsed.dtype)
+    eps = jnp.finfo(dtype).eps
+    from_start = (IN_DOUBLE if were_counted else 2 * eps) * jnp.abs(span.start)
+    parts = [zero] if span.jump_ts is None else [zero, span.jump_ts]
+    parts += [jnp.asarray(each.stops, dtype) for each in jumps]
+    stops = lax.stop_gradient(as_never(jnp.concatenate(parts)))
+    stops = jnp.sort(jnp.where(jnp.abs(stops) <= from_start, 0, stops))
+    width = 4 * eps * jnp.where(jnp.isinf(stops), 0, jnp.abs(stops)) + from_start
+    is_first = jnp.diff(stops, prepend=-jnp.inf) > width
+    kept = jnp.where(is_first, stops, jnp.inf)
+
+    def to_stop(times):
+        times = jnp.asarray(times, dtype)
+        known = lax.stop_gradient(times)
+        known = jnp.where(jnp.abs(known) <= from_start, 0, known)
+        last = jnp.max(jnp.where(kept <= known[..., None], kept, -jnp.inf), axis=-1)
+        return times + jnp.where(jnp.isfinite(last), last - known, 0)
+
+    jumps = tuple(each.timed(to_stop) for each in jumps)
+    known = lax.stop_gradient(span.elapsed)[:, None]
+    near = (jnp.abs(known - kept) <= width) & jnp.isfinite(kept)
+    stop = jnp.max(jnp.where(near, kept, -jnp.inf), axis=-1)
+    saved = span.elapsed + jnp.where(jnp.isfinite(stop), stop - known[:, 0], 0)
+    at_jump = jnp.zeros(saved.shape, bool)
+    for each in jumps:
+        at_jump |= jnp.any(saved[:, None] == as_never(each.times), axis=-1)
+    before = jnp.where(at_jump & (saved > 0), eqxi.prevbefore(saved), saved)
+    stops = jnp.where(kept > 0, kept, jnp.inf)
+    return replace(span, elapsed=before, jump_ts=stops), saved, jumps
 
 
 def run_forwards(
     jumps: tuple[AbstractJumps, ...], end: Float[Array, ""]
 ) -> Bool[Array, ""]:
-    """Whether a solve runs forwards, and no jump is before its start."""
-    early = [jnp.any(jnp.asarray(each.times) < 0) for each in jumps]
-    return (end >= 0) & ~jnp.any(jnp.stack(early))
+    """Whether a solve runs forwards, no jump is before its start, and all can be."""
+    fine = [~jnp.any(each.times < 0) & each.are_possible for each in jumps]
+    return (end >= 0) & jnp.all(jnp.stack(fine))
 
 
 def _shapes(tree: PyTree, axis: int | None) -> PyTree:

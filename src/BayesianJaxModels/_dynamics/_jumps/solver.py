@@ -1,9 +1,11 @@
 """Jumps within the steps of a solver."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
 import diffrax
+import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
@@ -23,6 +25,7 @@ class Jumping(diffrax.AbstractAdaptiveSolver, diffrax.AbstractWrappedSolver):
     """
 
     solver: diffrax.AbstractSolver
+    timed: bool = eqx.field(static=True)
 
     @property
     def term_structure(self):
@@ -50,8 +53,12 @@ class Jumping(diffrax.AbstractAdaptiveSolver, diffrax.AbstractWrappedSolver):
         return self.solver.init(terms, t0, t1, y0, args)
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
+        _, users_args, users_time, jumps = args
+
         def jumped(y):
-            return _jump_in_time(terms, t0, y, args)
+            slope = partial(terms.vf, t0, args=args) if self.timed else None
+            is_now = partial(_is_just_before, t0=t0)
+            return jump_now(is_now, y, jumps, users_args, users_time, slope)
 
         if made_jump is not False:
             # One branch for all that run side by side: most steps begin with no jump.
@@ -59,30 +66,40 @@ class Jumping(diffrax.AbstractAdaptiveSolver, diffrax.AbstractWrappedSolver):
         return self.solver.step(terms, t0, t1, y0, args, solver_state, made_jump)
 
 
-def jump_at(
-    t: Float[Array, ""],
+def jump_now(
+    is_now: Callable[[Array], Bool[Array, " J"]],
     y: PyTree,
     jumps: tuple[AbstractJumps, ...],
     args: Any,
     users_time: UsersTime,
-    *,
-    only: str | None = None,
+    slope: Callable | None,
 ) -> PyTree:
-    """The state after what happens at `t`, all of it or what is saved as `only`."""
+    """The state after the jumps of a time, where the times may have derivatives.
+
+    A step that ends at a jump does not know of them. To first order the state has moved
+    on with the old slope when a jump comes later, and less with the new one.
+
+    Args:
+        is_now: Which of some times are this one.
+        y: The state before.
+        jumps: What happens.
+        args: What the vector field gets.
+        users_time: From a time since the start to the user's.
+        slope: The derivative of a state now; `None` where no time has a derivative.
+    """
     for each in jumps:
-        if only in (None, each.saved):
-            y = each.jump(_as(t, each.times) == t, users_time(t), y, args)
+        times = as_never(each.times)
+        now = is_now(times)
+        time = users_time(jnp.sum(jnp.where(now, times, 0)))
+        if slope is None:
+            y = each.jump(now, time, y, args)
+            continue
+        later = jnp.sum(jnp.where(now, times - lax.stop_gradient(times), 0))
+        y = _along(y, later, slope(y=y))
+        y = each.jump(now, time, y, args)
+        y = _along(y, -later, slope(y=y))
+        y = each.moved(is_now, y)
     return y
-
-
-def just_before(
-    ts: Float[Array, " T"], jumps: tuple[AbstractJumps, ...]
-) -> Float[Array, " T"]:
-    """Times since the start, those of jumps one number earlier: before them."""
-    for each in jumps:
-        is_jump = jnp.any(ts[:, None] == _as(ts, each.times), axis=-1) & (ts > 0)
-        ts = jnp.where(is_jump, eqxi.prevbefore(ts), ts)
-    return ts
 
 
 def jump_where_saved(
@@ -96,17 +113,18 @@ def jump_where_saved(
     """States at saved times, before or after the jumps there.
 
     Args:
-        ts: The times, as `just_before` got them.
+        ts: The times, exactly those of jumps where they are meant to be.
         ys: The states before the jumps of each time; at zero after them.
         y0: The state at zero before them.
         jumps: What happens.
         args: What the vector field gets.
         users_time: From a time since the start to the user's.
     """
+    after = tuple(each for each in jumps if each.saved == "after")
 
     def at(t, y):
         y = jax.tree.map(lambda leaf, start: jnp.where(t == 0, start, leaf), y, y0)
-        return jump_at(t, y, jumps, args, users_time, only="after")
+        return jump_now(lambda times: times == t, y, after, args, users_time, None)
 
     return jax.vmap(at)(ts, ys)
 
@@ -122,40 +140,16 @@ def add_slopes(
     return derivative
 
 
-def _jump_in_time(terms: Any, t0: Any, y: PyTree, args: Any) -> PyTree:
-    """The state after the jumps before `t0`, where their times may have derivatives.
-
-    A step that ends at a jump does not know of them. To first order the state has moved
-    on with the old slope when a jump comes later, and less with the new one.
-    """
-    _, users_args, users_time, jumps = args
-    for each in jumps:
-        times = _as(t0, each.times)
-        now = _is_just_before(times, t0)
-        inputs = users_time(jnp.sum(jnp.where(now, times, 0)))
-        if each.was_known:
-            y = each.jump(now, inputs, y, users_args)
-            continue
-        later = jnp.sum(jnp.where(now, times - lax.stop_gradient(times), 0))
-        before = terms.vf(t0, y, args)
-        y = _along(y, later, before)
-        y = each.jump(now, inputs, y, users_args)
-        after = terms.vf(t0, y, args)
-        y = _along(y, -later, after)
-        y = each.moved(partial(_is_just_before, t0=t0), y)
-    return y
+def as_never(times: Any) -> Array:
+    """Times, those of padding never."""
+    times = jnp.asarray(times)
+    return jnp.where(jnp.isnan(times), jnp.inf, times)
 
 
 def _along(y: PyTree, time: Float[Array, ""], slope: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf, by: leaf + time * by, y, slope)
 
 
-def _is_just_before(times: Any, t0: Array) -> Bool[Array, " K"]:
-    times = lax.stop_gradient(_as(t0, times))
+def _is_just_before(times: Array, t0: Any) -> Bool[Array, " K"]:
+    times = as_never(lax.stop_gradient(times))
     return (times <= t0) & (t0 <= eqxi.nextafter(times))
-
-
-def _as(t: Array, times: Any) -> Array:
-    """Times in the precision of the solver, those of padding never."""
-    times = jnp.asarray(times, t.dtype)
-    return jnp.where(jnp.isnan(times), jnp.inf, times)
