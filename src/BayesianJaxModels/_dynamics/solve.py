@@ -307,8 +307,9 @@ class Solve(eqx.Module):
         else:
             jumps = self._jumps_since(span.start) if callable(self.t0) else self.jumps
         starts_known = self.clock.start_was_known and not callable(self.t0)
-        timed = not starts_known or not all(each.was_known for each in jumps)
-        were_counted = starts_known and not callable(self.jumps)
+        were_known = all(each.was_known for each in jumps)
+        timed = not (starts_known and were_known)
+        were_counted = not timed and not callable(self.jumps)
         y0 = check_state(self.y0(model) if callable(self.y0) else self.y0)
         args, args_axes, batched = self.args, self.args_axes, self.batched
         if batched:

@@ -1,5 +1,7 @@
 """Doses beside the closed forms of one and two compartments."""
 
+from functools import partial
+
 import diffrax
 import equinox as eqx
 import jax
@@ -347,7 +349,12 @@ def test_saved_times_of_decimal_numbers_are_those_of_doses(
         exact = sum(bolus(ts, 10, start) for start in ts[1:4])
         if saved == "after":
             exact = exact + 10 * np.isin(ts, ts[1:4])
-        for call in (solve, eqx.filter_jit(solve)):
+
+        def of_traced(field, starts, solve=solve):
+            return solve.replace(jumps=Doses(starts, 10.0, saved=saved))(field)
+
+        traced = partial(eqx.filter_jit(of_traced), starts=jnp.asarray(ts[1:4]))
+        for call in (solve, eqx.filter_jit(solve), traced):
             np.testing.assert_allclose(call(one_compartment).ys, exact, rtol=2e-4)
 
 
