@@ -27,6 +27,7 @@ BEFORE = "cd402bc"
 MOST_PROGRAMS = 30
 # As shares of the first run, or of the version before, in one run of this.
 SECOND_RUN, OF_BEFORE = 0.3, 0.95
+MOST_TRIES = 3
 EVENTS = {
     "/jax/core/compile/backend_compile_duration": "compile_s",
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "trace_s",
@@ -112,6 +113,14 @@ def measure(before):
     return rows
 
 
+def least_of(rows, again):
+    """The rows of two measurements, of each figure the least."""
+    return [
+        {key: one[key] if key == "run" else min(one[key], other[key]) for key in one}
+        for one, other in zip(rows, again, strict=True)
+    ]
+
+
 def ratios_of(rows):
     """What is shorter than what, and by how much."""
     first, second, *before = rows
@@ -150,6 +159,11 @@ def main():
         count_programs(*arguments.script)
         return
     rows = measure(arguments.before)
+    # What else a machine does can only add to the seconds: a miss must show again.
+    for _ in range(MOST_TRIES - 1):
+        if not (arguments.check and missed_by(rows)):
+            break
+        rows = least_of(rows, measure(arguments.before))
     cells = [[form.format(row[key]) for key, form in COLUMNS.items()] for row in rows]
     print_aligned([list(COLUMNS), *cells])
     if len(rows) < 3:

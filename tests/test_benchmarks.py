@@ -396,3 +396,11 @@ def test_the_picture_of_the_cost(load):
         draw(report | {"rows": rows[:1] * 2})
     with pytest.raises(ValueError, match='no row with "draws_per_s"'):
         draw(report | {"rows": rows[3:]})
+
+
+def test_what_is_measured_again_counts_with_its_least(load):
+    first = load("first_result")
+    rows = [{"run": "first run", "seconds": 3.0, "programs": 22, "compile_s": 2.0}]
+    again = [{"run": "first run", "seconds": 4.0, "programs": 22, "compile_s": 1.0}]
+    [least] = first.least_of(rows, again)
+    assert least == {**rows[0], "compile_s": 1.0}
