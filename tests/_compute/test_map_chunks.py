@@ -67,17 +67,23 @@ def test_an_exception_stops_the_rest():
 
 
 def test_threads_are_kept_for_the_next_run_and_are_nobody_elses():
-    def run(start, worker):
-        return threading.get_ident()
+    def all_threads():
+        barrier = threading.Barrier(3, timeout=10)
+
+        def run(start, worker):
+            barrier.wait()  # or a thread that is done might take the next call too
+            return threading.get_ident()
+
+        return map_chunks(run, list(range(21)), num_workers=3)
 
     def threads_of(chunks):
         return {thread for _, thread in chunks}
 
-    before = threads_of(map_chunks(run, list(range(20)), num_workers=3))
-    assert threads_of(map_chunks(run, list(range(20)), num_workers=3)) <= before
-    under_way = map_chunks(run, list(range(20)), num_workers=3)
+    before = threads_of(all_threads())
+    assert threads_of(all_threads()) == before
+    under_way = all_threads()
     _, first = next(under_way)
-    beside = threads_of(map_chunks(run, list(range(20)), num_workers=3))
+    beside = threads_of(all_threads())
     assert first in before
     assert not beside & (threads_of(under_way) | {first})
     module = import_module("BayesianJaxModels._compute.map_chunks")
