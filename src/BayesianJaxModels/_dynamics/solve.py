@@ -306,9 +306,11 @@ class Solve(eqx.Module):
             jumps = _read_jumps(self.jumps(model), span.start)
         else:
             jumps = self._jumps_since(span.start) if callable(self.t0) else self.jumps
-        starts_known = self.clock.start_was_known and not callable(self.t0)
-        were_known = all(each.was_known for each in jumps)
-        timed = not (starts_known and were_known)
+        clock = self.clock
+        start_known = (
+            clock.was_known and clock.start_was_known and not callable(self.t0)
+        )
+        timed = not (start_known and all(each.was_known for each in jumps))
         were_counted = not timed and not callable(self.jumps)
         y0 = check_state(self.y0(model) if callable(self.y0) else self.y0)
         args, args_axes, batched = self.args, self.args_axes, self.batched
@@ -357,11 +359,9 @@ class Solve(eqx.Module):
             before, in_order, call = y0, jnp.array(True), _Call(implicit)
             inputs = (vector_field, args, users_time, jumps or None)
             if jumps:
-                slope = partial(call, jnp.zeros_like(end), inputs=inputs)
-                at_start = lambda times: times == 0  # noqa: E731
-                y0 = jump_now(
-                    at_start, y0, jumps, args, users_time, slope if timed else None
-                )
+                zero = jnp.zeros_like(end)
+                slope = partial(call, zero, inputs=inputs) if timed else None
+                y0 = jump_now(zero.__eq__, y0, jumps, args, users_time, slope)
                 in_order = run_forwards(jumps, end)
             saveat = diffrax.SaveAt(ts=span.elapsed)
             with jax.default_matmul_precision("highest"):

@@ -400,6 +400,15 @@ def test_gradients_of_a_start_that_is_traced(x64):
         np.testing.assert_allclose(of_model, 0.3 * start, atol=1e-6)
         np.testing.assert_allclose(states(0.2, jumps, None), start + given, atol=1e-6)
 
+        def by_first(first, jumps=jumps):
+            ts = jnp.concatenate([first[None], TS[1:]])
+            return integrate(
+                one_compartment, 2.0, ts, args=0.3, jumps=jumps, **FINE
+            ).ys[1:]
+
+        of_first = jax.jacrev(by_first)(jnp.array(0.2))
+        np.testing.assert_allclose(of_first, 0.3 * start, atol=1e-6)
+
 
 def test_gradients_of_a_dose_at_the_very_start(x64):
     def states(time, duration):

@@ -175,9 +175,8 @@ def read_jump_times(times: Any) -> tuple[Float[Array | np.ndarray, "..."], bool]
         TypeError: If they are not made of real numbers.
         ValueError: If they are known and not in order.
     """
-    read = jnp.atleast_1d if any(map(_is_traced, jax.tree.leaves(times))) else None
     found = read_times(times, "times")
-    found = np.atleast_1d(found) if read is None else read(found)
+    found = (np if isinstance(found, np.ndarray) else jnp).atleast_1d(found)
     if found.shape[-1:] == (0,):
         found = np.full((*found.shape[:-1], 1), np.nan)
     if found.ndim > 2:
@@ -213,7 +212,3 @@ def check_saved(saved: Any) -> str:
     if saved not in SAVED:
         raise ValueError(f"`saved` must be 'before' or 'after', but is {saved!r}.")
     return saved
-
-
-def _is_traced(leaf: Any) -> bool:
-    return isinstance(leaf, Tracer)
