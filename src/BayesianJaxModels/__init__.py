@@ -32,6 +32,8 @@ from ._infer import (
     Inference as Inference,
     MAPEstimate as MAPEstimate,
     Mode as Mode,
+    NestedDiagnostics as NestedDiagnostics,
+    NestedPosterior as NestedPosterior,
     NUTSDiagnostics as NUTSDiagnostics,
     diagnose as diagnose,
     elbo as elbo,
@@ -41,6 +43,8 @@ from ._infer import (
     laplace as laplace,
     linear_response as linear_response,
     map_estimate as map_estimate,
+    nested_importance as nested_importance,
+    nested_laplace as nested_laplace,
     nuts as nuts,
     pareto_smooth as pareto_smooth,
 )
@@ -109,7 +113,13 @@ from ._prior import (
     log_prior as log_prior,
     sample_prior as sample_prior,
 )
-from ._problem import AbstractProblem as AbstractProblem, Problem as Problem
+from ._problem import (
+    AbstractProblem as AbstractProblem,
+    Population as Population,
+    Problem as Problem,
+    Subject as Subject,
+    read_events as read_events,
+)
 from ._version import __version__ as __version__
 
 if typing.TYPE_CHECKING:  # imported when they are first asked for

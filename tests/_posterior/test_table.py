@@ -164,10 +164,16 @@ def test_large_models_print_a_line_for_each_parameter(key):
     mlp = bjm.BayesianMLP(2, 1, 16, 1, key=key)
     table = bjm.posterior_table(mlp)
     lines = str(table).splitlines()
-    assert [line.split()[0] for line in lines[2:6]] == list(bjm.get_parameters(mlp))
+    names = ["layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b[0]"]
+    assert [line.split()[0] for line in lines[2:6]] == names
     assert "65 entries of 4 parameters" in str(table)
     assert len(table.rows) == 65
     assert table.rows[1].name == "layers[0].W[0, 1]"
+    population = {"typical": np.zeros(3), "effects": np.zeros((20, 3))}
+    table = bjm.posterior_table(jax.tree.map(bjm.make_parameter, population))
+    names = [line.split()[0] for line in str(table).splitlines()[2:6]]
+    assert names == ["['effects']", *(f"['typical'][{i}]" for i in range(3))]
+    assert "of ['effects'] the least and the greatest number" in str(table)
     many = [bjm.make_parameter(float(i)) for i in range(45)]
     assert "5 more parameters are not shown" in str(bjm.posterior_table(many))
 

@@ -255,6 +255,19 @@ class Solve(eqx.Module):
             is_leaf=lambda node: node is None,
         )
 
+    def counting(self, counts: Bool[Array | np.ndarray, "..."]) -> "Solve":
+        """The same, of whose times some do not count, as a `mask` says.
+
+        Args:
+            counts: Which of them do, in their shape. Times of another shape are left
+                as they are.
+        """
+        if np.shape(counts) != self.clock.mask.shape:
+            return self
+        return eqx.tree_at(
+            lambda solve: solve.clock.mask, self, self.clock.mask & counts
+        )
+
     def replace(self, **words: Any) -> "Solve":
         """The same with other arguments, such as `max_steps=4096`.
 

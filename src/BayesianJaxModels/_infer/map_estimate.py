@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from .._check import AllFailedError, as_jax, check_counts, check_key
+from .._check import AllFailedError, as_jax, check_counts, check_key, warn_user
 from .._compute import fold_in, map_chunks, progress_bar
 from .._model import (
     AbstractEstimate,
@@ -67,6 +67,13 @@ REMEDIES = {
         "had no start: log density or gradient were not finite, or flat, where it began"
     ),
 }
+
+HIERARCHICAL = (
+    "How wide a prior of this problem is depends on other parameters. Its density "
+    "runs away to where that width is zero and all that it is of is alike: its mode is "
+    "worth nothing. Take `nested_laplace` of a `Population`, which maximises the "
+    "marginal density, or `nuts`."
+)
 
 
 class MAPEstimate(AbstractEstimate):
@@ -261,7 +268,9 @@ def map_estimate(
         ImportError: If tqdm is missing where `progress` asks for it.
 
     Warns:
-        UserWarning: If the best search did not converge, or few searches had a start.
+        UserWarning: If the best search did not converge, or few searches had a start;
+            or if how wide a prior of the problem is depends on other parameters, which
+            makes its mode worthless.
 
     Example:
         ```python
@@ -281,6 +290,8 @@ def map_estimate(
     check_counts(num_starts=num_starts)
     check_engine_arguments(log_density, model, "model", takes_posteriors=False)
     check_key(key)
+    if getattr(log_density, "mode_is_worthless", False):
+        warn_user(HIERARCHICAL)
     density = FlatDensity(log_density, model, batch_size)
     entries = density.entries
     if tolerance is None:

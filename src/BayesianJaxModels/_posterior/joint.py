@@ -188,6 +188,7 @@ class JointPosterior(AbstractPosterior):
 
     def mean_log_prior(self, prior: Prior) -> Float[Array, ""]:
         """Known for priors that need no more than the moments of each entry."""
+        prior.refuse_references("The mean log prior density")
         means = get_parameters(replace_free_means(self.model, self.mean))
         stdvs = get_parameters(replace_free_means(self.model, self.stdv))
         densities = []

@@ -28,8 +28,9 @@ from .._special import quantiles
 from .base import AbstractPosterior
 from .mean_field import as_posterior
 
-# With more uncertain entries than this a line is of a parameter, and so many lines.
-MOST_LINES = 40
+# With more uncertain entries than this, parameters of more than a few have one line
+# each, or all of them if there are too many.
+MOST_LINES, FEW_LINES = 40, 8
 # Draws where no formula is known, fewer where they would hold more numbers than this.
 NUM_DRAWS, FEWEST_DRAWS, MOST_NUMBERS = 4_000, 100, 2**24
 WIDTH = 88
@@ -144,16 +145,17 @@ class PosteriorTable:
         headings = ["name", "mean", "sd", *(f"{100 * p:.3g}%" for p in self.probs)]
         count = sum(row.mean.size for row in uncertain)
         rows, left_out = list(self.parameters), []
-        if count <= MOST_LINES:
-            rows = [
-                part
-                for row in rows
-                for part in ([row] if row.is_known else row.entries())
-            ]
-        else:
+        whole = _in_one_line(uncertain)
+        rows = [
+            part
+            for row in rows
+            for part in ([row] if row.is_known or row.name in whole else row.entries())
+        ]
+        if whole:
             left_out = [
-                f"{count:,} entries of {len(uncertain)} parameters, of each the least "
-                "and the greatest number: `rows` has all of them"
+                f"{count:,} entries of {len(uncertain)} parameters, of "
+                f"{_listed(whole, uncertain)} the least and the greatest number: "
+                "`rows` has all of them"
             ]
         if len(rows) > MOST_LINES:
             left_out.append(f"{len(rows) - MOST_LINES} more parameters are not shown")
@@ -186,7 +188,7 @@ def posterior_table(
 
     Returns:
         The table: print it, or read its `rows`. What is known is marked. Of more than
-        40 entries it prints a line for each parameter.
+        40 entries, parameters with many have one line each.
 
     Raises:
         TypeError: If it has no values, as under `jax.jit`, or is a `MAPEstimate`.
@@ -214,6 +216,22 @@ def posterior_table(
     check_counts(num_samples=num_samples)
     with evaluated():
         return _tabulate(posterior, tuple(probs), key, num_samples)
+
+
+def _in_one_line(uncertain: list[PosteriorRow]) -> set[str]:
+    """The large parameters, if not all of their entries have a line of their own."""
+    if sum(row.mean.size for row in uncertain) <= MOST_LINES:
+        return set()
+    large = {row.name for row in uncertain if row.mean.size > FEW_LINES}
+    left = sum(row.mean.size for row in uncertain if row.name not in large)
+    if left + len(large) <= MOST_LINES:
+        return large
+    return {row.name for row in uncertain if row.mean.size > 1}
+
+
+def _listed(whole: set[str], uncertain: list[PosteriorRow]) -> str:
+    names = [row.name for row in uncertain if row.name in whole]
+    return "each" if len(names) == len(uncertain) else ", ".join(names)
 
 
 def _tabulate(

@@ -1,13 +1,78 @@
-"""What a prior of entries is."""
+"""What a prior of entries is, and numbers of it that follow from the model."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.extend.core import Var
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from .. import _check
+from .._check import as_float_array
 from .._parameter import AbstractParameter, Interval
+
+
+class Given(eqx.Module):
+    """A number of a prior that follows from the model that it is the prior of.
+
+    Attributes:
+        name: Of the field.
+        function: From a drawn model to the number.
+        is_width: Whether it is a positive number, such as a standard deviation.
+    """
+
+    name: str = eqx.field(static=True)
+    function: Callable
+    is_width: bool = eqx.field(static=True, default=False)
+
+    def of(self, model: PyTree) -> Float[Array, "..."]:
+        """The number for a drawn model."""
+        return as_float_array(self.function(model), self.name)
+
+
+def is_given(node: Any) -> bool:
+    """Whether a node of a prior is such a number."""
+    return isinstance(node, Given)
+
+
+def as_float(name: str, value: Any) -> Any:
+    """A float array, or what follows from a model."""
+    return Given(name, value) if callable(value) else as_float_array(value, name)
+
+
+def as_positive(name: str, value: Any) -> Any:
+    """Positive numbers, or what follows from a model.
+
+    Raises:
+        ValueError: If an entry is known not to be positive.
+    """
+    if callable(value):
+        return Given(name, value, is_width=True)
+    return _check.as_positive(name, value)
+
+
+def used_of(function: Callable, inputs: dict[str, Array]) -> set[str]:
+    """The names of the inputs that what a function returns may depend on.
+
+    Args:
+        function: Of the inputs in the order of their names.
+        inputs: Arrays by name.
+    """
+    names = sorted(inputs)
+    jaxpr = jax.make_jaxpr(function)(*(inputs[name] for name in names)).jaxpr
+    needed = set(filter(_is_variable, jaxpr.outvars))
+    for equation in reversed(jaxpr.eqns):
+        if needed.intersection(equation.outvars):
+            needed.update(filter(_is_variable, equation.invars))
+    pairs = zip(names, jaxpr.invars, strict=True)
+    return {name for name, variable in pairs if variable in needed}
+
+
+def _is_variable(atom: Any) -> bool:
+    return isinstance(atom, Var)
 
 
 class AbstractPrior(eqx.Module):
@@ -15,8 +80,10 @@ class AbstractPrior(eqx.Module):
 
     It is about `value` of a parameter, inside its `support` if it has one. Those of the
     package take numbers, or arrays that broadcast to the shape of the parameter, in its
-    unit. A subclass of your own needs `log_density` and `sample`; one with `ends` may
-    not be given to a parameter whose support it exceeds.
+    unit; or functions of the drawn model that return them, where a prior depends on
+    other parameters: `Normal(lambda m: m.typical.value, lambda m: m.between.value)` of
+    the effects of many subjects. A subclass of your own needs `log_density` and
+    `sample`; one with `ends` may not be given to a parameter whose support it exceeds.
 
     Example:
         ```python
@@ -39,6 +106,29 @@ class AbstractPrior(eqx.Module):
         Args:
             value: Of a parameter.
         """
+
+    def given(self, model: PyTree) -> "AbstractPrior":
+        """The distribution for a drawn model, where it depends on other parameters.
+
+        Args:
+            model: A drawn model.
+        """
+        return jax.tree.map(
+            lambda node: node.of(model) if is_given(node) else node,
+            self,
+            is_leaf=is_given,
+        )
+
+    @property
+    def refers(self) -> bool:
+        """Whether it depends on other parameters."""
+        return any(map(is_given, jax.tree.leaves(self, is_leaf=is_given)))
+
+    @property
+    def width_refers(self) -> bool:
+        """Whether how wide it is depends on other parameters."""
+        leaves = jax.tree.leaves(self, is_leaf=is_given)
+        return any(leaf.is_width for leaf in filter(is_given, leaves))
 
     @property
     def ends(self) -> tuple[Any, Any] | None:

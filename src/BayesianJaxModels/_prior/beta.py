@@ -5,11 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import betaln
-from jaxtyping import Array, Float
 
-from .._check import as_positive, like
+from .._check import like
 from .._special import STIRLING_FROM, scaled_beta_density
-from .base import AbstractPrior
+from .base import AbstractPrior, as_positive
 from .support import guarded_by_size, has_end, log_power, representable
 
 
@@ -35,8 +34,8 @@ class Beta(AbstractPrior):
         ```
     """
 
-    alpha: Float[Array, "..."]
-    beta: Float[Array, "..."]
+    alpha: Any
+    beta: Any
 
     def __init__(self, alpha: Any, beta: Any):
         self.alpha = as_positive("alpha", alpha)

@@ -5,12 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
-from jaxtyping import Array, Float
 
-from .._check import as_positive, like
+from .._check import like
 from .._compute import standard_laplace
 from .._special import STIRLING_FROM, scaled_gamma_density
-from .base import AbstractPrior
+from .base import AbstractPrior, as_positive
 from .support import guarded, guarded_by_size, has_end, log_power, representable
 
 
@@ -31,7 +30,7 @@ class Exponential(AbstractPrior):
         ```
     """
 
-    rate: Float[Array, "..."]
+    rate: Any
 
     def __init__(self, rate: Any = 1.0):
         self.rate = as_positive("rate", rate)
@@ -78,8 +77,8 @@ class Gamma(AbstractPrior):
         ```
     """
 
-    concentration: Float[Array, "..."]
-    rate: Float[Array, "..."]
+    concentration: Any
+    rate: Any
 
     def __init__(self, concentration: Any, rate: Any = 1.0):
         self.concentration = as_positive("concentration", concentration)
@@ -131,8 +130,8 @@ class InverseGamma(AbstractPrior):
         ```
     """
 
-    concentration: Float[Array, "..."]
-    scale: Float[Array, "..."]
+    concentration: Any
+    scale: Any
 
     def __init__(self, concentration: Any, scale: Any = 1.0):
         self.concentration = as_positive("concentration", concentration)

@@ -4,11 +4,10 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from .._check import as_positive, like
+from .._check import like
 from .._compute import standard_normal, symmetric_uniform
-from .base import AbstractPrior
+from .base import AbstractPrior, as_positive
 from .support import guarded, log_one_plus_square, normal_density, representable
 
 
@@ -30,7 +29,7 @@ class HalfNormal(AbstractPrior):
         ```
     """
 
-    scale: Float[Array, "..."]
+    scale: Any
 
     def __init__(self, scale: Any = 1.0):
         self.scale = as_positive("scale", scale)
@@ -72,7 +71,7 @@ class HalfCauchy(AbstractPrior):
         ```
     """
 
-    scale: Float[Array, "..."]
+    scale: Any
 
     def __init__(self, scale: Any = 1.0):
         self.scale = as_positive("scale", scale)

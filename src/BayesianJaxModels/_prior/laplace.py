@@ -3,11 +3,10 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from .._check import as_positive, like
+from .._check import like
 from .._compute import standard_laplace
-from .base import AbstractPrior
+from .base import AbstractPrior, as_positive
 from .support import as_finite, guarded
 
 
@@ -29,8 +28,8 @@ class Laplace(AbstractPrior):
         ```
     """
 
-    mean: Float[Array, "..."]
-    scale: Float[Array, "..."]
+    mean: Any
+    scale: Any
 
     def __init__(self, mean: Any = 0.0, scale: Any = 1.0):
         self.mean = as_finite("mean", mean)

@@ -3,12 +3,11 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from .._check import as_positive, like
+from .._check import like
 from .._compute import standard_normal
 from .._parameter import Interval
-from .base import AbstractPrior, OnSupport
+from .base import AbstractPrior, OnSupport, as_positive
 from .normal import Normal
 from .support import as_finite, guarded, normal_density, representable
 
@@ -34,8 +33,8 @@ class LogNormal(AbstractPrior):
         ```
     """
 
-    mean: Float[Array, "..."]
-    sd: Float[Array, "..."]
+    mean: Any
+    sd: Any
 
     def __init__(self, mean: Any = 0.0, sd: Any = 1.0):
         self.mean = as_finite("mean", mean)

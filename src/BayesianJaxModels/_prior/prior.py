@@ -1,9 +1,11 @@
 """Which parameter of a model has which prior."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -21,7 +23,7 @@ from .._model import (
     replace_mean,
 )
 from .._parameter import AbstractParameter, Interval, is_parameter
-from .base import AbstractPrior
+from .base import AbstractPrior, used_of
 
 
 class Prior(eqx.Module):
@@ -104,6 +106,21 @@ class Prior(eqx.Module):
                 support of its parameter; with the names.
         """
         parameters = get_parameters(model)
+        return {
+            name: _on_support(name, found.given(model), parameters[name].support)
+            for name, found in self.as_given(model).items()
+        }
+
+    def as_given(self, model: PyTree) -> dict[str, AbstractPrior]:
+        """As `of_parameters`, of the values and with what refers to other parameters.
+
+        Args:
+            model: As there.
+
+        Raises:
+            ValueError: As there, but for supports.
+        """
+        parameters = get_parameters(model)
         names = {name for name, node in flatten_named(model)[0] if is_parameter(node)}
         for rule in self.rules:
             if isinstance(rule, str) and rule not in names:
@@ -124,11 +141,33 @@ class Prior(eqx.Module):
                 f"The prior says nothing of the parameters {without}. Add rules for "
                 "them, or a `default`."
             )
-        return {
-            name: _on_support(name, found[name], p.support)
-            for name, p in parameters.items()
-            if name in found
-        }
+        return {name: found[name] for name in parameters if name in found}
+
+    def refuse_references(self, verb: str) -> None:
+        """Refuse what has no closed form where a prior depends on other parameters.
+
+        Args:
+            verb: What asks.
+
+        Raises:
+            NotImplementedError: If one does.
+        """
+        pairs = self._pairs()
+        refer = [rule for rule, distribution in pairs if distribution.refers]
+        if refer:
+            raise NotImplementedError(
+                f"{verb} has no closed form where a prior depends on other parameters, "
+                f"as {refer} do. Take draws: `bjm.elbo(..., kl='sampled')`."
+            )
+
+    @property
+    def width_refers(self) -> bool:
+        """Whether how wide a prior is depends on other parameters."""
+        return any(distribution.width_refers for _, distribution in self._pairs())
+
+    def _pairs(self) -> list[tuple[Any, AbstractPrior]]:
+        pairs = [*zip(self.rules, self.distributions, strict=True)]
+        return pairs + ([] if self.default is None else [("default", self.default)])
 
     def rule_of(self, name: str, parameter: AbstractParameter) -> AbstractPrior | None:
         """What the rules, without the default, say of a parameter.
@@ -212,14 +251,14 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
         model: Says which parameters there are, and of which shapes.
         prior: The prior of the model.
         key: A JAX random key. The parameter with index `i` in `get_parameters` draws
-            from `jax.random.fold_in(key, i)`.
+            from `jax.random.fold_in(key, i)`, after those that its prior depends on.
 
     Returns:
         A drawn model, as `sample_all_parameters` returns one.
 
     Raises:
         TypeError: If `model` is a posterior or a fit.
-        ValueError: As `log_prior` does.
+        ValueError: As `log_prior` does, or if priors depend on each other.
 
     Example:
         ```python
@@ -231,19 +270,51 @@ def sample_prior(model: Model, prior: Prior, key: PRNGKeyArray) -> Model:
         ```
     """
     check_model("sample_prior", model)
-    distributions = prior.of_parameters(model)
-    names = list(get_parameters(model))
+    names, found = list(get_parameters(model)), prior.as_given(model)
+    refer = {name: one for name, one in found.items() if one.refers}
+    rounds = [set(found) - set(refer), *({name} for name in _in_order(refer, model))]
+    for now in rounds:
+        distributions = prior.of_parameters(model)
 
-    def draw(index, parameter):
-        distribution = distributions.get(names[index])
-        if distribution is None or (
-            parameter.is_known and prior.rule_of(names[index], parameter) is None
-        ):
-            return parameter
-        value = distribution.sample(fold_in(key, index), parameter.mean)
-        return replace_mean(parameter, value)
+        def draw(index, parameter, now=now, distributions=distributions):
+            name = names[index]
+            if name not in now or (
+                parameter.is_known and prior.rule_of(name, parameter) is None
+            ):
+                return parameter
+            value = distributions[name].sample(fold_in(key, index), parameter.mean)
+            return replace_mean(parameter, value)
 
-    return map_parameters(draw, model)
+        model = map_parameters(draw, model)
+    return model
+
+
+def _in_order(refer: dict[str, AbstractPrior], model: PyTree) -> list[str]:
+    """Parameters whose priors depend on others, behind those that they depend on."""
+    parameters = get_parameters(model)
+    names, means = list(parameters), {name: parameters[name].mean for name in refer}
+
+    def numbers(prior, *values):
+        known = dict(zip(sorted(means), values, strict=True))
+
+        def replace(index, parameter):
+            return replace_mean(parameter, known.get(names[index], parameter.mean))
+
+        given = prior.given(map_parameters(replace, model))
+        return jax.tree.leaves(eqx.filter(given, eqx.is_array))
+
+    waits = {name: used_of(partial(numbers, one), means) for name, one in refer.items()}
+    order: list[str] = []
+    while len(order) < len(refer):
+        free = [n for n in refer if n not in order and waits[n] <= set(order)]
+        if not free:
+            left = [name for name in refer if name not in order]
+            raise ValueError(
+                f"The priors of {left} depend on each other, so that none can be drawn "
+                "before the rest. Let one of them stand by itself."
+            )
+        order += free
+    return order
 
 
 def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
@@ -275,6 +346,7 @@ def kl_to_prior(model: PyTree, prior: Prior) -> Float[Array, ""]:
         ```
     """
     check_model("kl_to_prior", model)
+    prior.refuse_references("`kl_to_prior`")
     parameters, divergences = get_parameters(model), []
     for name, of_one in prior.of_parameters(model).items():
         q = parameters[name]

@@ -4,12 +4,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from .._check import as_positive, like
+from .._check import like
 from .._compute import standard_normal
 from .._special import student_t_log_density
-from .base import AbstractPrior
+from .base import AbstractPrior, as_positive
 from .support import as_finite, guarded, representable
 
 
@@ -35,9 +34,9 @@ class StudentT(AbstractPrior):
         ```
     """
 
-    df: Float[Array, "..."]
-    mean: Float[Array, "..."]
-    scale: Float[Array, "..."]
+    df: Any
+    mean: Any
+    scale: Any
 
     def __init__(self, df: Any, mean: Any = 0.0, scale: Any = 1.0):
         self.df = as_positive("df", df)

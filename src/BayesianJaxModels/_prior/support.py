@@ -13,14 +13,17 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .._check import as_float_array
 from .._compute import symmetric_uniform
+from .base import Given
 
 
-def as_finite(name: str, value: Any) -> Float[Array, "..."]:
-    """Convert finite numbers to a float array.
+def as_finite(name: str, value: Any) -> Any:
+    """Convert finite numbers to a float array; or what follows from a model.
 
     A `ValueError` names an entry that is known and not finite. Of those that only a
     compiled function knows, the density is zero.
     """
+    if callable(value):
+        return Given(name, value)
     with jax.ensure_compile_time_eval():
         value = as_float_array(value, name)
     if not isinstance(value, Tracer) and not np.all(np.isfinite(value)):
@@ -28,9 +31,9 @@ def as_finite(name: str, value: Any) -> Float[Array, "..."]:
     return value
 
 
-def check_ends(low: Float[Array, "..."], high: Float[Array, "..."]) -> None:
+def check_ends(low: Any, high: Any) -> None:
     """Raise a `ValueError` if two ends are known and not one below the other."""
-    if isinstance(low, Tracer) or isinstance(high, Tracer):
+    if any(isinstance(end, Tracer | Given) for end in (low, high)):
         return
     if not np.all(np.asarray(low) < np.asarray(high)):
         raise ValueError(f"`low` must be below `high`, but got {low} and {high}.")

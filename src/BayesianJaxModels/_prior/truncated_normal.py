@@ -5,11 +5,11 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from .._check import as_float_array, as_positive, like
+from .._check import like
 from .._special import quantile, stretch
-from .base import AbstractPrior
+from .base import AbstractPrior, as_float, as_positive
 from .support import as_finite, between, check_ends, shares
 
 
@@ -37,18 +37,18 @@ class TruncatedNormal(AbstractPrior):
         ```
     """
 
-    mean: Float[Array, "..."]
-    sd: Float[Array, "..."]
-    low: Float[Array, "..."]
-    high: Float[Array, "..."]
+    mean: Any
+    sd: Any
+    low: Any
+    high: Any
 
     def __init__(
         self, mean: Any = 0.0, sd: Any = 1.0, low: Any = 0.0, high: Any = jnp.inf
     ):
         self.mean = as_finite("mean", mean)
         self.sd = as_positive("sd", sd)
-        self.low = as_float_array(low, "low")
-        self.high = as_float_array(high, "high")
+        self.low = as_float("low", low)
+        self.high = as_float("high", high)
         check_ends(self.low, self.high)
 
     @property

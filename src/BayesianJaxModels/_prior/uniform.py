@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from .._check import like
 from .base import AbstractPrior
@@ -37,8 +36,8 @@ class Uniform(AbstractPrior):
         ```
     """
 
-    low: Float[Array, "..."]
-    high: Float[Array, "..."]
+    low: Any
+    high: Any
 
     def __init__(self, low: Any = 0.0, high: Any = 1.0):
         self.low = as_finite("low", low)

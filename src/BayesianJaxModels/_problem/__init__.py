@@ -1,2 +1,5 @@
 from .base import AbstractProblem as AbstractProblem, Outcome as Outcome
+from .population import Population as Population
 from .problem import Problem as Problem
+from .read_events import read_events as read_events
+from .subject import Subject as Subject

@@ -125,6 +125,16 @@ class AbstractProblem(eqx.Module):
         """
 
     @property
+    def mode_is_worthless(self) -> bool:
+        """Whether its density runs away, with a width of its prior near zero."""
+        return isinstance(self.prior, Prior) and self.prior.width_refers
+
+    @property
+    def is_population(self) -> bool:
+        """Whether it is of many subjects with effects of their own."""
+        return False
+
+    @property
     def ts(self) -> PyTree:
         """The times of the simulation, or `None` of one that does not say."""
         return None

@@ -21,7 +21,7 @@ from .._prior import AbstractPrior, Prior
 from .base import AbstractProblem, Outcome
 from .observable import check_observe, observed
 from .tangent import Tangent
-from .times import at_times, times_of
+from .times import at_some, at_times, times_of
 
 ONE = "y"  # the name of a series that has none
 
@@ -180,6 +180,24 @@ class Problem(AbstractProblem):
         simulate = at_times(self.simulate, ts)
         none = jax.tree.map(lambda data: None, self.observations)
         return replace(self, simulate=simulate, observations=none, mask=None)
+
+    def counting(self, counts: Bool[Array | np.ndarray, " T"]) -> "Problem":
+        """The same, of which some times and their observations do not count.
+
+        Args:
+            counts: Which of them do, along the leading axis of the observations.
+        """
+
+        def and_own(data, name):
+            own = self._of(self.mask, name)
+            if data is None or own is None:
+                return None if data is None else counts
+            return own & counts.reshape(counts.shape + (1,) * (np.ndim(own) - 1))
+
+        mask = {name: and_own(data, name) for name, data in self._series().items()}
+        if not isinstance(self.observations, dict):
+            mask = mask[ONE]
+        return replace(self, simulate=at_some(self.simulate, counts), mask=mask)
 
     def in_forward_mode(self) -> "Problem":
         solve = self.simulate

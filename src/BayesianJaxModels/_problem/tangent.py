@@ -42,7 +42,7 @@ class Tangent(eqx.Module):
         Raises:
             ValueError: If a solve fails there.
         """
-        value, slopes = _value_and_slopes(simulate, model)
+        value, slopes, centre = slopes_of(simulate, model)
         if has_values(value):
             for part in jax.tree.leaves(value, is_leaf=_is_solve):
                 if _is_solve(part) and not np.all(part.succeeded):
@@ -50,7 +50,7 @@ class Tangent(eqx.Module):
                         "The solve fails at the means of `model`, so that it has no "
                         "tangent there. Take a mode, as `map_estimate` finds one."
                     )
-        return cls(value, slopes, free_means(model), simulate, model)
+        return cls(value, slopes, centre, simulate, model)
 
     def __call__(self, drawn: PyTree) -> PyTree:
         entries = free_means(drawn)
@@ -75,6 +75,11 @@ class Tangent(eqx.Module):
     def at(self, ts: Any) -> "Tangent":
         """The tangent of the same simulation at other times."""
         return Tangent.of(at_times(self.simulate, ts), self.model)
+
+
+def slopes_of(simulate: Any, model: PyTree) -> tuple[PyTree, PyTree, Array]:
+    """What a simulation returns for a model, its derivatives, and the entries there."""
+    return *_value_and_slopes(simulate, model), free_means(model)
 
 
 def _is_solve(node: Any) -> bool:

@@ -19,6 +19,12 @@ def at_times(simulate: Any, ts: Any) -> Any:
     return move(ts)
 
 
+def at_some(simulate: Any, counts: Any) -> Any:
+    """The same simulation, of whose times some do not count, if it has times."""
+    count = getattr(simulate, "counting", None)
+    return simulate if count is None else count(counts)
+
+
 def times_of(simulate: Any) -> Any:
     """The times of a simulation, in full precision where it keeps them; or `None`."""
     clock = getattr(simulate, "clock", None)

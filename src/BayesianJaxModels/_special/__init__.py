@@ -3,6 +3,11 @@ from .normal_tail import (
     quantile as quantile,
     stretch as stretch,
 )
+from .small_matrices import (
+    small_cholesky as small_cholesky,
+    solve_lower as solve_lower,
+    solve_upper as solve_upper,
+)
 from .stirling import (
     HALF_LOG_2_PI as HALF_LOG_2_PI,
     STIRLING_FROM as STIRLING_FROM,

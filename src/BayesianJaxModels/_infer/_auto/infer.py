@@ -7,6 +7,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from ..._check import check_counts, check_key, warn_user
 from ..._model import free_means
+from ..._posterior import AbstractPosterior
 from ..._problem import AbstractProblem
 from ..arguments import check_engine_arguments
 from ..density import FEW_ENTRIES
@@ -38,16 +39,21 @@ def infer(
     unknowns with 16 directions of them; and never with independent widths, which do not
     hold what weights do together.
 
+    Of a `Population`: the mode of the marginal density, with the effects integrated out
+    by normal distributions (`nested_laplace`), and importance sampling squared from
+    there (`nested_importance`).
+
     It does no more than the calls in its report, which you can make yourself.
 
     Args:
         problem: A `Problem`, or a sum of them.
         model: Says what the parameters are. Searches start at draws of the prior, and
-            beyond 32 unknowns one starts at the model itself.
+            beyond 32 unknowns, or of a `Population`, one starts at the model itself.
         key: A JAX random key.
         method: `"auto"` as above; or the engine to end with: `"importance"`, `"nuts"`
             (extra: `nuts`) or `"variational"`.
-        num_starts: How many searches for modes; 16, or 4 beyond 32 unknowns, if `None`.
+        num_starts: How many searches for modes; if `None` 16, 4 beyond 32 unknowns, or
+            1 of a `Population`.
         progress: Whether to show how far each step is (needs tqdm).
 
     Returns:
@@ -100,10 +106,13 @@ def infer(
     problem.check(model)
     num_entries = free_means(model).size
     few = num_entries <= FEW_ENTRIES
+    given_starts = num_starts
     if num_starts is None:
         num_starts = STARTS if few else STARTS_OF_MANY
     check_counts(num_starts=num_starts)
     run = Run(problem, list(jax.random.split(key, 4)), progress)
+    if problem.is_population and method in ("auto", "importance"):
+        return _checked(run.nested(model, given_starts), run)
     if few:
         run.take_gradients_forwards(model)
     mode = run.search(model, num_starts, from_model=not few)
@@ -111,6 +120,11 @@ def infer(
         posterior = run.variational(mode)
     else:
         posterior = run.sample(mode, method)
+    return _checked(posterior, run)
+
+
+def _checked(posterior: AbstractPosterior, run: Run) -> Inference:
+    """What was found, with a warning where a check speaks against it."""
     found = Inference(posterior, run.steps, run.complaints)
     if not found.trustworthy:
         warn_user(

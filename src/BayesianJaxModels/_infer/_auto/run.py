@@ -24,6 +24,8 @@ from ..._posterior import (
 from ..._prior import Prior
 from ..._problem import AbstractProblem
 from .._importance.importance import importance
+from .._nested.importance import nested_importance
+from .._nested.laplace import nested_laplace
 from .._nuts.nuts import nuts
 from ..density import (
     FEW_ENTRIES,
@@ -183,6 +185,25 @@ class Run:
             chains = finer
         self.complaints = list(self.steps[-1].complaints)
         return chains
+
+    def nested(self, model: PyTree, num_starts: int | None) -> AbstractPosterior:
+        """Of a population: the effects integrated out, and then importance sampling."""
+        starts: dict[str, Any] = {}
+        if num_starts is not None:
+            starts = {"num_starts": num_starts}
+        fit = self._engine(
+            "fit",
+            ("nested_laplace", nested_laplace),
+            ("model", model),
+            0,
+            _said,
+            may_fail=False,
+            **starts,
+        )
+        given = ("fit", fit)
+        posterior = self._draws("nested_importance", nested_importance, given, 1)
+        self.complaints = list(self.steps[-1].complaints)
+        return fit if posterior is None else posterior
 
     def _minutes_of_chains(self, model: PyTree) -> float:
         """How long they would take; 0 where that is not long."""

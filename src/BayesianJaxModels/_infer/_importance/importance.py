@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -188,8 +188,7 @@ def importance(
     check_engine_arguments(log_density, start)
     check_key(key)
     start = as_posterior(start)
-    model = start.model
-    density = FlatDensity(log_density, model)
+    density = FlatDensity(log_density, start.model)
     entries = density.entries
     weights, parts = start.parts()
     if len(parts) > num_samples // 2:
@@ -198,10 +197,8 @@ def importance(
             f"{num_samples}. Take at least two draws for each."
         )
     means, covariances = map(np.stack, zip(*map(moments, parts), strict=True))
-    proposal = Students.at(num_samples, weights, means, covariances)
-    proposals, draws, log_densities = [], [], []
 
-    def evaluate(proposal, index, unit):
+    def evaluate(proposal, index, count):
         of_index = eqx.Partial(
             _evaluate,
             density,
@@ -211,29 +208,82 @@ def importance(
             fold_in(key, index),
             df,
         )
-        return spread(
+        chunks = spread(
             of_index,
             num_samples,
             bytes_per_item=entries.nbytes,
             batch_size=batch_size,
-            progress=unit,
+            progress="draws" if progress and count == num_samples else None,
         )
+        if count == num_samples:
+            return collect(chunks, num_samples)
+        return _first_of(chunks, count)
 
+    pool = sample_pool(
+        evaluate,
+        Students.at(num_samples, weights, means, covariances),
+        num_rounds=num_rounds,
+        df=df,
+    )
+    draws, diagnostics = pool.draws, pool.diagnostics
+    # Draws of weight zero would vary in number, and what follows be compiled anew.
+    draws[pool.weights == 0] = draws[np.argmax(pool.weights)]
+    _warn(diagnostics)
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(pool.weights)
+    return DrawsPosterior(
+        density.model,
+        as_jax(draws, entries.dtype),
+        as_jax(log_weights, entries.dtype),
+        diagnostics,
+    )
+
+
+class Pool(NamedTuple):
+    """The draws of all rounds.
+
+    Attributes:
+        draws: Of shape `(n, d)`.
+        log_densities: Of the target at each; minus infinity where it failed.
+        weights: Pareto-smoothed, which sum to 1.
+        diagnostics: What they say of themselves.
+    """
+
+    draws: Float[np.ndarray, "n d"]
+    log_densities: Float[np.ndarray, " n"]
+    weights: Float[np.ndarray, " n"]
+    diagnostics: ImportanceDiagnostics
+
+
+def sample_pool(
+    evaluate: Callable[[Students, int, int], tuple[Any, Any]],
+    proposal: Students,
+    *,
+    num_rounds: int,
+    df: int,
+) -> Pool:
+    """Draw, weight and adapt round by round, as `importance` does.
+
+    Args:
+        evaluate: From a proposal, the index of a round and a count to so many draws and
+            their log densities: as many as the proposal has, or the first of them.
+        proposal: Of the first round.
+        num_rounds: As in `importance`.
+        df: As in `importance`.
+    """
+    proposals, draws, log_densities = [], [], []
     for index in range(num_rounds):
         if index > 0:
-            pooled, log_weights = _pool(proposals, draws, log_densities, df)
+            pooled, log_target, log_weights = _pool(proposals, draws, log_densities, df)
             proposal = proposal.adapted(pooled, log_weights, df)
         proposals.append(proposal)
-        chunks = evaluate(proposal, index, "draws" if progress else None)
-        found = collect(chunks, num_samples)
+        found = evaluate(proposal, index, int(proposal.counts.sum()))
         draws.append(np.asarray(found[0], np.float64))
         log_densities.append(np.asarray(found[1], np.float64))
     line = proposal.line()
-    noise = _noise_along(line, evaluate(line, num_rounds, None))
-    pooled, log_weights = _pool(proposals, draws, log_densities, df)
+    noise = _noise_along(line, *evaluate(line, num_rounds, NUM_POINTS))
+    pooled, log_target, log_weights = _pool(proposals, draws, log_densities, df)
     weights, k_hat = pareto_smooth(log_weights)
-    # Draws of weight zero would vary in number, and what follows be compiled anew.
-    pooled[weights == 0] = pooled[np.argmax(weights)]
     log_evidence = np.logaddexp.reduce(log_weights) - np.log(len(weights))
     diagnostics = ImportanceDiagnostics(
         k_hat=np.asarray(k_hat),
@@ -243,15 +293,7 @@ def importance(
         log_evidence=np.asarray(log_evidence),
         noise=noise,
     )
-    _warn(diagnostics)
-    with np.errstate(divide="ignore"):
-        log_weights = np.log(weights)
-    return DrawsPosterior(
-        model,
-        as_jax(pooled, entries.dtype),
-        as_jax(log_weights, entries.dtype),
-        diagnostics,
-    )
+    return Pool(pooled, log_target, weights, diagnostics)
 
 
 def _evaluate(
@@ -268,10 +310,23 @@ def _evaluate(
     return vector, density(vector)
 
 
+def _first_of(
+    chunks: Iterator[tuple[int, tuple]], count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """So many draws and log densities, from as few chunks as will do."""
+    points, values = [], []
+    for _, (drawn, found) in chunks:
+        points.extend(np.asarray(drawn, np.float64))
+        values.extend(np.asarray(found, np.float64))
+        if len(values) >= count:
+            break
+    return np.array(points), np.array(values)
+
+
 def _pool(
     proposals: list[Students], draws: list, log_densities: list, df: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """All draws so far, and log weights against the mixture of all proposals."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All draws so far, their log densities, and log weights over all proposals."""
     pooled = np.concatenate(draws)
     log_target = np.concatenate(log_densities)
     log_target = np.where(np.isfinite(log_target), log_target, -np.inf)
@@ -282,18 +337,12 @@ def _pool(
         )
     log_proposals = [proposal.log_density(pooled, df) for proposal in proposals]
     mixture = np.logaddexp.reduce(log_proposals, axis=0) - np.log(len(proposals))
-    return pooled, log_target - mixture
+    return pooled, log_target, log_target - mixture
 
 
-def _noise_along(line: Students, chunks: Iterator[tuple[int, tuple]]) -> np.ndarray:
-    """The noise of the log density along a line, from as few chunks as will do."""
-    points, values = [], []
-    for _, (drawn, found) in chunks:
-        points.extend(np.asarray(drawn, np.float64))
-        values.extend(np.asarray(found, np.float64))
-        if len(values) >= NUM_POINTS:
-            break
-    noise = noise_along(np.array(points), np.array(values), line.factors[0, :, 0])
+def _noise_along(line: Students, points: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The noise of the log density along a line."""
+    noise = noise_along(points, values, line.factors[0, :, 0])
     # Each process has a chunk of its own, and all are to say the same.
     return np.asarray(np.max(gather_shares(np.array([noise]), jax.process_count())))
 

@@ -3,12 +3,13 @@
 import math
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..._compute import standard_normal
+from ..._compute import fold_in, standard_normal
 from ..._posterior import cholesky, weighted_moments
 from ..noise import short_step
 from .psis import effective_sample_size, pareto_smooth
@@ -124,6 +125,24 @@ def draw_student(
     chi_squared = jnp.sum(noise[d:] ** 2)
     t = noise[:d] * lax.rsqrt(chi_squared / df)
     return mean[turn] + jnp.matmul(factor[turn], t, precision="highest")
+
+
+@eqx.filter_jit
+def draw_students(
+    means: Float[Array, "m d"],
+    factors: Float[Array, "m d d"],
+    counts: Int[Array, " m"],
+    indices: Int[Array | np.ndarray, " n"],
+    key: PRNGKeyArray,
+    df: int,
+) -> Float[Array, "n d"]:
+    """Many draws of a round."""
+
+    def draw(index):
+        own = fold_in(key, index)
+        return draw_student(means, factors, counts, index, own, df)
+
+    return jax.vmap(draw)(indices)
 
 
 def _log_smoothed(log_weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
