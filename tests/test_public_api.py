@@ -91,6 +91,7 @@ NAMES = [
     "map_posterior_pure",
     "nested_importance",
     "nested_laplace",
+    "noncentred",
     "nuts",
     "parameter_table",
     "pareto_smooth",

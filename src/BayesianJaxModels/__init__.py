@@ -118,6 +118,7 @@ from ._problem import (
     Population as Population,
     Problem as Problem,
     Subject as Subject,
+    noncentred as noncentred,
     read_events as read_events,
 )
 from ._version import __version__ as __version__

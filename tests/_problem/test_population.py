@@ -112,7 +112,7 @@ def test_data_are_filled_up_with_what_does_not_count():
     assert whole.observations.shape == (2, 3)
     assert np.isnan(whole.observations[1, 1:]).all()
     assert whole.counted.tolist() == [[True] * 3, [True, False, False]]
-    assert np.isnan(whole.ts).sum() == 2
+    assert whole.ts.tolist() == [[1, 2, 5], [0.5, 0.5, 0.5]]
     assert "2 subjects with 4 times of observation, effects effects" in str(whole)
 
 
@@ -170,8 +170,28 @@ def test_arguments_are_held_to_what_they_must_be():
                 prior=PRIOR,
             )
         )
-    with pytest.raises(ValueError, match="Subject a: no 'height'"):
+    with pytest.raises(ValueError, match="Subject a: `problem_of` asks for 'height'"):
         population(problem_of=lambda subject: subject.covariates["height"])
+
+
+def test_other_subjects_have_no_data():
+    dose = bjm.Doses(0.0, 20.0, into=0)
+    known = {"weight": 2.0}
+    others = [
+        bjm.Subject([1.0, 2.0], doses=dose, covariates=known),
+        bjm.Subject([1.0], doses=dose, covariates=known, name="b"),
+    ]
+    found, seen = population().of_subjects(others)
+    assert seen == [-1, 1]
+    assert found.names == ("new 1", "b")
+    assert found.observations is None
+    assert found.counted is None
+    outcome = found.outcome(MODEL)
+    assert outcome.pointwise is None
+    assert outcome.observables.shape == (2, 2)
+    without = bjm.Subject([1.0], covariates=known, name="z")
+    with pytest.raises(ValueError, match="Subject z: It has no observations"):
+        population([SUBJECTS[0], without])
 
 
 def test_what_is_wrong_with_one_subject_has_its_name():

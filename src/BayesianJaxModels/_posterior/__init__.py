@@ -10,6 +10,7 @@ from .joint import JointPosterior as JointPosterior, of_root as of_root
 from .linearised import Linearised as Linearised
 from .mean_field import as_posterior as as_posterior, moments as moments
 from .mixture import MixturePosterior as MixturePosterior
+from .of_subjects import OfSubjects as OfSubjects
 from .prior_draws import PriorDraws as PriorDraws
 from .table import (
     PosteriorTable as PosteriorTable,

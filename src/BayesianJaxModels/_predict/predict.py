@@ -9,13 +9,13 @@ from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from .._check import check_counts, check_key
 from .._compute import fold_in, full_precision
-from .._posterior import as_posterior
+from .._posterior import OfSubjects, as_posterior
 from .._problem import AbstractProblem
 from .map_posterior import map_with_index
 from .prediction import Prediction, with_times
 
 # No draw has this index, so that the key folded with it is that of no draw.
-OF_NOISE = np.uint32(2**32 - 1)
+OF_NOISE, OF_NEW = np.uint32(2**32 - 1), np.uint32(2**32 - 2)
 
 
 def predict(
@@ -23,6 +23,7 @@ def predict(
     posterior: PyTree,
     *,
     ts: Any = None,
+    subjects: Any = None,
     key: PRNGKeyArray,
     num_samples: int | None,
     batch_size: int | None = None,
@@ -39,6 +40,10 @@ def predict(
         posterior: A model with parameters, or an `AbstractPosterior`.
         ts: Other times than those of the data: between them, or ahead. The prediction
             then has no data beside it.
+        subjects: Of a `Population`, the `Subject`s to foresee, with their times, doses
+            and covariates; those of the data if `None`. One with the name of a subject
+            that was seen has its effects; those of others are drawn from the prior of
+            the effects, given all else of the same draw.
         key: A JAX random key.
         num_samples: How many draws, at least 1; `None` for every draw of a
             `DrawsPosterior` once, in order, with its weight.
@@ -51,7 +56,9 @@ def predict(
     Raises:
         TypeError: If `problem` is no problem, `posterior` is none, or the simulation
             has no times where `ts` asks for others.
-        ValueError: As `map_posterior` does.
+        ValueError: As `map_posterior` does; or if `subjects` do not go together, or the
+            prior of their effects is of those that were seen alone.
+        NotImplementedError: If there are `subjects` and no `Population`.
         RuntimeError: If called under a JAX transformation.
         ImportError: If tqdm is missing where `progress` asks for it.
 
@@ -95,6 +102,9 @@ def predict(
     posterior = as_posterior(posterior)
     check_key(key)
     check_counts(num_samples=num_samples, batch_size=batch_size)
+    if subjects is not None:
+        problem, seen = problem.of_subjects(subjects)
+        posterior = OfSubjects.of(posterior, problem, seen, fold_in(key, OF_NEW))
     at_data = problem if ts is None else problem.at(ts)
     arrays, outcome = map_with_index(
         eqx.Partial(_outcome, at_data, fold_in(key, OF_NOISE)),

@@ -143,6 +143,34 @@ class AbstractPrior(eqx.Module):
         """
         return OnSupport(self, support)
 
+    def from_standard(self, z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The values that standard normal numbers stand for.
+
+        Args:
+            z: Of the shape of the parameter.
+
+        Raises:
+            NotImplementedError: If this distribution does not know them.
+        """
+        raise NotImplementedError(
+            f"A {type(self).__name__} cannot be counted in standard deviations. Take a "
+            "`Normal` or a `LogNormal`."
+        )
+
+    def to_standard(self, value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The inverse of `from_standard`.
+
+        Args:
+            value: Of a parameter.
+
+        Raises:
+            NotImplementedError: If this distribution does not know it.
+        """
+        raise NotImplementedError(
+            f"A {type(self).__name__} cannot be counted in standard deviations. Take a "
+            "`Normal` or a `LogNormal`."
+        )
+
     def kl_from(self, q: AbstractParameter) -> Float[Array, ""]:
         """`KL(q || prior)`, in nats.
 
@@ -198,6 +226,12 @@ class OnSupport(AbstractPrior):
         density = self.prior.log_density(self.support.value(value))
         inside = is_finite & (density > -jnp.inf)
         return jnp.where(inside, density + self.support.log_slope(value), -jnp.inf)
+
+    def from_standard(self, z):
+        return self.support.unconstrained(self.prior.from_standard(z))
+
+    def to_standard(self, value):
+        return self.prior.to_standard(self.support.value(value))
 
     def sample(self, key, value):
         return self.support.unconstrained(self.prior.sample(key, value))

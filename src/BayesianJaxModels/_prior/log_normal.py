@@ -50,6 +50,14 @@ class LogNormal(AbstractPrior):
             return Normal(self.mean, self.sd)
         return OnSupport(self, support)
 
+    def from_standard(self, z):
+        mean, sd = like(z, mean=self.mean, sd=self.sd)
+        return jnp.exp(mean + sd * z)
+
+    def to_standard(self, value):
+        mean, sd = like(value, mean=self.mean, sd=self.sd)
+        return (jnp.log(value) - mean) / sd
+
     def log_density(self, value):
         mean, sd = like(value, mean=self.mean, sd=self.sd)
 

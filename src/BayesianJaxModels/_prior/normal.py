@@ -43,6 +43,14 @@ class Normal(AbstractPrior):
         mean, sd = like(value, mean=self.mean, sd=self.sd)
         return guarded(sd > 0, normal_density, value, mean, sd)
 
+    def from_standard(self, z):
+        mean, sd = like(z, mean=self.mean, sd=self.sd)
+        return mean + sd * z
+
+    def to_standard(self, value):
+        mean, sd = like(value, mean=self.mean, sd=self.sd)
+        return (value - mean) / sd
+
     def kl_from(self, q):
         return q.kl_to_normal(*like(q.mean, mean=self.mean, sd=self.sd))
 

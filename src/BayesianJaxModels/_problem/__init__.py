@@ -1,4 +1,5 @@
 from .base import AbstractProblem as AbstractProblem, Outcome as Outcome
+from .noncentred import noncentred as noncentred
 from .population import Population as Population
 from .problem import Problem as Problem
 from .read_events import read_events as read_events

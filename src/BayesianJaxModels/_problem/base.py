@@ -90,6 +90,24 @@ class AbstractProblem(eqx.Module):
         """
         return self
 
+    def of_subjects(self, subjects: Any) -> tuple["AbstractProblem", list[int]]:
+        """The same for other subjects, without observations.
+
+        Args:
+            subjects: `Subject`s.
+
+        Returns:
+            The problem of these, and the place of each among those that were seen, by
+            its name; -1 of a new one.
+
+        Raises:
+            NotImplementedError: If it is not a `Population`.
+        """
+        raise NotImplementedError(
+            f"`subjects` are those of a `Population`, but this is a "
+            f"{type(self).__name__}."
+        )
+
     def linearised(self, model: PyTree) -> "AbstractProblem":
         """The same, with what is simulated made linear around a model.
 

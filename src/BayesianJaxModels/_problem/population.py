@@ -23,7 +23,7 @@ from .._model import (
 from .._prior import Prior
 from .base import AbstractProblem, Outcome
 from .problem import Problem
-from .stack import stack_subjects, unstack_subject
+from .stack import check_subject, stack_subjects, unstack_subject
 from .subject import Subject
 from .tangent import Tangent, slopes_of
 
@@ -52,6 +52,8 @@ class Population(AbstractProblem):
         other_ts: Times in place of each subject's own, as `at` sets them, or `None`.
         slopes: The tangents, as `linearised` sets them, or `None`.
         in_turn: Whether subjects are solved one after the other.
+        has_data: Whether the observations of subjects count: not where others are
+            foreseen.
 
     Raises:
         TypeError: If an argument is of another type.
@@ -107,6 +109,7 @@ class Population(AbstractProblem):
     other_ts: Any
     slopes: Any
     in_turn: bool
+    has_data: bool
 
     def __init__(
         self,
@@ -130,10 +133,11 @@ class Population(AbstractProblem):
         self.effects = (effects,) if isinstance(effects, str) else tuple(effects)
         self.subjects, self.names = stack_subjects(subjects)
         self.other_ts, self.slopes, self.in_turn = None, None, False
+        self.has_data = True
         if not self.effects:
             raise ValueError("`effects` must name at least one parameter.")
-        for subject in subjects:
-            self._of_name(subject.name, lambda own=subject: self._checked(own))
+        for subject, name in zip(subjects, self.names, strict=True):
+            self._of_name(name, lambda own=subject: self._checked(own))
 
     @property
     def is_population(self):
@@ -150,7 +154,8 @@ class Population(AbstractProblem):
 
     @property
     def ts(self):
-        return self._stacked(lambda problem: problem.ts, np.nan)
+        """Those of each subject in a row, the last again behind it of a shorter one."""
+        return self._stacked(lambda problem: problem.ts, None)
 
     def outcome(self, drawn: PyTree, key: PRNGKeyArray | None = None) -> Outcome:
         check_model("A population", drawn)
@@ -160,7 +165,26 @@ class Population(AbstractProblem):
         return _for_each(_outcome_of, own, (self, drawn), self.in_turn)
 
     def at(self, ts: Any) -> "Population":
-        return replace_fields(self, other_ts=ts, slopes=None)
+        return replace_fields(self, other_ts=ts, slopes=None, has_data=False)
+
+    def of_subjects(self, subjects: Any) -> tuple["Population", list[int]]:
+        trailing, named = self.subjects.observations.shape[2:], []
+        for place, one in enumerate(subjects, start=1):
+            check_subject(one)
+            named.append(
+                Subject(
+                    one.ts,
+                    np.zeros((*one.ts.shape, *trailing)),  # which do not count
+                    doses=one.doses,
+                    covariates=one.covariates,
+                    name=one.name or f"new {place}",
+                )
+            )
+        found = Population(
+            self.problem_of, named, prior=self.prior, effects=self.effects
+        )
+        seen = [self.names.index(n) if n in self.names else -1 for n in found.names]
+        return replace_fields(found, has_data=False), seen
 
     def linearised(self, model: PyTree) -> "Population":
         """The same, with what is simulated of each subject made linear around a model.
@@ -288,6 +312,8 @@ class Population(AbstractProblem):
         problem = self.problem_of(subject)
         if self.other_ts is not None:
             return problem.at(self.other_ts)
+        if not self.has_data:
+            problem = problem.without_data()
         return problem.counting(subject.mask)
 
     def _stacked(self, part: Callable[[Problem], Any], filling: Any) -> Any:
@@ -297,11 +323,24 @@ class Population(AbstractProblem):
             problem = self.problem_of(unstack_subject(self.subjects, index))
             if self.other_ts is not None:
                 problem = problem.at(self.other_ts)
+            elif not self.has_data:
+                problem = problem.without_data()
             found.append(part(problem))
         return jax.tree.map(lambda *leaves: _in_rows(leaves, filling), *found)
 
     def _checked(self, subject: Subject) -> None:
-        problem = self.problem_of(subject)
+        if not np.isfinite(subject.observations).any():
+            raise ValueError(
+                "It has no observations. Leave it out, and foresee it with "
+                "`predict(..., subjects=)`."
+            )
+        try:
+            problem = self.problem_of(subject)
+        except KeyError as error:
+            raise ValueError(
+                f"`problem_of` asks for {error}, which it has not. Its covariates are "
+                f"{sorted(subject.covariates)}."
+            ) from error
         if not isinstance(problem, Problem):
             raise TypeError(
                 "`problem_of` must return a `Problem`, but returned a "
@@ -323,11 +362,10 @@ class Population(AbstractProblem):
     def _of_name(self, name: str, call: Callable[[], Any]) -> None:
         try:
             call()
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"no {error}" if isinstance(error, KeyError) else str(error)
-            if isinstance(error, TypeError):
-                raise TypeError(f"Subject {name}: {what}") from error
-            raise ValueError(f"Subject {name}: {what}") from error
+        except TypeError as error:
+            raise TypeError(f"Subject {name}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"Subject {name}: {error}") from error
 
 
 def _outcome_of(subject, slopes, rows, key, population, drawn):
@@ -366,17 +404,21 @@ def _for_each(fn: Callable, own: tuple, shared: tuple, in_turn: bool) -> Any:
 
 def _counted(problem: Problem) -> Any:
     """Which observations count, also where all of a subject do."""
-    if problem.counted is not None:
+    if problem.counted is not None or problem.observations is None:
         return problem.counted
     return jax.tree.map(lambda data: np.ones(data.shape, bool), problem.observations)
 
 
 def _in_rows(parts: Sequence[np.ndarray], filling: Any) -> np.ndarray:
+    """Filled up with a value, or for `None` with the last there is."""
     most = max(len(part) for part in parts)
     rows = []
     for part in map(np.asarray, parts):
         behind = [(0, most - len(part)), *[(0, 0)] * (part.ndim - 1)]
-        rows.append(np.pad(part, behind, constant_values=filling))
+        if filling is None:
+            rows.append(np.pad(part, behind, mode="edge"))
+        else:
+            rows.append(np.pad(part, behind, constant_values=filling))
     return np.stack(rows)
 
 

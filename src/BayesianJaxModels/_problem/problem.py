@@ -177,9 +177,12 @@ class Problem(AbstractProblem):
         )
 
     def at(self, ts: Any) -> "Problem":
-        simulate = at_times(self.simulate, ts)
+        return replace(self.without_data(), simulate=at_times(self.simulate, ts))
+
+    def without_data(self) -> "Problem":
+        """The same, of which nothing was observed."""
         none = jax.tree.map(lambda data: None, self.observations)
-        return replace(self, simulate=simulate, observations=none, mask=None)
+        return replace(self, observations=none, mask=None)
 
     def counting(self, counts: Bool[Array | np.ndarray, " T"]) -> "Problem":
         """The same, of which some times and their observations do not count.

@@ -24,11 +24,7 @@ def stack_subjects(subjects: Sequence[Any]) -> tuple[Subject, tuple[str, ...]]:
     if not subjects:
         raise ValueError("`subjects` is empty: a population has at least one.")
     for subject in subjects:
-        if not isinstance(subject, Subject):
-            raise TypeError(
-                "`subjects` must be `Subject`s, as `read_events` reads them, but one "
-                f"is a {type(subject).__name__}."
-            )
+        check_subject(subject)
     names = tuple(one.name or str(place + 1) for place, one in enumerate(subjects))
     repeated = [name for place, name in enumerate(names) if name in names[:place]]
     if repeated:
@@ -54,6 +50,19 @@ def stack_subjects(subjects: Sequence[Any]) -> tuple[Subject, tuple[str, ...]]:
     )
     whole = jax.tree.unflatten(jax.tree.structure(pattern), jax.tree.leaves(stacked))
     return whole, names
+
+
+def check_subject(subject: Any) -> None:
+    """Hold one of many to a `Subject`.
+
+    Raises:
+        TypeError: If it is anything else.
+    """
+    if not isinstance(subject, Subject):
+        raise TypeError(
+            "`subjects` must be `Subject`s, as `read_events` reads them, but one is a "
+            f"{type(subject).__name__}."
+        )
 
 
 def unstack_subject(subjects: Subject, index: int) -> Subject:

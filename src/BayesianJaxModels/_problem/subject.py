@@ -15,7 +15,8 @@ class Subject(eqx.Module):
 
     Args:
         ts: When it was observed, of shape `(T,)`, in order.
-        observations: What came out, of shape `(T, ...)`.
+        observations: What came out, of shape `(T, ...)`; `None` of one that is to be
+            foreseen.
         doses: What it was given: `Doses`, several of them in a tuple, or `None`.
         covariates: Numbers that are known of it, by name: a weight, a dose by weight.
         name: What messages call it.
@@ -49,7 +50,7 @@ class Subject(eqx.Module):
     def __init__(
         self,
         ts: Any,
-        observations: Any,
+        observations: Any = None,
         *,
         doses: Doses | Sequence[Doses] | None = None,
         covariates: Mapping[str, Any] | None = None,
@@ -58,6 +59,8 @@ class Subject(eqx.Module):
         self.name = str(name)
         where = f" of subject {name}" if self.name else ""
         self.ts = np.atleast_1d(np.asarray(ts, np.float64))
+        if observations is None:
+            observations = np.full(self.ts.shape, np.nan)
         self.observations = np.asarray(observations, np.float64)
         if self.ts.size == 0:
             raise ValueError(f"There is no observation{where}. Leave it out.")

@@ -41,7 +41,9 @@ def infer(
 
     Of a `Population`: the mode of the marginal density, with the effects integrated out
     by normal distributions (`nested_laplace`), and importance sampling squared from
-    there (`nested_importance`).
+    there (`nested_importance`); where that speaks against itself, and chains would not
+    take more than two minutes, NUTS with the effects in standard deviations
+    (`noncentred`).
 
     It does no more than the calls in its report, which you can make yourself.
 
@@ -111,8 +113,8 @@ def infer(
         num_starts = STARTS if few else STARTS_OF_MANY
     check_counts(num_starts=num_starts)
     run = Run(problem, list(jax.random.split(key, 4)), progress)
-    if problem.is_population and method in ("auto", "importance"):
-        return _checked(run.nested(model, given_starts), run)
+    if problem.is_population and method != "variational":
+        return _checked(run.nested(model, given_starts, method), run)
     if few:
         run.take_gradients_forwards(model)
     mode = run.search(model, num_starts, from_model=not few)

@@ -22,7 +22,7 @@ from ..._posterior import (
     as_float64,
 )
 from ..._prior import Prior
-from ..._problem import AbstractProblem
+from ..._problem import AbstractProblem, noncentred
 from .._importance.importance import importance
 from .._nested.importance import nested_importance
 from .._nested.laplace import nested_laplace
@@ -186,8 +186,13 @@ class Run:
         self.complaints = list(self.steps[-1].complaints)
         return chains
 
-    def nested(self, model: PyTree, num_starts: int | None) -> AbstractPosterior:
-        """Of a population: the effects integrated out, and then importance sampling."""
+    def nested(
+        self, model: PyTree, num_starts: int | None, method: str
+    ) -> AbstractPosterior:
+        """Of a population: the effects integrated out, and then importance sampling.
+
+        Where that fails by NUTS, which moves freely in standard deviations alone.
+        """
         starts: dict[str, Any] = {}
         if num_starts is not None:
             starts = {"num_starts": num_starts}
@@ -201,9 +206,28 @@ class Run:
             **starts,
         )
         given = ("fit", fit)
-        posterior = self._draws("nested_importance", nested_importance, given, 1)
+        if method != "nuts":
+            posterior = self._draws("nested_importance", nested_importance, given, 1)
+            self.complaints = list(self.steps[-1].complaints)
+            if posterior is not None:
+                fit, given = posterior, ("posterior", posterior)
+            if method == "importance" or not self.complaints:
+                return fit
+            if self._minutes_of_chains(model) > 0:
+                return fit
+        population: Any = self.problem
+        names = ", ".join(map(repr, population.effects))
+        self.problem = self._step(
+            f"problem = bjm.noncentred(problem, {names})",
+            lambda: noncentred(population, *population.effects),
+            lambda found: "the effects, in standard deviations",
+        )
+        chains = self._draws("nuts", nuts, given, 2)
+        self.complaints += self.steps[-1].complaints if chains is None else []
+        if chains is None:
+            return fit
         self.complaints = list(self.steps[-1].complaints)
-        return fit if posterior is None else posterior
+        return chains
 
     def _minutes_of_chains(self, model: PyTree) -> float:
         """How long they would take; 0 where that is not long."""

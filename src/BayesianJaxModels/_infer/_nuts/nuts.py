@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +34,11 @@ from .chain import (
     advance,
     extra,
     nowhere,
+)
+from .coordinates import (
+    into_coordinates,
+    out_of_coordinates,
+    prior_of_coordinates,
 )
 from .diagnostics import judge
 from .starts import MAX_TRIES, find_starts
@@ -139,6 +145,10 @@ def nuts(
     if not 0 < spread < np.inf:
         raise ValueError(f"`spread` must be positive and finite, but got {spread}.")
     build_schedule = extra("blackjax.adaptation.window_adaptation").build_schedule
+    given, whole = start, as_posterior(start).model
+    start = into_coordinates(log_density, given)
+    if prior is not None and start is not given:
+        prior = prior_of_coordinates(log_density)
     model, dtype = as_posterior(start).model, jnp.result_type(float)
     density = FlatDensity(log_density, model)
     starts = find_starts(start, num_chains, spread, prior, key)
@@ -201,11 +211,13 @@ def nuts(
         chains = map_chunks(run, list(range(num_chains)), num_workers=num_workers)
         results = [result for _, result in chains]
     moves, step_size, noise = jax.tree.map(lambda *leaves: np.stack(leaves), *results)
+    natural = out_of_coordinates(log_density, model, moves.draw)
+    moves = eqx.tree_at(lambda moves: moves.draw, moves, natural)
     diagnostics = judge(moves, step_size, noise, starts)
     if complaints := diagnostics.complaints():
         warnings.warn("NUTS: " + " ".join(complaints), stacklevel=2)
     draws = jnp.asarray(moves.draw[:, 1:].reshape(-1, moves.draw.shape[-1]))
-    return DrawsPosterior(model, draws, None, diagnostics)
+    return DrawsPosterior(whole, draws, None, diagnostics)
 
 
 def _noise(
