@@ -5,10 +5,12 @@ from ._importance.importance import (
     importance as importance,
 )
 from ._importance.psis import pareto_smooth as pareto_smooth
-from ._nested.diagnostics import NestedDiagnostics as NestedDiagnostics
-from ._nested.importance import nested_importance as nested_importance
-from ._nested.laplace import nested_laplace as nested_laplace
-from ._nested.posterior import NestedPosterior as NestedPosterior
+from ._nested import (
+    NestedDiagnostics as NestedDiagnostics,
+    NestedPosterior as NestedPosterior,
+    nested_importance as nested_importance,
+    nested_laplace as nested_laplace,
+)
 from ._nuts.diagnostics import NUTSDiagnostics as NUTSDiagnostics
 from ._nuts.nuts import nuts as nuts
 from ._search.modes import Mode as Mode

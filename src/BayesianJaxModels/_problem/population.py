@@ -309,23 +309,21 @@ class Population(AbstractProblem):
 
     def _problem(self, subject: Subject) -> Problem:
         """The problem of a subject that may be filled up, or at other times."""
-        problem = self.problem_of(subject)
+        problem = self._foreseen(self.problem_of(subject))
+        return problem if self.other_ts is not None else problem.counting(subject.mask)
+
+    def _foreseen(self, problem: Problem) -> Problem:
+        """At other times, or without data, if these are asked for."""
         if self.other_ts is not None:
             return problem.at(self.other_ts)
-        if not self.has_data:
-            problem = problem.without_data()
-        return problem.counting(subject.mask)
+        return problem if self.has_data else problem.without_data()
 
     def _stacked(self, part: Callable[[Problem], Any], filling: Any) -> Any:
         """A part of each subject's problem, filled up and stacked."""
         found = []
         for index in range(len(self.names)):
             problem = self.problem_of(unstack_subject(self.subjects, index))
-            if self.other_ts is not None:
-                problem = problem.at(self.other_ts)
-            elif not self.has_data:
-                problem = problem.without_data()
-            found.append(part(problem))
+            found.append(part(self._foreseen(problem)))
         return jax.tree.map(lambda *leaves: _in_rows(leaves, filling), *found)
 
     def _checked(self, subject: Subject) -> None:

@@ -23,14 +23,14 @@ def lines():
 
 def test_a_function_has_no_coordinates(lines):
     _, model, _, _ = lines
-    assert into_coordinates(len, model) is model
+    assert into_coordinates(len, model, random.key(0)) is model
     draws = np.ones((2, 3))
     assert out_of_coordinates(len, model, draws) is draws
 
 
 def test_starts_are_moved(lines):
     _, model, counted, _ = lines
-    moved = into_coordinates(counted, model)
+    moved = into_coordinates(counted, model, random.key(0))
     assert np.allclose(moved.effects.mean, 0)
     draws = np.ones((5, 10))
     draws[:, 2:] = 1.8, 1.3, *[1.0] * 6
@@ -38,7 +38,7 @@ def test_starts_are_moved(lines):
     posterior = bjm.DrawsPosterior(
         model, jnp.asarray(draws, jnp.float32), jnp.asarray(weights, jnp.float32)
     )
-    found = into_coordinates(counted, posterior)
+    found = into_coordinates(counted, posterior, random.key(0))
     assert np.allclose(found.draws[0, 2:4], 1, atol=1e-5)
     assert np.allclose(found.weights, posterior.weights)
     back = out_of_coordinates(counted, model, np.asarray(found.draws)[None])

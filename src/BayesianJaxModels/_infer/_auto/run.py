@@ -24,8 +24,7 @@ from ..._posterior import (
 from ..._prior import Prior
 from ..._problem import AbstractProblem, noncentred
 from .._importance.importance import importance
-from .._nested.importance import nested_importance
-from .._nested.laplace import nested_laplace
+from .._nested import nested_importance, nested_laplace
 from .._nuts.nuts import nuts
 from ..density import (
     FEW_ENTRIES,

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..._posterior import AbstractDiagnostics
-from .._importance.psis import in_words, largest_k_hat
+from .._importance import in_words, largest_k_hat
 from ..noise import noise_complaint
 
 SMALLEST_SAMPLE = 400

@@ -18,9 +18,14 @@ from ..._compute import (
 )
 from ..._model import free_dtype, free_means
 from ..._posterior import DrawsPosterior, JointPosterior, as_float64, moments
-from .._importance.importance import Pool, sample_pool
-from .._importance.psis import effective_sample_size, pareto_smooth
-from .._importance.student import Students, draw_students
+from .._importance import (
+    Pool,
+    Students,
+    draw_students,
+    effective_sample_size,
+    pareto_smooth,
+    sample_pool,
+)
 from .diagnostics import NestedDiagnostics
 from .laplace import check_population
 from .marginal import Marginal, replace_moments
@@ -210,8 +215,9 @@ class _Run:
 
     def adapt(self, start: JointPosterior, key: PRNGKeyArray) -> None:
         """Move each subject's particles to where those of some draws are heavy."""
-        keys = fold_in(key, np.arange(NUM_PILOTS))
-        shared = _draw_shared(start, keys)
+        key_shared, key_particles = jax.random.split(key)
+        shared = _draw_shared(start, fold_in(key_shared, np.arange(NUM_PILOTS)))
+        keys = fold_in(key_particles, np.arange(NUM_PILOTS))
         found = self.evaluate(as_float64(shared), keys, None)
         good = np.isfinite(found.log_densities)
         if not good.any():
@@ -223,17 +229,20 @@ class _Run:
             as_float64(each)[good].mean(axis=0)
             for each in (found.masses, found.firsts, found.seconds)
         )
-        masses = np.maximum(masses, SMALLEST_MASS)
+        moves = masses >= SMALLEST_MASS
+        masses = np.where(moves, masses, 1)
         firsts, seconds = firsts / masses[..., None], seconds / masses[..., None, None]
         covariances = seconds - firsts[..., :, None] * firsts[..., None, :]
         values, vectors = np.linalg.eigh(covariances)
         widths = np.sqrt(np.maximum(values, 0))
         widths = np.clip(widths, LEAST[:, None, None], MOST[:, None, None])
         bounded = (vectors * widths[..., None, :] ** 2) @ np.swapaxes(vectors, -1, -2)
+        shifts, factors = map(as_float64, (self.marginal.shifts, self.marginal.factors))
+        shifts = np.where(moves[..., None], firsts, shifts)
+        moved = np.linalg.cholesky(bounded)
+        factors = np.where(moves[..., None, None], moved, factors)
         self.marginal = replace_moments(
-            self.marginal,
-            as_jax(firsts, self.dtype),
-            as_jax(np.linalg.cholesky(bounded), self.dtype),
+            self.marginal, as_jax(shifts, self.dtype), as_jax(factors, self.dtype)
         )
 
     def adaptive(

@@ -109,9 +109,8 @@ def nested_laplace(
         )
     if not best.settled:
         warn_user(
-            "The search for the mode of the marginal density has not settled after "
-            f"{MOST_SEARCHES} rounds. Start it nearer, with tighter priors, or with "
-            "tighter tolerances of the solves."
+            "The search for the mode of the marginal density has not settled. Start "
+            "it nearer, with tighter priors, or with tighter tolerances of the solves."
         )
     return best.posterior()
 
@@ -157,8 +156,7 @@ class _Search:
                     break
                 share /= 2
             else:
-                self.settled = True  # noise: no step gets anywhere
-                return
+                return  # no step gets anywhere
             self.shared, self.effects = shared, as_float64(normals.means)
             self.conditional, self.value = conditional, value
             if share == 1.0 and abs(value - before) < AGREE:
@@ -166,9 +164,8 @@ class _Search:
                 return
 
     def posterior(self) -> NestedPosterior:
-        rest = replace_free_means(self.layout.rest, as_jax(self.shared, self.dtype))
         target = self._maximise(self.conditional)
-        rest = replace_free_means(rest, as_jax(target, self.dtype))
+        rest = replace_free_means(self.layout.rest, as_jax(target, self.dtype))
         conditional, normals = self._settle(target, self.effects)
         model = self.layout.whole(as_jax(target, self.dtype), normals.means)
         return NestedPosterior(model, laplace(conditional, rest), conditional)

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..._check import as_jax
 from ..._compute import fold_in
@@ -16,7 +16,7 @@ from ..._posterior import DrawsPosterior, as_posterior
 NUM_DRAWS = 2_000  # of a start that is not made of draws
 
 
-def into_coordinates(log_density: Any, start: PyTree) -> PyTree:
+def into_coordinates(log_density: Any, start: PyTree, key: PRNGKeyArray) -> PyTree:
     """A start in the coordinates of a problem that has its own, as `noncentred` has."""
     if _moves(log_density) is None:
         return start
@@ -26,7 +26,7 @@ def into_coordinates(log_density: Any, start: PyTree) -> PyTree:
     draw, weights = posterior.item, posterior.item_weights
     indices: Any = as_jax(np.arange(posterior.num_items or 0))
     if posterior.num_items is None:
-        draw, indices = posterior.draw, fold_in(jax.random.key(0), np.arange(NUM_DRAWS))
+        draw, indices = posterior.draw, fold_in(key, np.arange(NUM_DRAWS))
     return DrawsPosterior(
         log_density.coordinates(posterior.model),
         _moved_draws(log_density, draw, indices),

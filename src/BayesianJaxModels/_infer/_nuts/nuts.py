@@ -46,6 +46,8 @@ from .starts import MAX_TRIES, find_starts
 # Moves in a call of the compiled program, which is the same for any number of them.
 CHUNK = 100
 PLACING_ONE = np.tile(np.asarray([PLACING, 0, 0], np.int32), (CHUNK, 1))
+# No chain has this index, so that the key folded with it is that of no chain.
+OF_START = np.uint32(2**32 - 1)
 
 
 def nuts(
@@ -146,7 +148,7 @@ def nuts(
         raise ValueError(f"`spread` must be positive and finite, but got {spread}.")
     build_schedule = extra("blackjax.adaptation.window_adaptation").build_schedule
     given, whole = start, as_posterior(start).model
-    start = into_coordinates(log_density, given)
+    start = into_coordinates(log_density, given, fold_in(key, OF_START))
     if prior is not None and start is not given:
         prior = prior_of_coordinates(log_density)
     model, dtype = as_posterior(start).model, jnp.result_type(float)
