@@ -74,10 +74,14 @@ def name_device(device):
     return found["name"] if found["platform"] == device else None
 
 
-def report_on(device, name, cases, *, small, repeats, quick):
-    """All cases on one device. One that fails, for want of memory say, is named."""
+def report_on(device, name, cases, json_file, *, small, repeats, quick):
+    """All cases on one device. One that fails, for want of memory say, is named.
+
+    The file is written after each, so that what was measured outlasts a run cut short.
+    """
     print(f"\n{name}", flush=True)
     rows, not_measured = [], {}
+    versions = describe_versions() | versions_of_peers()
     if any(case.kind == GIVEN.kind for _, case in cases):
         not_measured = run_task(device, "missing_peers")
     for index, case in cases:
@@ -89,6 +93,7 @@ def report_on(device, name, cases, *, small, repeats, quick):
             not_measured[case.name] = "failed"
             continue
         rows += found
+        write({"device": name, "versions": versions, "rows": rows}, json_file)
         for row in found:
             speed = f"{row['median_s'] * 1e3:.1f} ms, {row['times_faster']:.2f} times"
             print(f"{case.name}, {row['method']}: {speed}", flush=True)
@@ -96,7 +101,7 @@ def report_on(device, name, cases, *, small, repeats, quick):
         print(f"{what}: {NOT_MEASURED} ({reason})", flush=True)
     return {
         "device": name,
-        "versions": describe_versions() | versions_of_peers(),
+        "versions": versions,
         "geometric_mean_times_faster": geometric_mean(rows, small, BASELINE),
         "geometric_mean_over_batches": geometric_mean(rows, small, BATCHED),
         "not_measured": list(not_measured),
@@ -189,6 +194,13 @@ def crossover_of(small, missing):
     return {"crossover": rows, "gpu_wins_from": wins}
 
 
+def write(report, json_file):
+    """As JSON, if there is a file for it."""
+    if json_file is not None:
+        Path(json_file).parent.mkdir(parents=True, exist_ok=True)
+        Path(json_file).write_text(json.dumps(report, indent=2) + "\n")
+
+
 def finish(report, json_file, picture):
     """Print one report, write it and draw it."""
     print(f"\n{report['device']}")
@@ -196,9 +208,7 @@ def finish(report, json_file, picture):
     mean = report["geometric_mean_times_faster"]
     if mean is not None:
         print(f"geometric mean over the first {NUM_HEADLINE} cases: {mean:.2f} times")
-    if json_file is not None:
-        Path(json_file).parent.mkdir(parents=True, exist_ok=True)
-        Path(json_file).write_text(json.dumps(report, indent=2) + "\n")
+    write(report, json_file)
     if picture is not None and report["rows"]:
         draw_picture(report).figure.savefig(picture)
 
@@ -246,20 +256,17 @@ def main(
     if not_measured == wanted:
         raise SystemExit(f"JAX finds no {device} here, so there is nothing to measure.")
     cases, reports = chosen_cases(small, only, peers), {}
+    kept = {one: for_one(json_file, one, device) for one in wanted}
     for one in wanted:
         if one not in missing:
-            report = report_on(
-                one, names[one], cases, small=small, repeats=repeats, quick=quick
-            )
+            timing = {"small": small, "repeats": repeats, "quick": quick}
+            report = report_on(one, names[one], cases, kept[one], **timing)
             report["not_measured"] += not_measured
             reports[one] = report
     found = crossover_of(small, missing) if crossover else {}
     for one, report in reports.items():
         report |= found
-        files = [json_file, picture]
-        if device == "all":
-            files = [file and add_to_stem(file, one) for file in files]
-        finish(report, *files)
+        finish(report, kept[one], for_one(picture, one, device))
     failed = {
         case.name
         for _, case in cases
@@ -271,9 +278,11 @@ def main(
     return reports
 
 
-def add_to_stem(file, device):
-    """`cost.json` becomes `cost_cpu.json`."""
-    return str(Path(file).with_stem(f"{Path(file).stem}_{device}"))
+def for_one(file, one, wanted):
+    """`cost.json` becomes `cost_cpu.json` where `"all"` devices are wanted."""
+    if file is None or wanted != "all":
+        return file
+    return str(Path(file).with_stem(f"{Path(file).stem}_{one}"))
 
 
 def parse_arguments():

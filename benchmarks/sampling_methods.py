@@ -99,7 +99,7 @@ def pure_of(case, field):
 
 
 def sampling_methods(case):
-    """The baselines and our driver; on a GPU its twin too, which never leaves it."""
+    """The baselines and our driver; on a GPU its twin, which never leaves it."""
     field, settings, y0 = make_field(case), case.settings, case.y0
     arrays = arrays_of(field)
 
@@ -118,16 +118,13 @@ def sampling_methods(case):
         return Method(run, partial(weights_of_baseline, case, field))
 
     ours = partial(weights_of_driver, case, field)
-    methods = {
-        BASELINE: over_all(lambda one, keys: jax.vmap(one)(keys)),
-        DRIVER: Method(driver_of(case, field), ours),
-    }
-    if jax.default_backend() == "cpu":
-        methods[BATCHED] = over_all(partial(jax.lax.map, batch_size=BATCH_SIZE))
-    else:
-        # A batch of 50 leaves a GPU idle, and 2,000 in turn take minutes.
-        methods[PURE] = Method(pure_of(case, field), ours)
-    return methods
+    baseline = {BASELINE: over_all(lambda one, keys: jax.vmap(one)(keys))}
+    driver = {DRIVER: Method(driver_of(case, field), ours)}
+    if jax.default_backend() != "cpu":
+        return baseline | driver | {PURE: Method(pure_of(case, field), ours)}
+    # A batch of 50 leaves a GPU idle, and 2,000 in turn would take minutes there.
+    batched = {BATCHED: over_all(partial(jax.lax.map, batch_size=BATCH_SIZE))}
+    return baseline | batched | driver
 
 
 def training_methods(case):

@@ -119,5 +119,14 @@ def test_figures_come_from_the_results():
     over = report["geometric_mean_over_batches"]
     assert f"{over:.1f} beside the same in batches" in PERFORMANCE
     assert f"{over:.1f} times as fast as `lax.map` in batches" in README
+    gpu = json.loads((results / "sampling_cost_gpu.json").read_text())["rows"]
+    ours = [row for row in gpu if row["method"] == "posterior_trajectories"][:6]
+    milliseconds = sorted(1e3 * row["median_s"] for row in ours)
+    ratios = sorted(row["times_faster"] for row in ours)
+    takes = f"takes {milliseconds[0]:.0f} to {milliseconds[-1]:.0f} ms"
+    assert f"{takes} for the first six rows, {ratios[0]:.1f} to" in PERFORMANCE
+    assert f"{ratios[0]:.1f} to {ratios[-1]:.1f} times as\nfast" in PERFORMANCE
+    pure = sorted(row["times_faster"] for row in gpu if "pure" in row["method"])
+    assert f"{pure[0]:.1f} to {pure[-1]:.1f} times." in PERFORMANCE
     budgets = json.loads((results / "budgets_cpu.json").read_text())["million_draws"]
     assert f"{budgets['peak_mib']:.0f} MiB over its start" in PERFORMANCE
