@@ -1,6 +1,7 @@
 """Distributions to write a `Prior` with, one for each parameter."""
 
 from ._prior import (
+    LKJ as LKJ,
     AbstractPrior as AbstractPrior,
     Beta as Beta,
     Exponential as Exponential,
@@ -10,6 +11,7 @@ from ._prior import (
     InverseGamma as InverseGamma,
     Laplace as Laplace,
     LogNormal as LogNormal,
+    MultivariateNormal as MultivariateNormal,
     Normal as Normal,
     OnNaturalScale as OnNaturalScale,
     StudentT as StudentT,

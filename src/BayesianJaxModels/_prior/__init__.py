@@ -1,3 +1,8 @@
+from ._joint import (
+    LKJ as LKJ,
+    MultivariateNormal as MultivariateNormal,
+    correlation_factor as correlation_factor,
+)
 from .base import AbstractPrior as AbstractPrior
 from .beta import Beta as Beta
 from .gamma import (
