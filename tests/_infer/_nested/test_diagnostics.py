@@ -11,12 +11,15 @@ def told(**changes):
     numbers |= {"log_evidence": -10.0, "noise": 1e-4}
     given = {name: np.asarray(x) for name, x in (numbers | changes).items()}
     subjects = given.pop("k_hat_subjects", np.array([0.1, 0.2]))
-    return bjm.NestedDiagnostics(k_hat_subjects=subjects, names=("a", "b"), **given)
+    return bjm.NestedDiagnostics(
+        k_hat_subjects=subjects, names=("a", "b"), shrinkage=np.array([0.1]), **given
+    )
 
 
 def test_no_fault():
     assert told().complaints() == []
     assert "of subjects at most 0.20 (b)" in repr(told())
+    assert "shrinkage of effects 10 %" in repr(told())
 
 
 def test_each_fault_is_named():

@@ -14,12 +14,13 @@ def test_estimates_are_without_bias(lines, fit):
     _, population, _, _ = lines
     marginal = Marginal.around(population, fit.conditional, 8)
     shared = free_means(fit.shared.model)
-    exact = np.asarray(fit.conditional.normals(shared).log_masses)
+    normals = fit.conditional.normals(shared)
+    exact = np.asarray(normals.log_masses)
 
     @jax.jit
     @jax.vmap
     def estimates(key):
-        return marginal.particles(shared, key).log_likelihoods
+        return marginal.particles(shared, normals, key).log_likelihoods
 
     found = np.asarray(estimates(random.split(random.key(0), 2_000)))
     ratios = np.exp(found - exact)
@@ -31,7 +32,9 @@ def test_estimates_are_without_bias(lines, fit):
 def test_the_density_is_that_of_the_mixture(lines, fit):
     _, population, _, _ = lines
     marginal = Marginal.around(population, fit.conditional, 8)
-    found = marginal.particles(free_means(fit.shared.model), random.key(0))
+    shared = free_means(fit.shared.model)
+    normals = fit.conditional.normals(shared)
+    found = marginal.particles(shared, normals, random.key(0))
     white = np.asarray(found.white, np.float64)
     narrow = scipy.stats.multivariate_normal(np.zeros(2)).logpdf(white)
     wide = scipy.stats.multivariate_t(np.zeros(2), 4 * np.eye(2), df=DF).logpdf(white)

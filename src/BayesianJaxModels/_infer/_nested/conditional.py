@@ -17,6 +17,8 @@ from .layout import Layout
 NUM_STEPS = 6
 SHARES = (1.0, 0.3, 0.05, 0.0)
 LEAST_CURVATURE = 1e-6
+# How many are fitted at once.
+BATCH_SIZE = 16
 
 
 class Normals(eqx.Module):
@@ -145,6 +147,22 @@ class Conditional(eqx.Module):
         columns = jax.vmap(along)(directions)
         curvatures = -jnp.moveaxis(columns, 0, -1)
         return values, slopes, (curvatures + jnp.swapaxes(curvatures, 1, 2)) / 2
+
+
+@eqx.filter_jit
+def fit_normals(
+    conditional: Conditional, shared: Float[Array, "m p"]
+) -> tuple[Float[Array, "m n"], Normals]:
+    """Log densities at the tangents, and the normal fits, for many at once.
+
+    Searches and particles use this one program, with as many at once.
+    """
+
+    def fit(shared: Float[Array, " p"]) -> tuple[Array, Normals]:
+        start = conditional.layout.effects_of(conditional.layout.model)
+        return conditional.log_joints(shared, start), conditional.normals(shared)
+
+    return jax.vmap(fit)(shared)
 
 
 def log_joints(

@@ -31,6 +31,10 @@ class NestedDiagnostics(AbstractDiagnostics):
         num_evaluations: How many draws of what all share were evaluated, over all
             rounds; each with the particles of every subject.
         num_draws: How many there are.
+        shrinkage: Of each effect, how much less subjects' means differ than subjects
+            do: 0 where each tells its own, 1 where the population speaks for all, as
+            `1 - sd(means) / sd(effects)` (Savic & Karlsson 2009, AAPS Journal 11(3)),
+            of shape `(q,)`.
         log_evidence: The logarithm of the integral of the joint density, in nats.
         noise: As in `ImportanceDiagnostics`.
 
@@ -47,6 +51,7 @@ class NestedDiagnostics(AbstractDiagnostics):
             num_failed=np.asarray(0),
             num_evaluations=np.asarray(1_000),
             num_draws=np.asarray(1_000),
+            shrinkage=np.array([0.1]),
             log_evidence=zero,
             noise=zero,
         )
@@ -63,6 +68,7 @@ class NestedDiagnostics(AbstractDiagnostics):
     num_failed: Int[np.ndarray, ""]
     num_evaluations: Int[np.ndarray, ""]
     num_draws: Int[np.ndarray, ""]
+    shrinkage: Float[np.ndarray, " q"]
     log_evidence: Float[np.ndarray, ""]
     noise: Float[np.ndarray, ""]
 
@@ -108,7 +114,10 @@ class NestedDiagnostics(AbstractDiagnostics):
             f"NestedDiagnostics: {in_words(self.k_hat)}, of the correction "
             f"{self.k_hat_correction:.2f}, of subjects at most "
             f"{self.k_hat_subjects[worst]:.2f} ({self.names[worst]}), {self.ess:.0f} "
-            f"effective draws of {self.num_draws}, {self.num_failed} failed, log "
-            f"evidence {self.log_evidence:.4g}: "
+            f"effective draws of {self.num_draws}, {self.num_failed} failed, shrinkage "
+            f"of effects {self._shrinkage()}, log evidence {self.log_evidence:.4g}: "
             + (" ".join(self.complaints()) or "no fault found around the start")
         )
+
+    def _shrinkage(self) -> str:
+        return ", ".join(f"{100 * share:.0f} %" for share in self.shrinkage)

@@ -26,6 +26,7 @@ from .._importance import (
     pareto_smooth,
     sample_pool,
 )
+from .conditional import BATCH_SIZE, Normals, fit_normals
 from .diagnostics import NestedDiagnostics
 from .laplace import check_population
 from .marginal import Marginal, replace_moments
@@ -33,8 +34,6 @@ from .posterior import NestedPosterior
 
 # Draws of what all share from which each subject's proposal learns, and rounds of it.
 NUM_PILOTS, PILOT_ROUNDS = 64, 3
-# So many solves of one subject run in lock-step.
-LANES = 256
 # The widths of both parts of the mixture stay between these, so that a few heavy
 # particles make none too narrow. A part that is responsible for less is not moved.
 LEAST, MOST = np.array([0.7, 1.5]), np.array([3.0, 6.0])
@@ -151,6 +150,7 @@ def nested_importance(
         num_failed=pool.diagnostics.num_failed,
         num_evaluations=pool.diagnostics.num_evaluations,
         num_draws=np.asarray(num_samples),
+        shrinkage=_shrinkage(found.effects, weights),
         log_evidence=np.asarray(
             pool.diagnostics.log_evidence
             + np.logaddexp.reduce(log_weights)
@@ -211,7 +211,7 @@ class _Run:
         if jax.default_backend() == "cpu":
             population = population.one_by_one()
         self.marginal = Marginal.around(population, conditional, num_particles)
-        self.batch_size = batch_size or max(1, LANES // num_particles)
+        self.batch_size = batch_size or BATCH_SIZE
 
     def adapt(self, start: JointPosterior, key: PRNGKeyArray) -> None:
         """Move each subject's particles to where those of some draws are heavy."""
@@ -282,8 +282,11 @@ class _Run:
         words = np.asarray(jax.random.key_data(keys))
 
         def run(index, worker):
-            batch = places[index]
-            call = (self.marginal, as_jax(shared[batch]), as_jax(words[batch]))
+            own, of_keys = as_jax(shared[places[index]]), as_jax(words[places[index]])
+            fitting = (self.marginal.conditional, own)
+            with compiled_once(fit_normals, *fitting):
+                _, normals = fit_normals(*fitting)
+            call = (self.marginal, own, normals, of_keys)
             with compiled_once(_at_points, *call):
                 found = _at_points(*call)
             return jax.tree.map(np.asarray, found)
@@ -306,10 +309,12 @@ class _Run:
 
 
 @eqx.filter_jit
-def _at_points(marginal: Marginal, shared: Array, words: Array) -> Estimates:
-    def at(shared, words):
+def _at_points(
+    marginal: Marginal, shared: Array, normals: Normals, words: Array
+) -> Estimates:
+    def at(shared, normals, words):
         key_particles, key_choice = jax.random.split(jax.random.wrap_key_data(words))
-        found = marginal.particles(shared, key_particles)
+        found = marginal.particles(shared, normals, key_particles)
         log_likelihoods = found.log_likelihoods
         log_weights = found.log_weights - log_likelihoods
         shares = found.log_parts - jnp.logaddexp(*found.log_parts)
@@ -325,12 +330,22 @@ def _at_points(marginal: Marginal, shared: Array, words: Array) -> Estimates:
             jnp.einsum("ckn,kni,knj->cnij", weights, found.white, found.white),
         )
 
-    return jax.vmap(at)(shared, words)
+    return jax.vmap(at)(shared, normals, words)
 
 
 @eqx.filter_jit
 def _draw_shared(shared: JointPosterior, keys: Array) -> Array:
     return jax.vmap(lambda key: free_means(shared.draw(key)))(keys)
+
+
+def _shrinkage(
+    effects: Float[np.ndarray, "m n q"], weights: Float[np.ndarray, " m"]
+) -> Float[np.ndarray, " q"]:
+    """How much less the means of subjects differ than subjects do."""
+    means = np.tensordot(weights, effects, axes=1)
+    own = np.tensordot(weights, (effects - means) ** 2, axes=1).mean(axis=0)
+    between = means.var(axis=0)
+    return 1 - np.sqrt(between / (between + own))
 
 
 def _systematic(

@@ -3,9 +3,10 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from ..._check import AllFailedError, as_jax, check_counts, check_key, warn_user
 from ..._compute import fold_in, full_precision, progress_bar
@@ -17,7 +18,7 @@ from .._search import search
 from ..arguments import check_engine_arguments
 from ..density import FlatDensity, values_and_gradients
 from ..laplace import laplace
-from .conditional import Conditional, Normals
+from .conditional import BATCH_SIZE, Conditional, fit_normals
 from .layout import Layout
 from .posterior import NestedPosterior
 
@@ -191,10 +192,13 @@ class _Search:
     def _at(self, shared, effects):
         arrays = as_jax(shared, self.dtype), as_jax(effects, self.dtype)
         try:
-            return _tangents(self.population, self.layout, *arrays)
+            conditional = _tangents(self.population, self.layout, *arrays)
         except (TypeError, ValueError):
             self.population.explain(self.layout.model)
             raise
+        many = jnp.broadcast_to(arrays[0], (BATCH_SIZE, shared.size))
+        found = fit_normals(conditional, many)
+        return conditional, *jax.tree.map(lambda leaf: leaf[0], found)
 
     def _value(self, conditional, normals, shared) -> float:
         log_prior = _log_prior(conditional, as_jax(shared, self.dtype))
@@ -223,14 +227,12 @@ class _Search:
 @full_precision
 def _tangents(
     population: Population, layout: Layout, shared: Array, effects: Array
-) -> tuple[Conditional, Float[Array, " n"], Normals]:
-    """The population made linear, its log densities there, and the normal fits."""
+) -> Conditional:
+    """The population made linear."""
     whole = layout.whole(shared, effects)
-    conditional = Conditional(
+    return Conditional(
         population.linearised(whole), Layout(whole, layout.shared, layout.effects)
     )
-    values = conditional.log_joints(shared, effects)
-    return conditional, values, conditional.normals(shared)
 
 
 @eqx.filter_jit

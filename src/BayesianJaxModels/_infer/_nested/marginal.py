@@ -14,7 +14,7 @@ from ..._compute import full_precision
 from ..._model import free_dtype
 from ..._problem import Population
 from ..._special import solve_lower
-from .conditional import Conditional, log_joints
+from .conditional import Conditional, Normals, log_joints
 
 # Particles are drawn from a mixture of two: most are normal, as wide as the fit, and
 # each fourth has a Student t distribution, wider, so that no weight is large where the
@@ -78,9 +78,10 @@ class Marginal(eqx.Module):
         )
 
     @full_precision
-    def particles(self, shared: Float[Array, " p"], key: PRNGKeyArray) -> Particles:
-        """Draw effects for all subjects, and weight them."""
-        normals = self.conditional.normals(shared)
+    def particles(
+        self, shared: Float[Array, " p"], normals: Normals, key: PRNGKeyArray
+    ) -> Particles:
+        """Draw effects for all subjects around the normal fits, and weight them."""
         n, q = normals.means.shape
         k, dtype = self.num_particles, shared.dtype
         # A lattice that is shifted at random for each subject: evenly spread, and each
