@@ -109,6 +109,7 @@ from ._predict import (
 )
 from ._prior import (
     Prior as Prior,
+    correlation_factor as correlation_factor,
     kl_to_prior as kl_to_prior,
     log_prior as log_prior,
     sample_prior as sample_prior,

@@ -7,6 +7,7 @@ import pytest
 from diffrax import RESULTS
 from scipy.special import ndtr, ndtri
 
+import BayesianJaxModels as bjm
 from BayesianJaxModels import (
     AllFailedError,
     Problem,
@@ -338,3 +339,35 @@ def test_a_mask_may_leave_out_the_axes_of_the_state():
     np.testing.assert_array_equal(short.by_time, long.by_time)
     with pytest.raises(ValueError, match="or that of its axes up to time"):
         coverage(draws, truth, time_axis=1, mask=np.ones(4, bool))
+
+
+def test_subjects_of_a_population_are_series(key):
+    """Also where a simulation returns arrays: their times are those of the subjects."""
+
+    def problem_of(subject):
+        return bjm.Problem(
+            lambda drawn: drawn["effects"].value + 0 * subject.ts,
+            bjm.likelihoods.NormalLikelihood(0.5),
+            subject.observations,
+            prior=None,
+        )
+
+    around = bjm.priors.Normal(lambda m: m["typical"].value, 1.0)
+    population = bjm.Population(
+        problem_of,
+        [bjm.Subject([0.0, 1.0, 2.0][:n], [0.0, 0.5, 9.0][:n]) for n in (2, 3, 1)],
+        prior=bjm.Prior({"['typical']": bjm.priors.Normal(), "['effects']": around}),
+        effects="['effects']",
+    )
+    model = {
+        "typical": bjm.make_parameter(np.zeros(()), stdv=0.1),
+        "effects": bjm.make_parameter(np.zeros(3), stdv=0.1),
+    }
+    found = bjm.predict(population, model, key=key, num_samples=200)
+    assert bjm.summarise(found).mean.shape == (3, 3)
+    # Three subjects are seen at first, two then, and one at last, far from all draws.
+    by_time = coverage(found, levels=(0.99,)).by_time
+    np.testing.assert_allclose(by_time[0], [1.0, 1.0, 0.0])
+    assert np.isfinite(pit(found, key=key)).sum() == 6
+    with pytest.raises(ValueError, match=r"`time_axis` is 0, but the times.*axis 1"):
+        coverage(found, time_axis=0)

@@ -35,3 +35,15 @@ def test_what_is_no_array_of_draws():
         as_trajectory(np.zeros((2, 4)), ts=np.arange(3.0))
     with pytest.raises(ValueError, match="`ts` is for plain arrays"):
         as_trajectory(make(np.ones((3, 2), np.float32)), ts=np.arange(2.0))
+
+
+def test_arrays_of_a_batch_have_times_of_their_own():
+    ys = np.arange(24.0).reshape(2, 3, 4)
+    ys[1, 2, 0] = np.nan
+    ts = np.arange(12.0).reshape(3, 4)
+    found = as_trajectory(ys, ts=ts)
+    assert found.ts.shape == (2, 3, 4)
+    np.testing.assert_array_equal(found.ts[1], ts)
+    np.testing.assert_array_equal(found.succeeded, [[1, 1, 1], [1, 1, 0]])
+    with pytest.raises(ValueError, match=r"`ts` has shape \(2, 4\), but the draws"):
+        as_trajectory(ys, ts=ts[:2])

@@ -1,3 +1,4 @@
+from .by_time import quantiles_by_time as quantiles_by_time
 from .calibration import Coverage as Coverage, coverage as coverage, pit as pit
 from .sbc import (
     SBC as SBC,

@@ -82,7 +82,7 @@ def coverage(
     truth: Any = None,
     levels: Sequence[float] = LEVELS,
     *,
-    time_axis: int = 0,
+    time_axis: int | None = None,
     mask: Any = None,
     weights: Float[ArrayLike, " n"] | None = None,
 ) -> Any:
@@ -104,7 +104,8 @@ def coverage(
             that a given initial state is met.
         levels: The mass in each interval, in (0, 1).
         time_axis: Which axis of `truth` is time; axes before it are series, those after
-            it the state.
+            it the state. A `Prediction` and a `Trajectory` know theirs; of arrays it is
+            the first if `None`.
         mask: What of `truth` was observed, of its shape or without axes of the state;
             all of it if `None`, or of the data of a `Prediction` what counts.
         weights: The weights of the draws; by default those of the `Trajectory`, if any.
@@ -201,7 +202,7 @@ def pit(
     observation: Any = None,
     *,
     key: PRNGKeyArray,
-    time_axis: int = 0,
+    time_axis: int | None = None,
     mask: Any = None,
     weights: Float[ArrayLike, " n"] | None = None,
 ) -> Any:
@@ -367,12 +368,23 @@ def over_series(fn: Callable, prediction: Prediction, truth: Any, mask: Any) -> 
     return found["y"] if list(draws) == ["y"] else found
 
 
+def known_time_axis(draws: Any, time_axis: int | None) -> int:
+    """Which axis of what the draws predict is time: that given, or their own."""
+    own = np.ndim(draws.num_steps) - 1 if isinstance(draws, Trajectory) else None
+    if time_axis is not None and own is not None and time_axis != own:
+        raise ValueError(
+            f"`time_axis` is {time_axis}, but the times of the trajectory are axis "
+            f"{own} of what its draws predict."
+        )
+    return time_axis or own or 0
+
+
 def read_series(
     draws: Trajectory | Num[ArrayLike, "..."],
     truth: Num[ArrayLike, "..."] | None,
     mask: Bool[ArrayLike, "..."] | None,
     weights: Float[ArrayLike, " n"] | None,
-    time_axis: int,
+    time_axis: int | None,
 ) -> AllSeries:
     """Take draws and what they predict apart, series by series, in float64.
 
@@ -385,16 +397,12 @@ def read_series(
             "its own."
         )
     succeeded = reached = None
+    time_axis = known_time_axis(draws, time_axis)
     if isinstance(draws, Trajectory):
         if not isinstance(draws.ys, jax.Array | np.ndarray):
             raise ValueError(
                 "`draws` must have one array for a state, but `ys` is a "
                 f"{type(draws.ys).__name__}. Hand in one of its arrays."
-            )
-        if time_axis != (own := np.ndim(draws.num_steps) - 1):
-            raise ValueError(
-                f"`time_axis` is {time_axis}, but the times of the trajectory are axis "
-                f"{own} of what its draws predict."
             )
         weights = draws.weights if weights is None else weights
         succeeded, reached = np.asarray(draws.succeeded), np.asarray(draws.is_reached)

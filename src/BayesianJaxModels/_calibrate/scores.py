@@ -9,14 +9,14 @@ from jaxtyping import ArrayLike, Float
 
 from .._check import AllFailedError, import_extra
 from .._predict import Prediction, by_series, mask_of_densities, read_weights
-from .calibration import Series, over_series, read_series
+from .calibration import Series, known_time_axis, over_series, read_series
 
 
 def crps(
     draws: Any,
     observation: Any = None,
     *,
-    time_axis: int = 0,
+    time_axis: int | None = None,
     mask: Any = None,
     weights: Float[ArrayLike, " n"] | None = None,
 ) -> Any:
@@ -85,7 +85,7 @@ def energy_score(
     observation: Any = None,
     *,
     joint: bool = False,
-    time_axis: int = 0,
+    time_axis: int | None = None,
     mask: Any = None,
     weights: Float[ArrayLike, " n"] | None = None,
 ) -> Any:
@@ -148,7 +148,7 @@ def energy_score(
             for now in one.stretches()
             for place in range(len(now.truth))
         ]
-    axes = time_axis if joint else time_axis + 1
+    axes = known_time_axis(draws, time_axis) + (not joint)
     return np.reshape(np.array(scores, float), np.shape(observation)[:axes])
 
 

@@ -15,14 +15,15 @@ KINDS = (dict, list, tuple)
 
 
 def as_trajectory(draws: Any, ts: Any = None, weights: Any = None) -> Trajectory:
-    """Arrays of draws of shape `(num_draws, T, ...)` as draws of a trajectory.
+    """Arrays of draws of shape `(num_draws, *batch, T, ...)` as draws of a trajectory.
 
     A draw that is not finite somewhere failed.
 
     Args:
         draws: A `Trajectory`, which is returned as it is; an array, or several of them
             in a dictionary, list or tuple, that have the same draws and times.
-        ts: The times of arrays; counted from 0 if `None`.
+        ts: The times of arrays, `(*batch, T)`; without a batch and counted from 0 if
+            `None`.
         weights: The weights of arrays.
 
     Raises:
@@ -52,15 +53,18 @@ def as_trajectory(draws: Any, ts: Any = None, weights: Any = None) -> Trajectory
         )
     num_draws, num_times = shapes[0][:2]
     ts = np.arange(num_times, dtype=float) if ts is None else np.asarray(ts, float)
-    if ts.shape != (num_times,):
+    if ts.ndim == 0 or any(shape[1 : ts.ndim + 1] != ts.shape for shape in shapes):
         raise ValueError(
             f"`ts` has shape {ts.shape}, but the draws have shapes {shapes}, with "
             f"{num_times} times in their second axis."
         )
+    batch = (num_draws, *ts.shape[:-1])
+    if ts.ndim > 1:
+        ts = np.broadcast_to(ts, (num_draws, *ts.shape))
     result = jax.tree.map(
-        lambda code: jnp.broadcast_to(code, (num_draws,)), RESULTS.successful
+        lambda code: jnp.broadcast_to(code, batch), RESULTS.successful
     )
-    num_steps = jnp.zeros(num_draws, int)
+    num_steps = jnp.zeros(batch, int)
     return Trajectory(ts, jax.tree.map(_floats, draws), result, num_steps, weights)
 
 

@@ -43,7 +43,8 @@ def predict(
         subjects: Of a `Population`, the `Subject`s to foresee, with their times, doses
             and covariates; those of the data if `None`. One with the name of a subject
             that was seen has its effects; those of others are drawn from the prior of
-            the effects, given all else of the same draw.
+            the effects, given all else of the same draw. With `"new"` others like those
+            of the data, for a predictive check.
         key: A JAX random key.
         num_samples: How many draws, at least 1; `None` for every draw of a
             `DrawsPosterior` once, in order, with its weight.

@@ -132,8 +132,8 @@ def series_of(prediction: Prediction, of: str) -> PyTree:
             axes = np.shape(states.is_reached)
             if shape[: len(axes)] == axes:
                 return replace(states, ys=part)
-        num_times = shape[1:2]
-        return as_trajectory(part, ts if np.shape(ts) == num_times else None, weights)
+        of_these = ts is not None and shape[1 : np.ndim(ts) + 1] == np.shape(ts)
+        return as_trajectory(part, ts if of_these else None, weights)
 
     if isinstance(prediction.observables, tuple):
         ts = prediction.ts or (None,) * len(part)

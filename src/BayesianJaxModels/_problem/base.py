@@ -94,7 +94,8 @@ class AbstractProblem(eqx.Module):
         """The same for other subjects, without observations.
 
         Args:
-            subjects: `Subject`s.
+            subjects: `Subject`s; or `"new"` for others with the times, doses and
+                covariates of those that were seen, whose data stay beside them.
 
         Returns:
             The problem of these, and the place of each among those that were seen, by

@@ -155,7 +155,8 @@ class Population(AbstractProblem):
     @property
     def ts(self):
         """Those of each subject in a row, the last again behind it of a shorter one."""
-        return self._stacked(lambda problem: problem.ts, None)
+        found = self._stacked(lambda problem: problem.ts, None)
+        return np.asarray(self.subjects.ts) if found is None else found
 
     def outcome(self, drawn: PyTree, key: PRNGKeyArray | None = None) -> Outcome:
         check_model("A population", drawn)
@@ -168,6 +169,13 @@ class Population(AbstractProblem):
         return replace_fields(self, other_ts=ts, slopes=None, has_data=False)
 
     def of_subjects(self, subjects: Any) -> tuple["Population", list[int]]:
+        if isinstance(subjects, str):
+            if subjects != "new":
+                raise ValueError(
+                    "`subjects` must be a list of `Subject`s, or 'new' for others like "
+                    f"those of the data, but is {subjects!r}."
+                )
+            return self, [-1] * len(self.names)
         trailing, named = self.subjects.observations.shape[2:], []
         for place, one in enumerate(subjects, start=1):
             check_subject(one)
