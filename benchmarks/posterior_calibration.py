@@ -165,15 +165,21 @@ def calibrate(variant, seed, num_simulations):
         key=jax.random.key(seed),
         num_simulations=num_simulations,
     )
+    seconds, error = time.perf_counter() - start, max(errors, default=None)
+    return row_of(variant, seed, fault is None, NAMES, sbc, seconds, error)
+
+
+def row_of(variant, seed, expected_to_pass, names, sbc, seconds, error=None):
+    """What is written down of one variant and seed."""
     return {
         "engine": variant,
         "seed": seed,
-        "expected_to_pass": fault is None,
+        "expected_to_pass": expected_to_pass,
         "passes": sbc.passes,
-        "inside": dict(zip(NAMES, sbc.inside.tolist(), strict=True)),
-        "max_error_in_sd": max(errors, default=None),
+        "inside": dict(zip(names, sbc.inside.tolist(), strict=True)),
+        "max_error_in_sd": error,
         "num_failed": sbc.num_failed,
-        "seconds": time.perf_counter() - start,
+        "seconds": seconds,
         "num_ranks": sbc.num_ranks,
         "ranks": sbc.ranks.tolist(),
     }
@@ -186,17 +192,23 @@ def run(seed, num_simulations=200):
 
 def measure(seeds):
     """Rows of all seeds without the ranks, and those of the first with them to draw."""
-    rows = [row for seed in seeds for row in run(seed)]
+    return without_ranks([run(seed) for seed in seeds])
+
+
+def without_ranks(by_seed):
+    """The rows of each seed in one list without the ranks, and the first seed's."""
+    rows = [row for of_seed in by_seed for row in of_seed]
     kept = [{k: row[k] for k in row if k not in ("ranks", "num_ranks")} for row in rows]
-    return {"engines": kept}, rows[: len(VARIANTS)]
+    return {"engines": kept}, by_seed[0]
 
 
 def print_rows(results):
     """A line for each variant and seed."""
-    names = ("expected", "found", *NAMES, "error in sd", "failed", "seconds")
-    cells = [("engine", "seed", *names)]
+    names = list(results["engines"][0]["inside"])
+    headings = ("expected", "found", *names, "error in sd", "failed", "seconds")
+    cells = [("engine", "seed", *headings)]
     for row in results["engines"]:
-        inside = ["inside" if row["inside"][name] else "outside" for name in NAMES]
+        inside = ["inside" if row["inside"][name] else "outside" for name in names]
         verdicts = [row["expected_to_pass"], row["passes"]]
         error = row["max_error_in_sd"]
         cells.append(
@@ -221,7 +233,7 @@ def missed_bars(results):
 
 def picture(rows, path):
     """The ECDF of the ranks less the uniform one, beside its band, for each variant."""
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    figure = Figure(figsize=(9, 1.5 + 1.25 * len(rows)), layout="constrained")
     grid = {"sharex": True, "sharey": True, "squeeze": False}
     panels = figure.subplots(len(rows) // 2, 2, **grid)
     for row, axes in zip(rows, panels.ravel(), strict=True):

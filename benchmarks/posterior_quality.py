@@ -4,9 +4,9 @@
     python benchmarks/posterior_quality.py score --draws reference_draws.csv
 
 Cases: `lynx_hare`, `influenza` and `skewed`, whose posteriors are known; `van_der_pol`,
-a Bayesian neural ODE whose truth is known; `calibration`, simulation-based calibration
-of the machinery. Times are of all that a user waits for, from the prior to the
-posterior; `compile_s` is what a first call takes beyond that.
+a Bayesian neural ODE whose truth is known; `calibration` and `population`,
+simulation-based calibration of the machinery. Times are of all that a user waits for,
+from the prior to the posterior; `compile_s` is what a first call takes beyond that.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import numpy as np
 import posterior_calibration
 import posterior_neural
 import posterior_pace
+import posterior_population
 from core import describe_device, describe_versions, print_aligned
 from matplotlib.figure import Figure
 from posterior_cases import CASES, score
@@ -33,7 +34,11 @@ import BayesianJaxModels as bjm
 NUM_DRAWS = 40_000
 NUM_SEEDS = 5
 # Cases without a reference posterior, each with its own measures, bars and picture.
-OTHER_CASES = {"van_der_pol": posterior_neural, "calibration": posterior_calibration}
+OTHER_CASES = {
+    "van_der_pol": posterior_neural,
+    "calibration": posterior_calibration,
+    "population": posterior_population,
+}
 NUM_OTHER_SEEDS = 3
 # Stan's rule for its own samplers, the grey bands of the picture.
 LARGEST_Z = 0.25

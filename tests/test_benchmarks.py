@@ -372,6 +372,22 @@ def test_calibration_small(load, monkeypatch, tmp_path, x64):
     assert "outside wanted" in sentence
 
 
+def test_population_small(load, x64, capsys):
+    """Both engines by few simulations, which tell nothing yet but that all runs."""
+    population = load("posterior_population")
+    rows = population.run(0, num_simulations=3)
+    assert [row["engine"] for row in rows] == list(population.VARIANTS)
+    assert [row["expected_to_pass"] for row in rows] == [True, False]
+    assert all(np.shape(row["ranks"]) == (3, 3) for row in rows)
+    assert all(row["num_failed"] == 0 for row in rows)
+    results, to_draw = population.without_ranks([rows])
+    assert to_draw == rows
+    population.print_rows(results)
+    assert "first effect" in capsys.readouterr().out
+    results["engines"][1]["passes"] = True
+    assert "outside wanted" in population.missed_bars(results)[-1]
+
+
 def test_the_picture_of_the_cost(load):
     draw = load("sampling_picture").draw
     rows = [

@@ -61,6 +61,7 @@ NAMES = [
     "Summary",
     "Trajectory",
     "compute_prior",
+    "correlation_factor",
     "diagnose",
     "elbo",
     "ensemble",
