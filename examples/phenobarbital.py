@@ -104,7 +104,7 @@ others = bjm.predict(
 axes = plot.predictive_check(others, bins=[0, 5, 50, 90, 130, 170, 400])
 axes.set(xlabel="hours after the first dose", ylabel="phenobarbital (mg/L)")
 axes.set_title("Newborns that were treated, and others that might have been")
-axes.figure.set_size_inches(7.5, 4.2)
+axes.figure.set_size_inches(8.2, 4.4)
 common.save("phenobarbital")
 
 # %% [markdown]
