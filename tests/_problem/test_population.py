@@ -202,6 +202,8 @@ def test_what_is_wrong_with_one_subject_has_its_name():
     with pytest.raises(ValueError, match="Subject 2: .*the state has 2 compartments"):
         whole.explain(MODEL)
     with pytest.raises(ValueError, match="Subject 2: .*the state has 2 compartments"):
+        whole(MODEL)
+    with pytest.raises(ValueError, match="Subject 2: .*the state has 2 compartments"):
         bjm.infer(whole, MODEL, key=random.key(0))
 
 

@@ -133,3 +133,7 @@ def test_a_compartment_that_is_not_named():
     table = TABLE | {"CMT": [3, 1, 1, 1, 1]}
     with pytest.raises(ValueError, match=r"is 3, but `into` names \[1, 2\]"):
         read_events(table, into={1: 0, 2: 1})
+    # Not taken for the only one there is.
+    with pytest.raises(ValueError, match=r"Row 1, .* is 3, but `into` is 0 for all"):
+        read_events(table)
+    assert read_events(table | {"CMT": [2, 1, 1, 2, 1]}, into=1)[0].doses[0].into == 1

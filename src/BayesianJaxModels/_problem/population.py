@@ -163,7 +163,11 @@ class Population(AbstractProblem):
         rows = self._rows(drawn)
         keys = None if key is None else fold_in(key, np.arange(len(self.names)))
         own = (self.subjects, self.slopes, rows, keys)
-        return _for_each(_outcome_of, own, (self, drawn), self.in_turn)
+        try:
+            return _for_each(_outcome_of, own, (self, drawn), self.in_turn)
+        except (TypeError, ValueError):
+            self.explain(drawn)
+            raise
 
     def at(self, ts: Any) -> "Population":
         return replace_fields(self, other_ts=ts, slopes=None, has_data=False)

@@ -55,7 +55,7 @@ def read_events(
             `rate`, `duration`, `additional`, `interval`.
         covariates: Names of columns with one number for each subject.
         into: The compartment that doses come into, as in `Doses`; a dictionary from the
-            numbers of `CMT` where these differ.
+            numbers of `CMT` where these differ, or are not 1 (nor `into + 1`).
         saved: As in `Doses`.
 
     Returns:
@@ -215,9 +215,16 @@ def _event_of(row: _Row, names: dict[str, str]) -> int:
 
 def _place(row: _Row, into: Any) -> Any:
     """The compartment of a dose."""
-    if not isinstance(into, Mapping):
-        return into
     number = row.whole("compartment", 1)
+    if not isinstance(into, Mapping):
+        # NONMEM counts from 1, and 0 is where doses go unless said otherwise.
+        usual = {0, 1, into + 1} if isinstance(into, int) else {0, 1}
+        if number not in usual:
+            raise row.error(
+                f"the compartment is {number}, but `into` is {into!r} for all doses. "
+                f"Say where each goes, `into={{{number}: ...}}`"
+            )
+        return into
     if number not in into:
         raise row.error(
             f"the compartment is {number}, but `into` names {sorted(into)} alone"
