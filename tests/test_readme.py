@@ -128,5 +128,18 @@ def test_figures_come_from_the_results():
     assert f"{ratios[0]:.1f} to {ratios[-1]:.1f} times as\nfast" in PERFORMANCE
     pure = sorted(row["times_faster"] for row in gpu if "pure" in row["method"])
     assert f"{pure[0]:.1f} to {pure[-1]:.1f} times." in PERFORMANCE
+    populations = json.loads((results / "populations_cpu.json").read_text())
+    words, (ours, peer) = " ".join(PERFORMANCE.split()), populations["theophylline"]
+    assert f"takes {ours['cold_s']:.0f} s in a fresh process and" in words
+    assert f"and {ours['run_s']:.0f} s once compiled, and is within" in words
+    assert f"within {ours['max_abs_z']:.2f} standard deviations of a long run" in words
+    ratios = f"from {ours['min_sd_ratio']:.2f} to {ours['max_sd_ratio']:.2f} of it."
+    assert ratios in words
+    assert f"solves nothing, takes {peer['cold_s']:.0f} s." in words
+    assert f"each, {populations['draws']:,} draws, once compiled" in words
+    for row in populations["subjects"]:
+        cells = f"{row['run_s']:.0f} | {row['run_ms_each']:.0f} | {row['peak_mib']:.0f}"
+        cells = f"{row['subjects']} | {cells} | {row['ess']:.0f}"
+        assert f"| {cells} |" in PERFORMANCE
     budgets = json.loads((results / "budgets_cpu.json").read_text())["million_draws"]
     assert f"{budgets['peak_mib']:.0f} MiB over its start" in PERFORMANCE
