@@ -185,7 +185,7 @@ def test_other_subjects_have_no_data():
     assert seen == [-1, 1]
     assert found.names == ("new 1", "b")
     assert found.observations is None
-    assert found.counted is None
+    assert found.counted.tolist() == [[True, True], [True, False]]
     outcome = found.outcome(MODEL)
     assert outcome.pointwise is None
     assert outcome.observables.shape == (2, 2)
@@ -229,3 +229,18 @@ def test_data_outside_of_the_support_have_a_name():
     whole = population([SUBJECTS[0], wrong], log_normal)
     with pytest.raises(ValueError, match="Subject c: `observations` must be"):
         whole.check(MODEL)
+
+
+def test_foreseen_subjects_of_different_length_say_which_times_are_theirs(key):
+    ahead = bjm.predict(
+        population(SUBJECTS),
+        MODEL,
+        subjects=[
+            bjm.Subject([1.0, 6.0], covariates={"weight": 1.0}),
+            bjm.Subject([1.0], covariates={"weight": 1.0}),
+        ],
+        key=key,
+        num_samples=4,
+    )
+    assert ahead.observed is None
+    assert np.asarray(ahead.mask).tolist() == [[True, True], [True, False]]

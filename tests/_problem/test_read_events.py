@@ -137,3 +137,28 @@ def test_a_compartment_that_is_not_named():
     with pytest.raises(ValueError, match=r"Row 1, .* is 3, but `into` is 0 for all"):
         read_events(table)
     assert read_events(table | {"CMT": [2, 1, 1, 2, 1]}, into=1)[0].doses[0].into == 1
+
+
+@pytest.mark.parametrize("column", ["CMT", "DVID"])
+def test_two_kinds_of_values_are_not_one_series(column):
+    table = {"ID": [1, 1, 2], "TIME": [0.0, 1.0, 1.0], "DV": [5.0, 90.0, 3.0]}
+    with pytest.raises(ValueError, match=f"Row 3, .*{column} of an obs.* is 2 after 1"):
+        read_events(table | {column: [1, 1, 2]})
+    assert len(read_events(table | {column: [2, ".", 2]})) == 2
+
+
+def test_a_loading_dose_at_the_start_of_an_infusion():
+    table = {
+        "ID": [1, 1, 1],
+        "TIME": [0.0, 0.0, 6.0],
+        "AMT": [20.0, 10.0, 0.0],
+        "RATE": [0.0, 2.0, 0.0],
+        "DV": [None, None, 3.0],
+    }
+    [subject] = read_events(table)
+    loading, infusion = subject.doses
+    assert (float(loading.amounts[0]), loading.ends) == (20.0, None)
+    assert (float(infusion.amounts[0]), float(infusion.ends[0])) == (10.0, 5.0)
+    table["RATE"][0] = 4.0
+    with pytest.raises(ValueError, match=r"Subject 1: .*`doses=\(one, other\)`"):
+        read_events(table)

@@ -132,7 +132,7 @@ def predict(
         weights=weights,
         ts=times,
         observed=observed if has_data else None,
-        mask=at_data.counted if has_data else None,
+        mask=at_data.counted if has_data or subjects is not None else None,
         is_ahead=ts is not None,
         num_chains=num_chains,
     )

@@ -34,7 +34,9 @@ class Prediction(eqx.Module):
         ts: The times, of shape `(T,)`; `None` of a simulation without; a tuple of a sum
             of problems.
         observed: The data; `None` at other times than theirs.
-        mask: Which of the data count, in their shape; `None` if all do.
+        mask: Which of the data count, in their shape; `None` if all do. Of subjects
+            without data, which times are their own, `(n, T)`: behind those of a shorter
+            one its last is repeated.
         is_ahead: Whether the times are others than those of the data.
         num_chains: How many chains the draws are of, one after the other.
 

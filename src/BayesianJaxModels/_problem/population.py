@@ -150,7 +150,10 @@ class Population(AbstractProblem):
 
     @property
     def counted(self):
-        return self._stacked(_counted, False)
+        if self.has_data:
+            return self._stacked(_counted, False)
+        own = np.asarray(self.subjects.mask)
+        return None if self.other_ts is not None or own.all() else own
 
     @property
     def ts(self):

@@ -25,6 +25,7 @@ NAMES = {
     "additional": "ADDL",
     "interval": "II",
     "steady": "SS",
+    "kind": "DVID",
 }
 NEEDED = ("id", "time", "value")
 MISSING = ("", ".", "na", "nan", "null", "none")
@@ -44,7 +45,8 @@ def read_events(
     The columns are those of NONMEM and nlmixr: `ID`, `TIME`, `DV`, and where there are
     doses `AMT`, with `EVID` (0 an observation, 1 a dose, 2 nothing), `MDV` (1: no
     observation), `CMT`, `RATE` or `DUR` (of infusions), `ADDL` and `II` (so many more,
-    at an interval). A missing entry is empty, `.`, `NA` or NaN.
+    at an interval). A missing entry is empty, `.`, `NA` or NaN. Observations are of one
+    kind: a `DVID`, or a `CMT` of theirs, that changes is an error.
 
     Args:
         table: A path of a CSV file, whose lines that begin with `#` are comments, or
@@ -52,7 +54,7 @@ def read_events(
             of lists.
         columns: Other names of columns, such as `{"id": "Subject", "value": "conc"}`,
             by `id`, `time`, `value`, `amount`, `event`, `missing`, `compartment`,
-            `rate`, `duration`, `additional`, `interval`.
+            `rate`, `duration`, `additional`, `interval`, `kind`.
         covariates: Names of columns with one number for each subject.
         into: The compartment that doses come into, as in `Doses`; a dictionary from the
             numbers of `CMT` where these differ, or are not 1 (nor `into + 1`).
@@ -84,8 +86,9 @@ def read_events(
     for place in range(len(found["id"])):
         row = _Row(place + 1, {name: column[place] for name, column in found.items()})
         rows.setdefault(row.subject, []).append(row)
+    kinds: dict[str, float] = {}
     return [
-        _subject(subject, of_one, names, tuple(covariates), into, saved)
+        _subject(subject, of_one, names, tuple(covariates), into, saved, kinds)
         for subject, of_one in rows.items()
     ]
 
@@ -164,6 +167,7 @@ def _subject(
     covariates: tuple[str, ...],
     into: Any,
     saved: str,
+    kinds: dict[str, float],
 ) -> Subject:
     times, values, doses, latest = [], [], {}, -np.inf
     for row in rows:
@@ -179,6 +183,7 @@ def _subject(
         if event == GIVEN:
             doses.setdefault(_place(row, into), []).append((row, time))
         elif event == OBSERVED and not row.whole("missing", 0):
+            _hold_to_one_kind(row, names, kinds)
             value = row("value")
             if value is None:
                 raise row.error(
@@ -211,6 +216,20 @@ def _event_of(row: _Row, names: dict[str, str]) -> int:
             f"{amount:g}"
         )
     return event
+
+
+def _hold_to_one_kind(
+    row: _Row, names: dict[str, str], kinds: dict[str, float]
+) -> None:
+    """All observations of a table are of one compartment, and of one kind."""
+    for what in ("compartment", "kind"):
+        number = row(what)
+        if number is not None and number != kinds.setdefault(what, number):
+            raise row.error(
+                f"{names[what]} of an observation is {number:g} after "
+                f"{kinds[what]:g}, but one kind of value is read. Leave out the rows "
+                "of the other, or make each `Subject` by hand with a column for each"
+            )
 
 
 def _place(row: _Row, into: Any) -> Any:
@@ -256,12 +275,20 @@ def _doses(
             )
         steps = (interval or 0) * np.arange(more + 1)
         listed += [(time + step, amount, lasts) for step in steps]
-    times, amounts, durations = map(np.array, zip(*sorted(listed), strict=True))
-    durations = durations if np.any(durations > 0) else None
-    try:
-        return [Doses(times, amounts, place, duration=durations, saved=saved)]
-    except ValueError as error:
-        raise ValueError(f"Subject {given[0][0].subject}: {error}") from None
+    # A dose at once may come during an infusion, or at its start.
+    kinds = [sorted(one for one in listed if (one[2] > 0) == lasts) for lasts in (0, 1)]
+    found = []
+    for of_kind in filter(None, kinds):
+        times, amounts, durations = map(np.array, zip(*of_kind, strict=True))
+        durations = durations if durations[0] > 0 else None
+        try:
+            found.append(Doses(times, amounts, place, duration=durations, saved=saved))
+        except ValueError as error:
+            raise ValueError(
+                f"Subject {given[0][0].subject}: {error} Of a table: make that "
+                "`Subject` by hand, `doses=(one, other)`."
+            ) from None
+    return found
 
 
 def _duration(row: _Row, amount: float) -> float:
