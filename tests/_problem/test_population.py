@@ -157,6 +157,8 @@ def test_arguments_are_held_to_what_they_must_be():
         population(problem_of=3)
     with pytest.raises(TypeError, match="`prior` must be a `Prior`"):
         population(prior=None)
+    with pytest.raises(ValueError, match="`effects` names one twice"):
+        population(effects=["effects", "effects"])
     with pytest.raises(ValueError, match="`effects` must name at least one"):
         population(effects=())
     with pytest.raises(TypeError, match="Subject a: `problem_of` must return a `Prob"):

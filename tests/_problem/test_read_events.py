@@ -162,3 +162,10 @@ def test_a_loading_dose_at_the_start_of_an_infusion():
     table["RATE"][0] = 4.0
     with pytest.raises(ValueError, match=r"Subject 1: .*`doses=\(one, other\)`"):
         read_events(table)
+
+
+def test_a_covariate_may_be_called_as_a_column_is():
+    table = {"ID": [1, 1], "TIME": [0.0, 1.0], "DV": [3.0, 4.0], "value": [70.0, 70.0]}
+    [subject] = read_events(table, covariates=["value"])
+    assert subject.observations.tolist() == [3.0, 4.0]
+    assert subject.covariates["value"] == 70.0

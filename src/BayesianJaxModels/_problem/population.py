@@ -136,6 +136,8 @@ class Population(AbstractProblem):
         self.has_data = True
         if not self.effects:
             raise ValueError("`effects` must name at least one parameter.")
+        if len(set(self.effects)) < len(self.effects):
+            raise ValueError(f"`effects` names one twice: {self.effects}.")
         for subject, name in zip(subjects, self.names, strict=True):
             self._of_name(name, lambda own=subject: self._checked(own))
 
@@ -183,9 +185,11 @@ class Population(AbstractProblem):
                     f"those of the data, but is {subjects!r}."
                 )
             return self, [-1] * len(self.names)
-        trailing, named = self.subjects.observations.shape[2:], []
+        trailing, named, seen = self.subjects.observations.shape[2:], [], []
         for place, one in enumerate(subjects, start=1):
             check_subject(one)
+            known = one.name in self.names
+            seen.append(self.names.index(one.name) if known else -1)
             named.append(
                 Subject(
                     one.ts,
@@ -198,7 +202,6 @@ class Population(AbstractProblem):
         found = Population(
             self.problem_of, named, prior=self.prior, effects=self.effects
         )
-        seen = [self.names.index(n) if n in self.names else -1 for n in found.names]
         return replace_fields(found, has_data=False), seen
 
     def linearised(self, model: PyTree) -> "Population":

@@ -156,7 +156,7 @@ def _columns(
                 f"There is no column {name!r} for a covariate. Near matches: "
                 f"{near_matches(name, there)}, of {there}."
             )
-        found[name] = _listed(table[name])
+        found[f"{name} (covariate)"] = _listed(table[name])
     return found, names
 
 
@@ -303,7 +303,7 @@ def _duration(row: _Row, amount: float) -> float:
 
 def _covariate(name: str, rows: list[_Row]) -> float:
     """The one number of a subject."""
-    found = {row.number: row(name) for row in rows}
+    found = {row.number: row(f"{name} (covariate)") for row in rows}
     known = {number: value for number, value in found.items() if value is not None}
     if not known:
         raise rows[0].error(f"the covariate {name} is missing")
