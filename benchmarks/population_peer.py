@@ -10,11 +10,9 @@ import sys
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpyro
-from numpyro.infer import MCMC, NUTS, init_to_value
-from references.theophylline import CENTRE, model, read
+from references.theophylline import read, sampler_of
 
 NUM_CHAINS, NUM_WARMUP, NUM_SAMPLES = 2, 500, 1_000
 
@@ -23,23 +21,7 @@ def main(started, seed=1):
     """Sample, and print what came out and how long that took from the start on."""
     jax.config.update("jax_enable_x64", True)
     doses, times, concentrations = read()
-    begin = {
-        "typical": jnp.array(CENTRE),
-        "between": jnp.full(3, 0.3),
-        "noise": jnp.array(1.0),
-        "z": jnp.zeros((len(doses), 3)),
-    }
-    sampler = MCMC(
-        NUTS(
-            model,
-            target_accept_prob=0.95,
-            init_strategy=init_to_value(values=begin),
-        ),
-        num_warmup=NUM_WARMUP,
-        num_samples=NUM_SAMPLES,
-        num_chains=NUM_CHAINS,
-        progress_bar=False,
-    )
+    sampler = sampler_of(len(doses), NUM_CHAINS, NUM_WARMUP, NUM_SAMPLES, "parallel")
     sampler.run(jax.random.key(seed), doses, times, concentrations)
     draws = jax.tree.map(np.asarray, sampler.get_samples())
     moments = {

@@ -64,30 +64,35 @@ def model(doses, times, concentrations):
     numpyro.sample("y", dist.Normal(mean, noise), obs=concentrations)
 
 
-def main(seed=0):
-    """Sample, and write the summary of the draws."""
-    jax.config.update("jax_enable_x64", True)
-    start = time.perf_counter()
-    doses, times, concentrations = read()
+def sampler_of(num_subjects, num_chains, num_warmup, num_samples, chain_method):
+    """NUTS, begun at the typical subject."""
     values = {
         "typical": jnp.array(CENTRE),
         "between": jnp.full(3, 0.3),
         "noise": jnp.array(1.0),
-        "z": jnp.zeros((len(doses), 3)),
+        "z": jnp.zeros((num_subjects, 3)),
     }
     kernel = NUTS(
         model,
         target_accept_prob=0.95,
         init_strategy=init_to_value(values=values),
     )
-    sampler = MCMC(
+    return MCMC(
         kernel,
-        num_warmup=NUM_WARMUP,
-        num_samples=NUM_SAMPLES,
-        num_chains=NUM_CHAINS,
-        chain_method="sequential",
+        num_warmup=num_warmup,
+        num_samples=num_samples,
+        num_chains=num_chains,
+        chain_method=chain_method,
         progress_bar=False,
     )
+
+
+def main(seed=0):
+    """Sample, and write the summary of the draws."""
+    jax.config.update("jax_enable_x64", True)
+    start = time.perf_counter()
+    doses, times, concentrations = read()
+    sampler = sampler_of(len(doses), NUM_CHAINS, NUM_WARMUP, NUM_SAMPLES, "sequential")
     sampler.run(jax.random.key(seed), doses, times, concentrations)
     draws = jax.tree.map(np.asarray, sampler.get_samples(group_by_chain=True))
     divergences = np.sum(sampler.get_extra_fields(group_by_chain=True)["diverging"])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from .._predict import Prediction, series_of
 from .._special import quantiles
@@ -14,6 +14,8 @@ class ByTime(NamedTuple):
     """Quantiles in bins of time.
 
     Attributes:
+        times: Of the data that count, `(m,)`.
+        data: These data, `(m,)`.
         edges: Of the bins, `(b + 1,)`.
         centres: The median time of the data in each, `(b,)`.
         counts: How many data are in each, `(b,)`.
@@ -22,6 +24,8 @@ class ByTime(NamedTuple):
         weights: Of the draws, or `None`.
     """
 
+    times: Shaped[np.ndarray, " m"]
+    data: Shaped[np.ndarray, " m"]
     edges: Float[np.ndarray, " edges"]
     centres: Float[np.ndarray, " b"]
     counts: Int[np.ndarray, " b"]
@@ -85,6 +89,8 @@ def quantiles_by_time(
     if any(len(one) == 0 for one in found):
         raise ValueError(f"A bin of time has no data: `bins` has the edges {edges}.")
     return ByTime(
+        times,
+        data,
         edges,
         np.array([np.median(times[one]) for one in found]),
         np.array([len(one) for one in found]),

@@ -70,10 +70,7 @@ def predictive_check(
         )
     found = quantiles_by_time(prediction, bins, probs)
     [axes] = axes_to_draw_into(pyplot, ax, 1)
-    data = np.asarray(prediction.observed)
-    times = np.broadcast_to(np.asarray(prediction.ts), data.shape)
-    counts = np.isfinite(data)
-    axes.plot(times[counts], data[counts], ".", color="0.7", ms=4, label="data")
+    axes.plot(found.times, found.data, ".", color="0.7", ms=4, label="data")
     low, high = found.band(mass)
     for index, prob in enumerate(probs):
         label = f"{100 * mass:g} % of simulated quantiles" if index == 0 else None
