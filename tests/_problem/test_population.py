@@ -205,6 +205,9 @@ def test_what_is_wrong_with_one_subject_has_its_name():
         whole.explain(MODEL)
     with pytest.raises(ValueError, match="Subject 2: .*the state has 2 compartments"):
         whole(MODEL)
+    # From inside a program: what is wrong, without the name.
+    with pytest.raises(ValueError, match="`into` is 2, but the state has 2 compart"):
+        bjm.predict(whole, MODEL, key=random.key(0), num_samples=2)
     with pytest.raises(ValueError, match="Subject 2: .*the state has 2 compartments"):
         bjm.infer(whole, MODEL, key=random.key(0))
 

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._check import near_matches
@@ -247,6 +248,8 @@ class Population(AbstractProblem):
         Raises:
             ValueError: Of the first subject whose problem fails, with its name.
         """
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self.subjects)):
+            return  # which of them it is cannot be seen from inside a program
         for name, problem, own in self._each(model):
             self._of_name(
                 name,
